@@ -1,0 +1,56 @@
+# Every target sets up what it needs: nothing but Python (3.11 or newer) has to be there.
+
+PYTHON ?= python3
+TOOLS := .tools
+UV := $(or $(shell command -v uv 2>/dev/null),$(TOOLS)/uv/bin/uv)
+SYNC := $(UV) sync --quiet --frozen
+RUN := $(UV) run --quiet --no-sync
+NPM := $(shell command -v npm 2>/dev/null)
+AZURITE := $(if $(NPM),$(TOOLS)/node_modules/.bin/azurite-blob)
+
+export UV_PROJECT_ENVIRONMENT ?= .venv
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format docs clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
+
+demo: $(UV)  ## read a NetCDF4 file from an object server with every reader
+	@$(SYNC) --group demo --inexact
+	@$(RUN) python -m examples.quickstart
+
+test: $(UV) $(AZURITE)  ## run all tests, with branch coverage
+	@$(SYNC) --group test --inexact
+	$(RUN) python -m pytest --cov --cov-report=term $(ARGS)
+
+lint: $(UV)  ## check style, types and import rules
+	@$(SYNC) --group dev --inexact
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) pyright
+	$(RUN) lint-imports
+
+format: $(UV)  ## rewrite the code in the project's style
+	@$(SYNC) --group dev --inexact
+	$(RUN) ruff check --fix-only .
+	$(RUN) ruff format .
+
+docs: $(UV)  ## build the documentation into site/
+	@$(SYNC) --group docs --inexact
+	$(RUN) mkdocs build --strict
+
+clean:  ## remove everything that was set up or built
+	rm -rf .venv $(TOOLS) build dist site .coverage* .hypothesis .*_cache
+
+# Without ensurepip (some distributions' Python) venv fails and pip, if it is there, installs into a folder.
+$(TOOLS)/uv/bin/uv:
+	@mkdir -p $(TOOLS)
+	@$(PYTHON) -m venv $(TOOLS)/uv 2>/dev/null && $(TOOLS)/uv/bin/python -m pip install --quiet uv \
+	  || { rm -rf $(TOOLS)/uv; $(PYTHON) -m pip install --quiet --target $(TOOLS)/uv uv; } \
+	  || { echo "Could not install uv: $(PYTHON) has neither venv nor pip. Install uv and run make again." >&2; exit 1; }
+
+# The Azure Blob Storage emulator that the tests read from; without npm its tests are skipped, and say so.
+$(TOOLS)/node_modules/.bin/azurite-blob:
+	@npm install --silent --no-audit --no-fund --prefix $(TOOLS) azurite@3.37.0

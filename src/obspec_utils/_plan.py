@@ -1,0 +1,103 @@
+"""Which bytes to ask for: spans in, spans out. No I/O and no store, so every rule can be tested by itself."""
+
+from __future__ import annotations
+
+from operator import index
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+__all__ = ["Span", "align", "merge", "resolve_length", "resolve_range", "split"]
+
+
+class Span(NamedTuple):
+    """The bytes from `start` up to, not including, `stop`."""
+
+    start: int
+    stop: int
+
+    @property
+    def length(self) -> int:
+        """How many bytes it covers."""
+        return self.stop - self.start
+
+
+def split(span: Span, request_size: int, max_concurrent: int, *, under_way: int = 0) -> list[Span]:
+    """Cut a span into parts near `request_size`, in even waves of `max_concurrent` parts.
+
+    Up to one wave, no part is longer than `request_size`. Beyond, the number of parts is rounded to whole waves, so
+    that the last wave is as full as the first; parts are then between 2/3 and 3/2 of `request_size`. `under_way`
+    parts of about `request_size` count into the first wave.
+    """
+    if span.length <= 0:
+        return []
+    count = -(-span.length // request_size)
+    if count + under_way > max_concurrent:
+        waves = max(1, (2 * (count + under_way) + max_concurrent) // (2 * max_concurrent))
+        count = max(1, waves * max_concurrent - under_way)
+    count = min(count, span.length)
+    cuts = [span.start + span.length * part // count for part in range(count + 1)]
+    return [Span(start, stop) for start, stop in zip(cuts, cuts[1:], strict=False)]
+
+
+def align(span: Span, size: int, block_size: int) -> range:
+    """Return the indices of the blocks of `block_size` bytes that a span of an object of `size` bytes touches."""
+    stop = min(span.stop, size)
+    if span.start >= stop:
+        return range(0)
+    return range(span.start // block_size, -(-stop // block_size))
+
+
+def merge(blocks: Iterable[int], block_size: int, size: int) -> Iterator[Span]:
+    """Join neighbouring blocks, given in ascending order, into as few spans as cover them."""
+    runs: list[list[int]] = []
+    for block in blocks:
+        if runs and runs[-1][1] == block:
+            runs[-1][1] = block + 1
+        else:
+            runs.append([block, block + 1])
+    return (Span(first * block_size, min(last * block_size, size)) for first, last in runs)
+
+
+def resolve_range(wanted: object, size: int) -> Span | None:
+    """Turn the `range` option of a get into a span of an object of `size` bytes.
+
+    Returns None where only the store can answer: malformed and negative ranges, empty ones, a suffix that is not
+    positive, and ranges that start past the end.
+    """
+    try:
+        start, stop = _bounds(wanted, size)
+    except (TypeError, ValueError, LookupError):
+        return None
+    stop = min(stop, size)
+    return Span(start, stop) if 0 <= start < stop else None
+
+
+def _bounds(wanted: object, size: int) -> tuple[int, int]:
+    if isinstance(wanted, dict):
+        return _mapping_bounds(wanted, size)
+    if isinstance(wanted, tuple | list):
+        start, stop = wanted
+        return index(start), index(stop)
+    raise TypeError
+
+
+def _mapping_bounds(wanted: Mapping[str, int], size: int) -> tuple[int, int]:
+    ((kind, value),) = wanted.items()
+    if kind == "offset":
+        return index(value), size
+    if kind == "suffix" and index(value) > 0:
+        return max(0, size - index(value)), size
+    raise LookupError(kind)
+
+
+def resolve_length(start: object, end: object, length: object, size: int) -> Span | None:
+    """Turn the arguments of a get_range into a span, or None where only the store can answer (see `resolve_range`)."""
+    if (end is None) == (length is None):
+        return None
+    try:
+        first = index(start)  # type: ignore[arg-type]
+        return resolve_range((first, index(end) if length is None else first + index(length)), size)  # type: ignore[arg-type]
+    except TypeError:
+        return None

@@ -1,0 +1,228 @@
+"""One request for one span of an object, by whichever method the store has, and the version it was answered from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from obspec_utils._guard import check_fork
+from obspec_utils._plan import Span
+from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from obspec import Attributes, GetOptions, GetResult, GetResultAsync, ObjectMeta
+    from typing_extensions import Buffer
+
+__all__ = ["Answer", "Version", "begin", "begin_async", "request", "request_async"]
+
+# What a store raises for a range it can't serve: an empty object, or a server that ignores Range.
+_UNSERVED_RANGE = frozenset({"GenericError", "NotSupportedError"})
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What tells one version of an object from another, as far as its store reports it."""
+
+    size: int
+    e_tag: str | None = None
+    last_modified: datetime | None = None
+
+    @classmethod
+    def of(cls, meta: ObjectMeta) -> Version:
+        """Take the version out of an object's metadata."""
+        return cls(meta["size"], meta.get("e_tag"), meta.get("last_modified"))
+
+    def check(self, path: str, found: Version) -> None:
+        """Raise `ObjectChangedError` if `found` is another version of the object at `path`."""
+        if self.size != found.size:
+            changed = True
+        elif self.e_tag is not None and found.e_tag is not None:
+            changed = self.e_tag.removeprefix("W/") != found.e_tag.removeprefix("W/")
+        else:
+            changed = (
+                None not in (self.last_modified, found.last_modified) and self.last_modified != found.last_modified
+            )
+        if changed:
+            msg = (
+                f"{path!r} changed while it was being read: expected {self}, found {found}. "
+                "Nothing was returned, so that no result mixes two versions; open the object anew to read the new one."
+            )
+            raise ObjectChangedError(msg)
+
+
+class Answer:
+    """The headers of one answer, whose body is read on demand and once.
+
+    Attributes
+    ----------
+    span
+        The bytes the body holds. Of a store that ignores ranges this is more than was asked for.
+    meta
+        The object's metadata; None from a store that can only `get_range`.
+    """
+
+    __slots__ = ("_source", "attributes", "meta", "path", "span")
+
+    def __init__(
+        self,
+        path: str,
+        span: Span,
+        source: GetResult | GetResultAsync | Buffer,
+        *,
+        meta: ObjectMeta | None = None,
+        attributes: Attributes | None = None,
+    ) -> None:
+        self.path = path
+        self.span = span
+        self.meta = meta
+        self.attributes = attributes
+        self._source = source
+
+    def body(self) -> Buffer:
+        """Read the body."""
+        source: Any = self._source
+        return self._complete(source.buffer() if hasattr(source, "buffer") else source)
+
+    async def body_async(self) -> Buffer:
+        """Read the body without blocking the event loop."""
+        source: Any = self._source
+        return self._complete(await source.buffer_async() if hasattr(source, "buffer_async") else source)
+
+    def _complete(self, body: Buffer) -> Buffer:
+        self._source = b""
+        length = memoryview(body).nbytes
+        if length != self.span.length:
+            msg = (
+                f"The store answered the request for bytes {self.span.start} to {self.span.stop} of {self.path!r} with "
+                f"{length} bytes instead of {self.span.length}. The connection or a proxy cut it short: read again."
+            )
+            raise IncompleteReadError(msg)
+        return body
+
+
+def supports(store: object, method: str) -> bool:
+    """Tell whether a store, or the store a wrapper stands for, has a method."""
+    told = getattr(store, "_supports", None)
+    return told(method) if told is not None else hasattr(store, method)
+
+
+def _unable(store: object, path: str) -> TypeError:
+    return TypeError(
+        f"Can't read {path!r}: {type(store).__name__} has neither get() nor head() together with get_range() or "
+        "get_ranges(). Give a store with one of these, for example one of obstore.store."
+    )
+
+
+def _ranged(span: Span, options: Mapping[str, object] | None) -> GetOptions:
+    return cast("GetOptions", {**(options or {}), "range": (span.start, span.stop)})
+
+
+def _from_result(path: str, wanted: Span, result: GetResult | GetResultAsync) -> Answer:
+    meta = result.meta
+    span = Span(*result.range)
+    if span.start > wanted.start or span.stop < min(wanted.stop, meta["size"]):
+        msg = f"The store answered the request for bytes {wanted.start} to {wanted.stop} of {path!r} with {span}."
+        raise IncompleteReadError(msg)
+    return Answer(path, span, result, meta=meta, attributes=result.attributes)
+
+
+def request(store: object, path: str, span: Span, options: Mapping[str, object] | None = None) -> Answer:
+    """Ask for one span of an object, as a request of its own; return when the headers are there."""
+    check_fork(store)
+    source: Any = store
+    if supports(store, "get"):
+        return _from_result(path, span, source.get(path, options=_ranged(span, options)))
+    if supports(store, "get_range"):
+        return _bare(path, span, source.get_range(path, start=span.start, end=span.stop))
+    if supports(store, "get_ranges"):
+        (body,) = source.get_ranges(path, starts=[span.start], ends=[span.stop])
+        return _bare(path, span, body)
+    raise _unable(store, path)
+
+
+async def request_async(store: object, path: str, span: Span, options: Mapping[str, object] | None = None) -> Answer:
+    """Ask as `request` does, on the running event loop."""
+    check_fork(store)
+    source: Any = store
+    if supports(store, "get_async"):
+        return _from_result(path, span, await source.get_async(path, options=_ranged(span, options)))
+    if supports(store, "get_range_async"):
+        return _bare(path, span, await source.get_range_async(path, start=span.start, end=span.stop))
+    if supports(store, "get_ranges_async"):
+        (body,) = await source.get_ranges_async(path, starts=[span.start], ends=[span.stop])
+        return _bare(path, span, body)
+    raise _unable(store, path)
+
+
+def _bare(path: str, span: Span, body: Buffer) -> Answer:
+    # A store cuts a range that runs past the end. Whether that is where the object should end is for the version check.
+    return Answer(path, Span(span.start, span.start + memoryview(body).nbytes), body)
+
+
+def _unserved(error: Exception) -> bool:
+    return type(error).__name__ in _UNSERVED_RANGE
+
+
+def begin(store: object, path: str, length: int, options: Mapping[str, object] | None = None) -> Answer:
+    """Ask for the first `length` bytes of an object, which also tells its size and version.
+
+    A range that can't be served (an empty object, a server without ranges) is asked for again as a whole, and if that
+    fails too, the first error is raised.
+    """
+    source: Any = store
+    if not supports(store, "get"):
+        return _begin_with(source.head(path), store, path, length) if supports(store, "head") else _fail(store, path)
+    try:
+        return request(store, path, Span(0, length), options)
+    except Exception as error:
+        if not _unserved(error):
+            raise
+        first = error
+    try:
+        result = source.get(path, options=options) if options else source.get(path)
+    except Exception:  # noqa: BLE001 - whatever it was, the first error says more
+        raise first from None
+    return _from_result(path, Span(0, 0), result)
+
+
+def _fail(store: object, path: str) -> Answer:
+    raise _unable(store, path)
+
+
+def _begin_with(meta: ObjectMeta, store: object, path: str, length: int) -> Answer:
+    span = Span(0, min(length, meta["size"]))
+    answer = request(store, path, span) if span.length else Answer(path, span, b"")
+    return _with_meta(answer, span, meta)
+
+
+def _with_meta(answer: Answer, span: Span, meta: ObjectMeta) -> Answer:
+    if answer.span != span:
+        Version.of(meta).check(answer.path, Version(answer.span.stop))
+    answer.meta = meta
+    return answer
+
+
+async def begin_async(store: object, path: str, length: int, options: Mapping[str, object] | None = None) -> Answer:
+    """Ask as `begin` does, on the running event loop."""
+    source: Any = store
+    if not supports(store, "get_async"):
+        if not supports(store, "head_async"):
+            raise _unable(store, path)
+        meta = await source.head_async(path)
+        span = Span(0, min(length, meta["size"]))
+        answer = await request_async(store, path, span) if span.length else Answer(path, span, b"")
+        return _with_meta(answer, span, meta)
+    try:
+        return await request_async(store, path, Span(0, length), options)
+    except Exception as error:
+        if not _unserved(error):
+            raise
+        first = error
+    try:
+        result = await (source.get_async(path, options=options) if options else source.get_async(path))
+    except Exception:  # noqa: BLE001 - whatever it was, the first error says more
+        raise first from None
+    return _from_result(path, Span(0, 0), result)

@@ -1,0 +1,88 @@
+"""A mapping with a budget that forgets what was not used for longest."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+from obspec_utils._guard import paused, reset_after_fork
+
+__all__ = ["LruCache"]
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class LruCache(Generic[K, V]):
+    """Values with sizes, whose sum never exceeds `max_size`.
+
+    Looking a value up takes no lock: each step is one operation of an OrderedDict, which is atomic. Changes are made
+    under a lock, which nobody holds while doing anything else.
+
+    Parameters
+    ----------
+    max_size
+        The budget, in the unit of the sizes given to `put` (bytes, or 1 each to count values).
+    """
+
+    def __init__(self, max_size: int) -> None:
+        self.max_size = max_size
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
+        self._size = 0
+        reset_after_fork(self)
+
+    def _reset_after_fork(self) -> None:
+        if self._lock.locked():  # another thread was in the middle of a change, which it will never finish here
+            self._lock = threading.Lock()
+            self._entries = OrderedDict()
+            self._size = 0
+
+    @property
+    def size(self) -> int:
+        """The sum of the sizes of what is kept."""
+        return self._size
+
+    def keys(self) -> list[K]:
+        """Return the keys, the one not used for longest first."""
+        with paused(), self._lock:
+            return list(self._entries)
+
+    def get(self, key: K) -> V | None:
+        """Return the value of a key, which is now the one used last; None if it is not there."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        try:
+            self._entries.move_to_end(key)
+        except KeyError:  # evicted this moment; the value is as good as ever
+            pass
+        return entry[0]
+
+    def put(self, key: K, value: V, size: int) -> None:
+        """Keep a value, and forget others until the budget holds; a value larger than the budget is not kept."""
+        with paused(), self._lock:
+            self._drop(key)
+            if size > self.max_size:
+                return
+            while self._size + size > self.max_size:
+                _, (_, freed) = self._entries.popitem(last=False)
+                self._size -= freed
+            self._entries[key] = (value, size)
+            self._size += size
+
+    def delete(self, key: K) -> None:
+        """Forget a key, if it is there."""
+        with paused(), self._lock:
+            self._drop(key)
+
+    def _drop(self, key: K) -> None:
+        _, size = self._entries.pop(key, (None, 0))
+        self._size -= size
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with paused(), self._lock:
+            self._entries.clear()
+            self._size = 0

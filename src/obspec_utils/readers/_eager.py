@@ -1,0 +1,104 @@
+"""A reader that holds the whole object in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from obspec import Get
+
+from obspec_utils._body import Limits, SplitBody
+from obspec_utils._buffers import Parts
+from obspec_utils._checks import require_positive
+from obspec_utils._requests import begin
+from obspec_utils.readers._base import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, StoreReader
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["EagerStoreReader"]
+
+
+class EagerStoreReader(StoreReader):
+    """Read an object that is loaded into memory, in parallel parts, when the reader is made.
+
+    Parameters
+    ----------
+    store
+        Any obspec store with `get`, or with `head` and `get_range` or `get_ranges`.
+    path
+        The object's path in the store.
+    request_size
+        About how many bytes each request asks for. Up to `max_concurrent_requests` parts it is the most; beyond, parts
+        are cut so that they fill whole waves of requests.
+    file_size
+        What the caller believes the size to be, in bytes. The first request tells the real one, so this changes
+        nothing that is read and saves nothing; it is accepted for the sake of callers that give it.
+    max_concurrent_requests
+        The most requests in flight.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such object.
+    ObjectChangedError
+        If the object was replaced while it was loaded.
+    ValueError
+        If a number is not positive (`file_size`: negative).
+    """
+
+    class Store(Get, Protocol):
+        """What this reader needs of a store."""
+
+    def __init__(
+        self,
+        store: Store,
+        path: str,
+        request_size: int = REQUEST_SIZE,
+        file_size: int | None = None,
+        max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
+    ) -> None:
+        super().__init__(store, path)
+        self._set_up(request_size, file_size, max_concurrent_requests)
+        self._load_all()
+
+    def _set_up(self, request_size: int, file_size: int | None, max_concurrent_requests: int) -> None:
+        require_positive(request_size=request_size, max_concurrent_requests=max_concurrent_requests)
+        if file_size is not None and file_size < 0:
+            msg = f"file_size must not be negative, got {file_size!r}"
+            raise ValueError(msg)
+        self._file_size = file_size
+        self._limits = Limits(request_size, max_concurrent_requests)
+        self._parts: Parts | None = None
+
+    def _arguments(self) -> dict[str, object]:
+        return {
+            "request_size": self._limits.request_size,
+            "file_size": self._file_size,
+            "max_concurrent_requests": self._limits.max_concurrent,
+        }
+
+    @classmethod
+    def _restored(cls, store: Any, path: str, arguments: dict[str, Any]) -> Self:
+        reader = cls.__new__(cls)
+        StoreReader.__init__(reader, store, path)
+        reader._set_up(**arguments)
+        return reader
+
+    def _load_all(self) -> Parts:
+        first = begin(self._store, self._path, self._limits.request_size)
+        body = SplitBody(self._store, first, self._limits)
+        if self._version is not None:
+            self._version.check(self._path, body.version)
+        parts = body.load(body.version.size)
+        self._version = body.version
+        self._parts = parts
+        return parts
+
+    def _fetch(self, start: int, stop: int) -> Parts:
+        parts = self._parts or self._load_all()  # not loaded yet: a reader that was unpickled
+        self._window = parts.window(stop - 1)
+        return parts
+
+    def _release(self) -> None:
+        super()._release()
+        self._parts = None

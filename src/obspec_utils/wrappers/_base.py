@@ -1,0 +1,135 @@
+"""What every wrapper does: pass on what it does not change, copy and pickle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from obspec_utils._guard import check_fork
+from obspec_utils._requests import supports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from obspec import GetOptions, GetResult, GetResultAsync, ObjectMeta
+    from typing_extensions import Buffer
+
+    from obspec_utils.protocols import ReadableStore
+
+__all__ = ["StoreWrapper", "given"]
+
+
+def given(**arguments: object) -> dict[str, Any]:
+    """Return the arguments that were given, so that a store's own defaults and errors stay its own."""
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+class StoreWrapper:
+    """A store that passes everything on to the store it wraps.
+
+    Subclasses override what they change. Their `_arguments` are what `copy` and `pickle` make another one from; a
+    wrapper can be pickled if its store can.
+
+    Parameters
+    ----------
+    store
+        Any object with the obspec methods that are called.
+    """
+
+    _store: ReadableStore
+
+    def __init__(self, store: ReadableStore) -> None:
+        self._store = store
+
+    def _arguments(self) -> tuple[object, ...]:
+        """Return what follows `store` in the constructor's arguments."""
+        return ()
+
+    def _supports(self, method: str) -> bool:
+        """Tell whether the store below has a method, which this class itself always has."""
+        return supports(self._store, method)
+
+    @property
+    def _below(self) -> Any:  # noqa: ANN401 - whatever the caller wrapped, with whatever methods it has
+        """The wrapped store, about to be called."""
+        check_fork(self._store)
+        return self._store
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as typed as the store's own attribute
+        """Forward any other public attribute to the wrapped store."""
+        if name.startswith("_"):  # above all `_store` itself, which is missing while a copy is being made
+            msg = f"{type(self).__name__!r} object has no attribute {name!r}"
+            raise AttributeError(msg)
+        attribute = getattr(self._store, name)
+        if callable(attribute):
+            check_fork(self._store)
+        return attribute
+
+    def __copy__(self) -> StoreWrapper:
+        return type(self)(self._store, *self._arguments())
+
+    def __reduce__(self) -> tuple[Callable[..., StoreWrapper], tuple[object, ...]]:
+        return type(self), (self._store, *self._arguments())
+
+    def __repr__(self) -> str:
+        arguments = "".join(f", {argument!r}" for argument in self._arguments())
+        return f"{type(self).__name__}({self._store!r}{arguments})"
+
+    def get(self, path: str, *, options: GetOptions | None = None) -> GetResult:
+        """Get an object, see [obspec.Get][]."""
+        result: GetResult = self._below.get(path, **given(options=options))
+        return result
+
+    async def get_async(self, path: str, *, options: GetOptions | None = None) -> GetResultAsync:
+        """Get an object, see [obspec.GetAsync][]."""
+        result: GetResultAsync = await self._below.get_async(path, **given(options=options))
+        return result
+
+    def get_range(self, path: str, *, start: int, end: int | None = None, length: int | None = None) -> Buffer:
+        """Get one range of an object, see [obspec.GetRange][]."""
+        buffer: Buffer = self._below.get_range(path, start=start, **given(end=end, length=length))
+        return buffer
+
+    async def get_range_async(
+        self, path: str, *, start: int, end: int | None = None, length: int | None = None
+    ) -> Buffer:
+        """Get one range of an object, see [obspec.GetRangeAsync][]."""
+        buffer: Buffer = await self._below.get_range_async(path, start=start, **given(end=end, length=length))
+        return buffer
+
+    def get_ranges(
+        self,
+        path: str,
+        *,
+        starts: Sequence[int],
+        ends: Sequence[int] | None = None,
+        lengths: Sequence[int] | None = None,
+        **options: Any,  # noqa: ANN401 - the store's own, such as obstore's coalesce
+    ) -> Sequence[Buffer]:
+        """Get several ranges of an object, see [obspec.GetRanges][]; `coalesce` and the like are handed on."""
+        ranges = given(ends=ends, lengths=lengths)
+        buffers: Sequence[Buffer] = self._below.get_ranges(path, starts=starts, **ranges, **options)
+        return buffers
+
+    async def get_ranges_async(
+        self,
+        path: str,
+        *,
+        starts: Sequence[int],
+        ends: Sequence[int] | None = None,
+        lengths: Sequence[int] | None = None,
+        **options: Any,  # noqa: ANN401 - the store's own, such as obstore's coalesce
+    ) -> Sequence[Buffer]:
+        """Get several ranges of an object, see [obspec.GetRangesAsync][]."""
+        ranges = given(ends=ends, lengths=lengths)
+        buffers: Sequence[Buffer] = await self._below.get_ranges_async(path, starts=starts, **ranges, **options)
+        return buffers
+
+    def head(self, path: str) -> ObjectMeta:
+        """Get an object's metadata, see [obspec.Head][]."""
+        meta: ObjectMeta = self._below.head(path)
+        return meta
+
+    async def head_async(self, path: str) -> ObjectMeta:
+        """Get an object's metadata, see [obspec.HeadAsync][]."""
+        meta: ObjectMeta = await self._below.head_async(path)
+        return meta

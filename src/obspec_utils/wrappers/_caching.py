@@ -1,0 +1,291 @@
+"""A store that keeps whole objects in memory, shared by all its consumers."""
+
+from __future__ import annotations
+
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
+
+from obspec_utils._buffers import Parts
+from obspec_utils._checks import require_positive
+from obspec_utils._flight import Flights
+from obspec_utils._results import Result
+from obspec_utils.caches import LruCache
+from obspec_utils.exceptions import IncompleteReadError
+from obspec_utils.wrappers._base import StoreWrapper
+from obspec_utils.wrappers._object import CachedObject, conditions, is_complete_range, is_complete_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Sequence
+
+    from obspec import GetOptions, GetResult, GetResultAsync, ObjectMeta
+    from typing_extensions import Buffer
+
+    from obspec_utils.protocols import ReadableStore
+
+__all__ = ["CachingReadableStore"]
+
+S = TypeVar("S", bound="CachingReadableStore")
+
+# The methods that change objects: their first parameters by obspec's names, and how many of these, from the last one
+# backwards, name what is changed.
+_CHANGES = {
+    "put": (("path",), 1),
+    "delete": (("paths",), 1),
+    "copy": (("from_", "to"), 1),
+    "rename": (("from_", "to"), 2),
+}
+# How many paths are remembered to be too large; a path beyond costs one request more, no wrong answer.
+_REMEMBERED_PATHS = 65_536
+
+_TooLarge = Literal["too large"]
+
+
+class CachingReadableStore(StoreWrapper):
+    """Keep whole objects in memory, the least recently used of them evicted, for all consumers of this store.
+
+    The first request for an object, whatever range it asks for, fetches all of it with one `get` of the store below;
+    others that ask meanwhile, in threads or tasks, wait for the same fetch. What is cached is trusted until it is
+    evicted, cleared, or changed through this store. What only the store can answer passes through, uncached.
+
+    Pickling and `copy.copy` give a store with the same settings and an empty cache.
+
+    Parameters
+    ----------
+    store
+        The store to read from.
+    max_size
+        The most bytes kept. A larger object is served but not kept.
+
+    Raises
+    ------
+    ValueError
+        If `max_size` is not positive.
+    """
+
+    def __init__(self, store: ReadableStore, max_size: int = 256 * 1024 * 1024) -> None:
+        super().__init__(store)
+        require_positive(max_size=max_size)
+        self._max_size = max_size
+        self._cache: LruCache[str, CachedObject] = LruCache(max_size)
+        self._too_large: LruCache[str, _TooLarge] = LruCache(_REMEMBERED_PATHS)
+        self._flights: Flights[CachedObject | _TooLarge] = Flights(self._find, self._keep)
+
+    def _arguments(self) -> tuple[object, ...]:
+        return (self._max_size,)
+
+    @property
+    def cache_size(self) -> int:
+        """How many bytes are cached, at most `max_size`."""
+        return self._cache.size
+
+    @property
+    def cached_paths(self) -> list[str]:
+        """The paths of the cached objects, the one not used for longest first."""
+        return self._cache.keys()
+
+    def clear_cache(self) -> None:
+        """Forget everything, and keep nothing of the fetches under way."""
+        self._flights.forget()
+        self._cache.clear()
+        self._too_large.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear_cache()
+
+    def _find(self, key: Hashable) -> CachedObject | _TooLarge | None:
+        path = cast("str", key)
+        return self._cache.get(path) or self._too_large.get(path)
+
+    def _keep(self, key: Hashable, value: CachedObject | _TooLarge) -> None:
+        path = cast("str", key)
+        if isinstance(value, CachedObject):
+            self._cache.put(path, value, len(value.parts))
+        else:
+            self._too_large.put(path, value, 1)
+
+    def _forget(self, paths: list[str]) -> None:
+        for key in (path.strip("/") for path in paths):
+            self._flights.forget(key)  # first: what lands after this is not kept
+            self._cache.delete(key)
+            self._too_large.delete(key)
+
+    def _accept(self, result: GetResult | GetResultAsync) -> bool:
+        """Tell by its headers whether an object can be kept."""
+        return result.meta["size"] <= self._max_size
+
+    def _fetch(self, path: str, passed: list[GetResult]) -> CachedObject | _TooLarge:
+        result = super().get(path)
+        if not self._accept(result):
+            passed.append(result)
+            return "too large"
+        return _cached(path, result, result.parts() if isinstance(result, Result) else Parts([result.buffer()]))
+
+    async def _fetch_async(self, path: str, passed: list[GetResultAsync]) -> CachedObject | _TooLarge:
+        result = await super().get_async(path)
+        if not self._accept(result):
+            passed.append(result)
+            return "too large"
+        if isinstance(result, Result):
+            return _cached(path, result, await result.parts_async())
+        return _cached(path, result, Parts([await result.buffer_async()]))
+
+    def _object(self, path: str, passed: list[GetResult] | None = None) -> CachedObject | None:
+        """Return an object, fetching it if need be; None if it is too large. `passed` gets the answer that told so."""
+        cached = self._cache.get(path.strip("/"))
+        if cached is not None:
+            return cached
+        found = self._flights.run(path.strip("/"), partial(self._fetch, path, [] if passed is None else passed))
+        return found if isinstance(found, CachedObject) else None
+
+    async def _object_async(self, path: str, passed: list[GetResultAsync] | None = None) -> CachedObject | None:
+        """Return an object as `_object` does, on the running event loop."""
+        cached = self._cache.get(path.strip("/"))
+        if cached is not None:
+            return cached
+        fetch = partial(self._fetch_async, path, [] if passed is None else passed)
+        found = await self._flights.run_async(path.strip("/"), fetch)
+        return found if isinstance(found, CachedObject) else None
+
+    def get(self, path: str, *, options: GetOptions | None = None) -> GetResult:
+        """Get an object from the cache, filling it if need be.
+
+        Ranges and lists of ETags are answered from the cache; with ETags, only if the object is there already.
+        """
+        asked = conditions(options)
+        passed: list[GetResult] = []
+        if asked is not None:
+            whole = passed if asked.range is None else None
+            cached = self._cache.get(path.strip("/")) if asked.conditional else self._object(path, whole)
+            answer = cached.get(asked) if cached else None
+            if answer:
+                return answer
+        return passed[0] if passed else super().get(path, options=options)
+
+    async def get_async(self, path: str, *, options: GetOptions | None = None) -> GetResultAsync:
+        """Get an object as `get` does, on the running event loop."""
+        asked = conditions(options)
+        passed: list[GetResultAsync] = []
+        if asked is not None:
+            whole = passed if asked.range is None else None
+            cached = self._cache.get(path.strip("/")) if asked.conditional else await self._object_async(path, whole)
+            answer = cached.get(asked) if cached else None
+            if answer:
+                return answer
+        return passed[0] if passed else await super().get_async(path, options=options)
+
+    def get_range(self, path: str, *, start: int, end: int | None = None, length: int | None = None) -> Buffer:
+        """Get one range of an object from the cache, filling it if need be."""
+        cached = self._object(path) if is_complete_range(start, end, length) else None
+        answer = cached.get_range(start, end, length) if cached else None
+        return super().get_range(path, start=start, end=end, length=length) if answer is None else answer
+
+    async def get_range_async(
+        self, path: str, *, start: int, end: int | None = None, length: int | None = None
+    ) -> Buffer:
+        """Get one range of an object from the cache, filling it if need be."""
+        cached = await self._object_async(path) if is_complete_range(start, end, length) else None
+        answer = cached.get_range(start, end, length) if cached else None
+        return await super().get_range_async(path, start=start, end=end, length=length) if answer is None else answer
+
+    def get_ranges(
+        self,
+        path: str,
+        *,
+        starts: Sequence[int],
+        ends: Sequence[int] | None = None,
+        lengths: Sequence[int] | None = None,
+        **options: Any,  # noqa: ANN401 - the store's own
+    ) -> Sequence[Buffer]:
+        """Get several ranges of an object from the cache, filling it if need be."""
+        cached = self._object(path) if is_complete_ranges(starts, ends, lengths) else None
+        answer = cached.get_ranges(starts, ends, lengths) if cached else None
+        if answer is not None:
+            return answer
+        return super().get_ranges(path, starts=starts, ends=ends, lengths=lengths, **options)
+
+    async def get_ranges_async(
+        self,
+        path: str,
+        *,
+        starts: Sequence[int],
+        ends: Sequence[int] | None = None,
+        lengths: Sequence[int] | None = None,
+        **options: Any,  # noqa: ANN401 - the store's own
+    ) -> Sequence[Buffer]:
+        """Get several ranges of an object from the cache, filling it if need be."""
+        cached = await self._object_async(path) if is_complete_ranges(starts, ends, lengths) else None
+        answer = cached.get_ranges(starts, ends, lengths) if cached else None
+        if answer is not None:
+            return answer
+        return await super().get_ranges_async(path, starts=starts, ends=ends, lengths=lengths, **options)
+
+    def head(self, path: str) -> ObjectMeta:
+        """Get an object's metadata, the cached object's if there is one."""
+        cached = self._cache.get(path.strip("/"))
+        return super().head(path) if cached is None else cached.metadata()
+
+    async def head_async(self, path: str) -> ObjectMeta:
+        """Get an object's metadata, the cached object's if there is one."""
+        cached = self._cache.get(path.strip("/"))
+        return await super().head_async(path) if cached is None else cached.metadata()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as typed as the store's own attribute
+        """Forward an attribute; what changes objects also drops them from the cache."""
+        attribute = super().__getattr__(name)
+        changed = _CHANGES.get(name.removesuffix("_async"))
+        if changed is None:
+            return attribute
+        return (
+            self._dropping_async(attribute, *changed)
+            if name.endswith("_async")
+            else self._dropping(attribute, *changed)
+        )
+
+    def _dropping(self, change: Callable[..., object], names: tuple[str, ...], count: int) -> Callable[..., object]:
+        @wraps(change)
+        def changing(*args: object, **kwargs: object) -> object:
+            args, kwargs, paths = _touched(names, count, args, kwargs)
+            self._forget(paths)
+            try:
+                return change(*args, **kwargs)
+            finally:  # even a failed change may have happened
+                self._forget(paths)
+
+        return changing
+
+    def _dropping_async(self, change: Callable[..., Any], names: tuple[str, ...], count: int) -> Callable[..., object]:
+        @wraps(change)
+        async def changing(*args: object, **kwargs: object) -> object:
+            args, kwargs, paths = _touched(names, count, args, kwargs)
+            self._forget(paths)
+            try:
+                return await change(*args, **kwargs)
+            finally:
+                self._forget(paths)
+
+        return changing
+
+
+def _cached(path: str, result: GetResult | GetResultAsync, parts: Parts) -> CachedObject:
+    meta = result.meta
+    if len(parts) != meta["size"]:
+        msg = f"The store answered the request for {path!r} with {len(parts)} bytes instead of {meta['size']}."
+        raise IncompleteReadError(msg)
+    return CachedObject(meta, result.attributes, parts)
+
+
+def _touched(
+    names: tuple[str, ...], count: int, args: tuple[object, ...], kwargs: dict[str, object]
+) -> tuple[tuple[object, ...], dict[str, object], list[str]]:
+    """Return the arguments of a changing call, iterators made lists, and the paths it changes."""
+    kwargs = {**dict(zip(names, args, strict=False)), **kwargs}
+    for name in names:
+        if name in kwargs and not isinstance(kwargs[name], str):
+            kwargs[name] = list(cast("Iterable[str]", kwargs[name]))
+    changed = [kwargs[name] for name in names[-count:] if name in kwargs]
+    paths = [path for value in changed for path in ([value] if isinstance(value, str) else cast("list[str]", value))]
+    positional = tuple(kwargs.pop(name) for name, _ in zip(names, args, strict=False))
+    return positional + args[len(names) :], kwargs, paths

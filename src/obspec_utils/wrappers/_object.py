@@ -1,0 +1,116 @@
+"""An object held in memory, and the requests it can answer as its store would."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from obspec_utils._plan import Span, resolve_length, resolve_range
+from obspec_utils._results import Held, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from obspec import Attributes, ObjectMeta
+    from obstore import Bytes
+
+    from obspec_utils._buffers import Parts
+
+__all__ = ["CachedObject", "Conditions", "conditions", "is_complete_range", "is_complete_ranges"]
+
+_CONDITIONS = frozenset({"if_match", "if_none_match"})
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """The options of a get, as far as an object in memory can answer them."""
+
+    range: object
+    if_match: str | None
+    if_none_match: str | None
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the answer depends on the object's ETag."""
+        return self.if_match is not None or self.if_none_match is not None
+
+
+def conditions(options: Mapping[str, Any] | None) -> Conditions | None:
+    """Read the options of a get; None where only the store can answer (dates, version, head, `*`, unknown ones)."""
+    asked = {name: value for name, value in (options or {}).items() if value is not None and value is not False}
+    tags = [asked[name] for name in _CONDITIONS if name in asked]
+    if set(asked) - _CONDITIONS - {"range"} or not all(isinstance(tag, str) and "*" not in tag for tag in tags):
+        return None
+    if "range" in (options or {}) and "range" not in asked:  # the store has its own word for a range of None
+        return None
+    return Conditions(asked.get("range"), asked.get("if_match"), asked.get("if_none_match"))
+
+
+# Whether the size of the object can make a range valid: what is wrong at any size is left to the store at once.
+_ANY_SIZE = 1 << 62
+
+
+def is_complete_range(start: object, end: object, length: object) -> bool:
+    """Tell whether the arguments of a get_range make a range of some object."""
+    return resolve_length(start, end, length, _ANY_SIZE) is not None
+
+
+def is_complete_ranges(starts: Sequence[int], ends: Sequence[int] | None, lengths: Sequence[int] | None) -> bool:
+    """Tell whether the arguments of a get_ranges make ranges of some object, at least one."""
+    if (ends is None) == (lengths is None):
+        return False
+    stops = ends if lengths is None else lengths
+    if len(starts) == 0 or len(starts) != len(cast("Sequence[int]", stops)):
+        return False
+    return all(is_complete_range(*triple) for triple in _triples(starts, ends, lengths))
+
+
+def _triples(
+    starts: Sequence[int], ends: Sequence[int] | None, lengths: Sequence[int] | None
+) -> list[tuple[int, int | None, int | None]]:
+    nothing = [None] * len(starts)
+    return list(zip(starts, nothing if ends is None else ends, nothing if lengths is None else lengths, strict=True))
+
+
+def _tags(value: str) -> list[str]:
+    return [tag.strip() for tag in value.split(",")]
+
+
+@dataclass(frozen=True, slots=True)
+class CachedObject:
+    """One version of an object, whole. Its methods return None where only the store can answer."""
+
+    meta: ObjectMeta
+    attributes: Attributes
+    parts: Parts
+
+    def get(self, asked: Conditions) -> Result | None:
+        """Answer a get whose conditions hold; a condition that fails is left to the store, whose error it is."""
+        tag = self.meta["e_tag"]
+        if asked.conditional and tag is None:
+            return None
+        if asked.if_match is not None and (tag not in _tags(asked.if_match) or str(tag).startswith("W/")):
+            return None
+        if asked.if_none_match is not None and tag in _tags(asked.if_none_match):
+            return None
+        size = len(self.parts)
+        span = Span(0, size) if asked.range is None else resolve_range(asked.range, size)
+        if span is None:
+            return None
+        return Result(self.metadata(), (span.start, span.stop), self.attributes, Held(self.parts))
+
+    def get_range(self, start: int, end: int | None, length: int | None) -> Bytes | None:
+        """Answer a get_range."""
+        span = resolve_length(start, end, length, len(self.parts))
+        return None if span is None else self.parts.slice(*span)
+
+    def get_ranges(
+        self, starts: Sequence[int], ends: Sequence[int] | None, lengths: Sequence[int] | None
+    ) -> list[Bytes] | None:
+        """Answer a get_ranges."""
+        buffers = [self.get_range(*triple) for triple in _triples(starts, ends, lengths)]
+        return None if None in buffers else cast("list[Bytes]", buffers)
+
+    def metadata(self) -> ObjectMeta:
+        """Return the object's metadata, as a dict of the caller's own."""
+        return cast("ObjectMeta", dict(self.meta))

@@ -1,0 +1,86 @@
+"""A store whose get() fetches large objects in parallel parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from obspec_utils._body import Limits, SplitBody
+from obspec_utils._checks import require_positive
+from obspec_utils._requests import begin, begin_async
+from obspec_utils._results import Result
+from obspec_utils.wrappers._base import StoreWrapper
+
+if TYPE_CHECKING:
+    from obspec import GetOptions, ObjectMeta
+
+    from obspec_utils._requests import Answer
+    from obspec_utils.protocols import ReadableStore
+
+__all__ = ["SplittingReadableStore"]
+
+
+class SplittingReadableStore(StoreWrapper):
+    """Fetch whole objects in parallel parts; everything else passes through unchanged.
+
+    `get` and `get_async` ask for the first part, whose headers tell the object's size and version. The further parts
+    are asked for when the result is consumed, each by a request of its own, and every one is checked to be of the
+    same version. `head()` is never called.
+
+    Parameters
+    ----------
+    store
+        The store to read from.
+    request_size
+        About how many bytes a part has. Up to `max_concurrent_requests` parts it is the most; beyond, parts are cut so
+        that they fill whole waves of requests. 12 MiB is what cloud stores serve in the time of a few round trips.
+    max_concurrent_requests
+        The most requests in flight for one object.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive.
+    """
+
+    def __init__(
+        self, store: ReadableStore, request_size: int = 12 * 1024 * 1024, max_concurrent_requests: int = 18
+    ) -> None:
+        super().__init__(store)
+        require_positive(request_size=request_size, max_concurrent_requests=max_concurrent_requests)
+        self._request_size = request_size
+        self._max_concurrent_requests = max_concurrent_requests
+
+    def _arguments(self) -> tuple[object, ...]:
+        return self._request_size, self._max_concurrent_requests
+
+    def _splits(self, options: GetOptions | None) -> bool:
+        """Tell whether a get is for the whole object, from a store that gains by it."""
+        asked = {name for name, value in (options or {}).items() if value is not None and value is not False}
+        in_memory = type(self._store).__name__ == "MemoryStore"
+        return not in_memory and "range" not in (options or {}) and "head" not in asked
+
+    def _result(self, first: Answer, options: GetOptions | None) -> Result:
+        # Conditions were met by the first answer; what the others are held to is its version.
+        pinned = {name: value for name, value in (options or {}).items() if name == "version"}
+        limits = Limits(self._request_size, self._max_concurrent_requests)
+        meta = cast("ObjectMeta", first.meta)
+        body = SplitBody(self._store, first, limits, pinned)
+        return Result(meta, (0, meta["size"]), first.attributes or {}, body)
+
+    def get(self, path: str, *, options: GetOptions | None = None) -> Result:
+        """Get an object; the parts beyond the first are fetched when the result is consumed.
+
+        Raises
+        ------
+        ObjectChangedError
+            On consuming, if the object was replaced meanwhile.
+        """
+        if not self._splits(options):
+            return cast("Result", super().get(path, options=options))
+        return self._result(begin(self._store, path, self._request_size, options), options)
+
+    async def get_async(self, path: str, *, options: GetOptions | None = None) -> Result:
+        """Get an object as `get` does, on the running event loop."""
+        if not self._splits(options):
+            return cast("Result", await super().get_async(path, options=options))
+        return self._result(await begin_async(self._store, path, self._request_size, options), options)

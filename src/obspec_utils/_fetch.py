@@ -9,13 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from obspec_utils._guard import Scope, adopt, current, paused
-from obspec_utils._plan import Span
 from obspec_utils._requests import Answer, Version, request, request_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from typing_extensions import Buffer
+
+    from obspec_utils._plan import Span
 
 __all__ = ["fetch", "fetch_async", "run_all", "run_all_async"]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import threading
 import weakref
 from contextlib import contextmanager
@@ -51,11 +50,13 @@ class _Resettable(Protocol):
     def _reset_after_fork(self) -> None: ...
 
 
+_TASKS = Path("/proc/self/task")
 _local = _Local()
 _state = _State()
 _to_reset: weakref.WeakSet[_Resettable] = weakref.WeakSet()
 _forked_after_io = False
 _io_before_fork = False
+_used = False
 
 
 def _enter(state: _State) -> None:
@@ -142,7 +143,7 @@ def after_pause(callback: Callable[[], None]) -> None:
 
 
 def reset_after_fork(holder: _Resettable) -> None:
-    """Have `holder._reset_after_fork()` called in forked children: locks and flights held by other threads never end there."""
+    """Have `holder._reset_after_fork()` called in forked children, where what other threads hold never ends."""
     _to_reset.add(holder)
 
 
@@ -160,6 +161,9 @@ def check_fork(store: object) -> None:
     RuntimeError
         Where the call would hang for ever: the forked child has none of those threads.
     """
+    global _used  # noqa: PLW0603 - process-wide by nature
+    if not _used and _native(store):
+        _used = True
     if _forked_after_io and _native(store):
         msg = (
             f"{type(store).__name__} can't be used in this process: it was forked (os.fork or multiprocessing's 'fork' "
@@ -171,11 +175,14 @@ def check_fork(store: object) -> None:
 
 
 def _runtime_threads() -> bool:
-    """Tell whether this process runs threads of obstore's runtime (any tokio runtime counts)."""
-    tasks = Path("/proc/self/task")
-    if not tasks.is_dir():  # better a needless error in the child than a hang
-        return "obstore" in sys.modules
-    return any(_thread_name(task) == "tokio-rt-worker" for task in tasks.iterdir())
+    """Tell whether this process runs threads of obstore's runtime.
+
+    Where the system lists threads any tokio runtime counts: a needless error in the child is better than a hang. Where
+    it does not, what was read through this library counts.
+    """
+    if not _TASKS.is_dir():
+        return _used
+    return any(_thread_name(task) == "tokio-rt-worker" for task in _TASKS.iterdir())
 
 
 def _thread_name(task: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from operator import index
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,7 +39,7 @@ def split(span: Span, request_size: int, max_concurrent: int, *, under_way: int 
         count = max(1, waves * max_concurrent - under_way)
     count = min(count, span.length)
     cuts = [span.start + span.length * part // count for part in range(count + 1)]
-    return [Span(start, stop) for start, stop in zip(cuts, cuts[1:], strict=False)]
+    return [Span(start, stop) for start, stop in pairwise(cuts)]
 
 
 def align(span: Span, size: int, block_size: int) -> range:

@@ -56,8 +56,8 @@ class LruCache(Generic[K, V]):
             return None
         try:
             self._entries.move_to_end(key)
-        except KeyError:  # evicted this moment; the value is as good as ever
-            pass
+        except KeyError:
+            return entry[0]  # evicted this moment; the value is as good as ever
         return entry[0]
 
     def put(self, key: K, value: V, size: int) -> None:

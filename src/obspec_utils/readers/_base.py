@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import sys
 from operator import index
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, cast
 
 from obspec_utils._buffers import Parts
 from obspec_utils._fetch import fetch
+from obspec_utils._pickling import pickled
 from obspec_utils._plan import Span, split
 from obspec_utils._requests import Version, begin
 
@@ -149,8 +150,8 @@ class StoreReader(io.BufferedIOBase):
 
         Nothing is fetched but, from the end, the first piece if the size is not known yet.
         """
-        self._check_open()
         offset, whence = index(offset), index(whence)
+        self._check_open()
         if whence == io.SEEK_SET:
             if offset < 0:
                 msg = f"negative seek value {offset}"
@@ -177,8 +178,8 @@ class StoreReader(io.BufferedIOBase):
             data = bytes(view[position - start : end - start])
             self._position = end
             return data
-        self._check_open()
         end = self._end(position, size)
+        self._check_open()
         parts = self._load(position, end) if position < end else None
         if parts is None:
             return b""
@@ -225,9 +226,9 @@ class StoreReader(io.BufferedIOBase):
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Return the next line with its newline, cut at `size` bytes if that is not negative."""
-        self._check_open()
         begin_at = self._position
         end = self._end(begin_at, size)
+        self._check_open()
         line = b""
         while begin_at + len(line) < end:
             piece = self.read(min(_LINE_PIECE, end - begin_at - len(line)))
@@ -249,10 +250,10 @@ class StoreReader(io.BufferedIOBase):
 
     # Copies and pickles: everything but what is kept of the object's bytes.
 
-    def __reduce__(self) -> tuple[Callable[..., Self], tuple[object, ...]]:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Callable[..., StoreReader], tuple[object, ...]]:
         self._check_open()
-        state = (self._position, self._version)
-        return _restore, (type(self), self._store, self._path, self._arguments(), state)
+        store = pickled(self._store, index(protocol))
+        return _restore, (type(self), store, self._path, self._arguments(), (self._position, self._version))
 
     @classmethod
     def _restored(cls, store: Any, path: str, arguments: dict[str, Any]) -> Self:  # noqa: ANN401 - as it was given

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from obspec import Get
 
 from obspec_utils._body import Limits, SplitBody
-from obspec_utils._buffers import Parts
 from obspec_utils._checks import require_positive
 from obspec_utils._requests import begin
 from obspec_utils.readers._base import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, StoreReader
@@ -78,10 +77,10 @@ class EagerStoreReader(StoreReader):
         }
 
     @classmethod
-    def _restored(cls, store: Any, path: str, arguments: dict[str, Any]) -> Self:
+    def _restored(cls, store: Any, path: str, arguments: dict[str, Any]) -> Self:  # noqa: ANN401 - as it was given
         reader = cls.__new__(cls)
         StoreReader.__init__(reader, store, path)
-        reader._set_up(**arguments)
+        reader._set_up(**arguments)  # noqa: SLF001 - of this very class
         return reader
 
     def _load_all(self) -> Parts:
@@ -94,7 +93,7 @@ class EagerStoreReader(StoreReader):
         self._parts = parts
         return parts
 
-    def _fetch(self, start: int, stop: int) -> Parts:
+    def _fetch(self, start: int, stop: int) -> Parts:  # noqa: ARG002 - the hook's signature
         parts = self._parts or self._load_all()  # not loaded yet: a reader that was unpickled
         self._window = parts.window(stop - 1)
         return parts

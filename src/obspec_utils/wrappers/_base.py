@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from operator import index
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from obspec_utils._guard import check_fork
+from obspec_utils._pickling import pickled
 from obspec_utils._requests import supports
 
 if TYPE_CHECKING:
@@ -67,8 +69,8 @@ class StoreWrapper:
     def __copy__(self) -> StoreWrapper:
         return type(self)(self._store, *self._arguments())
 
-    def __reduce__(self) -> tuple[Callable[..., StoreWrapper], tuple[object, ...]]:
-        return type(self), (self._store, *self._arguments())
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Callable[..., StoreWrapper], tuple[object, ...]]:
+        return type(self), (pickled(self._store, index(protocol)), *self._arguments())
 
     def __repr__(self) -> str:
         arguments = "".join(f", {argument!r}" for argument in self._arguments())

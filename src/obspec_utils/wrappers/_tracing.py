@@ -6,9 +6,11 @@ import pickle
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from operator import index
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from obspec_utils._guard import after_pause
+from obspec_utils._pickling import pickled
 from obspec_utils.wrappers._base import StoreWrapper
 from obspec_utils.wrappers._trace import Method, RangeStyle, RequestRecord, RequestTrace
 
@@ -54,8 +56,9 @@ class TracingReadableStore(StoreWrapper):
     def __copy__(self) -> TracingReadableStore:
         return type(self)(self._store, self._trace, on_request=self._on_request)
 
-    def __reduce__(self) -> tuple[Callable[..., StoreWrapper], tuple[object, ...]]:
-        return _restore, (type(self), self._store, self._trace, _portable(self._on_request))
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Callable[..., StoreWrapper], tuple[object, ...]]:
+        store = pickled(self._store, index(protocol))
+        return _restore, (type(self), store, self._trace, _portable(self._on_request))
 
     @contextmanager
     def _recording(self, path: str, method: Method, *ranges: _Range) -> Iterator[list[_Range]]:
@@ -158,11 +161,10 @@ def _served(result: GetResult | GetResultAsync) -> _Range:
 def _asked(start: int, end: int | None, length: int | None) -> _Range:
     # What can't be a range is recorded as nothing: the store's own error tells what is wrong with it.
     try:
-        if end is not None:
-            return start, end - start, "end"
-        return start, length if length is not None else 0, "length"
+        span: _Range = (start, end - start, "end") if end is not None else (start, 0 + (length or 0), "length")
     except TypeError:
         return _NOTHING
+    return span
 
 
 def _all_asked(starts: Sequence[int], ends: Sequence[int] | None, lengths: Sequence[int] | None) -> list[_Range]:

@@ -1,0 +1,314 @@
+"""Single flight: one fetch for all who ask meanwhile, whoever fails, is cancelled or dies."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from obspec_utils._flight import Flights
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+
+WAIT = 10
+
+
+class Board:
+    """Flights over a dict, with a fetch that can be held up."""
+
+    def __init__(self) -> None:
+        self.kept: dict[Hashable, str] = {}
+        self.flights: Flights[str] = Flights(self.kept.get, self.kept.__setitem__)
+        self.fetches: list[str] = []
+        self.started = threading.Event()
+        self.release = threading.Event()
+
+    def fetch(self, value: str = "value") -> str:
+        self.fetches.append(value)
+        self.started.set()
+        assert self.release.wait(WAIT)
+        return value
+
+
+class Interrupt(BaseException):
+    """As Ctrl-C in the thread that leads."""
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(16, thread_name_prefix="waiter") as pool:
+        yield pool
+
+
+async def until(event: threading.Event) -> None:
+    while not event.is_set():
+        await asyncio.sleep(0.001)
+
+
+def joined(board: Board, key: str = "key") -> int:
+    """Return how many threads wait for the flight that is led by a thread."""
+    flight = board.flights._led.get(key)
+    return 0 if flight is None else len(flight._condition._waiters)  # type: ignore[attr-defined]
+
+
+def wait_for(condition: object) -> None:
+    deadline = threading.Event()
+    for _ in range(10_000):
+        if condition():  # type: ignore[operator]
+            return
+        deadline.wait(0.001)
+    pytest.fail("the condition did not come true")
+
+
+def test_threads_that_ask_meanwhile_share_one_fetch(board: Board, pool: ThreadPoolExecutor) -> None:
+    futures = [pool.submit(board.flights.run, "key", board.fetch) for _ in range(16)]
+    wait_for(lambda: joined(board) == 15)
+    board.release.set()
+    assert [future.result(WAIT) for future in futures] == ["value"] * 16
+    assert board.fetches == ["value"]
+    assert board.kept == {"key": "value"}
+
+
+def test_different_keys_are_fetched_side_by_side(board: Board, pool: ThreadPoolExecutor) -> None:
+    barrier = threading.Barrier(8)
+
+    def fetch() -> str:
+        barrier.wait(WAIT)  # passes only if all eight are inside at once
+        return "value"
+
+    futures = [pool.submit(board.flights.run, key, fetch) for key in range(8)]
+    assert [future.result(WAIT) for future in futures] == ["value"] * 8
+
+
+def test_what_was_kept_meanwhile_is_found_not_fetched(board: Board) -> None:
+    board.kept["key"] = "kept"
+    assert board.flights.run("key", board.fetch) == "kept"
+    assert board.fetches == []
+
+
+def test_a_failure_fails_the_waiters_once_and_leaves_nothing(board: Board, pool: ThreadPoolExecutor) -> None:
+    def fail() -> str:
+        board.fetch()
+        raise FileNotFoundError("key")
+
+    futures = [pool.submit(board.flights.run, "key", fail) for _ in range(8)]
+    wait_for(lambda: joined(board) == 7)
+    board.release.set()
+    assert [type(future.exception(WAIT)) for future in futures] == [FileNotFoundError] * 8
+    assert board.fetches == ["value"]
+    assert board.kept == {}
+    assert board.flights.run("key", board.fetch) == "value"
+
+
+def test_an_interrupted_leader_hands_over_to_a_waiter(board: Board, pool: ThreadPoolExecutor) -> None:
+    def interrupted() -> str:
+        board.fetch("interrupted")
+        raise Interrupt
+
+    leader = pool.submit(board.flights.run, "key", interrupted)
+    assert board.started.wait(WAIT)
+    waiters = [pool.submit(board.flights.run, "key", board.fetch) for _ in range(4)]
+    wait_for(lambda: joined(board) == 4)
+    board.release.set()
+    assert isinstance(leader.exception(WAIT), Interrupt)
+    assert [waiter.result(WAIT) for waiter in waiters] == ["value"] * 4
+    assert board.fetches == ["interrupted", "value"]
+
+
+@pytest.mark.parametrize("forgotten", ["key", None])
+def test_what_is_forgotten_is_neither_kept_nor_joined(
+    board: Board, pool: ThreadPoolExecutor, forgotten: str | None
+) -> None:
+    old = pool.submit(board.flights.run, "key", lambda: board.fetch("old"))
+    assert board.started.wait(WAIT)
+    board.flights.forget(forgotten)
+    assert board.flights.run("key", lambda: "new") == "new"
+    board.release.set()
+    assert old.result(WAIT) == "old"
+    assert board.kept == {"key": "new"}
+
+
+async def test_tasks_share_one_fetch(board: Board) -> None:
+    async def fetch() -> str:
+        board.fetches.append("value")
+        await until(board.release)
+        return "value"
+
+    tasks = [asyncio.create_task(board.flights.run_async("key", fetch)) for _ in range(16)]
+    await asyncio.sleep(0.01)
+    board.release.set()
+    assert await asyncio.gather(*tasks) == ["value"] * 16
+    assert board.fetches == ["value"]
+    assert board.kept == {"key": "value"}
+
+
+async def test_tasks_join_a_flight_led_by_a_thread(board: Board, pool: ThreadPoolExecutor) -> None:
+    leader = pool.submit(board.flights.run, "key", board.fetch)
+    await until(board.started)
+
+    async def fetch() -> str:
+        pytest.fail("a task fetched what a thread was fetching")
+
+    tasks = [asyncio.create_task(board.flights.run_async("key", fetch)) for _ in range(4)]
+    await asyncio.sleep(0.01)
+    tasks[0].cancel()
+    board.release.set()
+    assert await asyncio.gather(*tasks[1:]) == ["value"] * 3
+    assert leader.result(WAIT) == "value"
+    assert tasks[0].cancelled()
+
+
+async def test_tasks_take_over_from_an_interrupted_thread(board: Board, pool: ThreadPoolExecutor) -> None:
+    def interrupted() -> str:
+        board.fetch("interrupted")
+        raise Interrupt
+
+    leader = pool.submit(board.flights.run, "key", interrupted)
+    await until(board.started)
+
+    async def fetch() -> str:
+        return "by a task"
+
+    task = asyncio.create_task(board.flights.run_async("key", fetch))
+    await asyncio.sleep(0.01)
+    board.release.set()
+    assert await task == "by a task"
+    assert isinstance(leader.exception(WAIT), Interrupt)
+
+
+async def test_a_thread_never_waits_for_a_task(board: Board) -> None:
+    async def never() -> str:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    task = asyncio.create_task(board.flights.run_async("key", never))
+    await asyncio.sleep(0.01)
+    # On the very thread of the loop that leads: waiting would hang at once.
+    board.release.set()
+    assert board.flights.run("key", board.fetch) == "value"
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_failed_task_fails_its_waiters_and_leaves_nothing(board: Board) -> None:
+    async def fail() -> str:
+        await asyncio.sleep(0.01)
+        raise FileNotFoundError("key")
+
+    tasks = [asyncio.create_task(board.flights.run_async("key", fail)) for _ in range(4)]
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [FileNotFoundError] * 4
+    assert not any(board.flights._loops.values())
+
+
+async def test_a_failure_nobody_waits_for_is_not_reported_as_lost(board: Board) -> None:
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+
+    async def fail() -> str:
+        raise FileNotFoundError("key")
+
+    with pytest.raises(FileNotFoundError):
+        await board.flights.run_async("key", fail)
+    gc.collect()
+    await asyncio.sleep(0)
+    assert reported == []
+
+
+async def test_a_cancelled_leader_hands_over_to_a_waiter(board: Board) -> None:
+    async def fetch() -> str:
+        board.fetches.append("value")
+        await until(board.release)
+        return "value"
+
+    leader, *waiters = [asyncio.create_task(board.flights.run_async("key", fetch)) for _ in range(4)]
+    await asyncio.sleep(0.01)
+    leader.cancel()
+    await asyncio.sleep(0.01)
+    board.release.set()
+    assert await asyncio.gather(*waiters) == ["value"] * 3
+    assert leader.cancelled()
+    assert board.fetches == ["value"] * 2
+
+
+async def test_a_cancelled_waiter_disturbs_nobody(board: Board) -> None:
+    async def fetch() -> str:
+        await until(board.release)
+        return "value"
+
+    leader, waiter, other = [asyncio.create_task(board.flights.run_async("key", fetch)) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    waiter.cancel()
+    await asyncio.sleep(0.01)
+    board.release.set()
+    assert await asyncio.gather(leader, other) == ["value"] * 2
+    assert waiter.cancelled()
+
+
+async def test_what_is_forgotten_is_not_kept_by_a_task(board: Board) -> None:
+    async def fetch() -> str:
+        await until(board.release)
+        return "old"
+
+    task = asyncio.create_task(board.flights.run_async("key", fetch))
+    await asyncio.sleep(0.01)
+    board.flights.forget("key")
+    board.release.set()
+    assert await task == "old"
+    assert board.kept == {}
+
+
+def test_each_loop_leads_its_own_flight(board: Board, pool: ThreadPoolExecutor) -> None:
+    barrier = threading.Barrier(3)
+
+    async def fetch() -> str:
+        board.fetches.append("value")
+        await asyncio.to_thread(barrier.wait, WAIT)  # passes only if all three are inside at once
+        return "value"
+
+    futures = [pool.submit(asyncio.run, board.flights.run_async("key", fetch)) for _ in range(3)]
+    assert [future.result(WAIT) for future in futures] == ["value"] * 3
+    assert board.fetches == ["value"] * 3
+
+
+def test_a_loop_that_dies_leaves_nothing_behind(board: Board) -> None:
+    async def never() -> str:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(board.flights.run_async("key", never))
+    loop.run_until_complete(asyncio.sleep(0.01))
+    task._log_destroy_pending = False  # type: ignore[attr-defined] # this is what the test is about
+    loop.close()
+    del loop, task
+    gc.collect()
+    assert not any(board.flights._loops.values())
+
+    async def fetch() -> str:
+        return "value"
+
+    assert asyncio.run(board.flights.run_async("key", fetch)) == "value"
+
+
+def test_flights_inherited_by_a_forked_child_are_reset(board: Board, pool: ThreadPoolExecutor) -> None:
+    leader = pool.submit(board.flights.run, "key", board.fetch)
+    assert board.started.wait(WAIT)
+    board.flights._lock.acquire()  # as if held by a thread the child does not have
+    inherited = board.flights._lock
+    board.flights._reset_after_fork()
+    board.release.set()
+    assert board.flights.run("key", lambda: "child's own") == "child's own"
+    inherited.release()
+    assert leader.result(WAIT) == "value"

@@ -1,0 +1,172 @@
+"""The counted pause of collection."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from obstore.store import LocalStore, MemoryStore
+
+from obspec_utils import _guard
+from obspec_utils._guard import adopt, after_pause, check_fork, current, paused
+
+
+@pytest.fixture(autouse=True)
+def collecting() -> Iterator[None]:
+    thresholds = gc.get_threshold()
+    gc.enable()
+    yield
+    gc.set_threshold(*thresholds)
+    gc.enable()
+
+
+def in_thread(target: object) -> threading.Thread:
+    thread = threading.Thread(target=target, daemon=True)  # type: ignore[arg-type]
+    thread.start()
+    return thread
+
+
+def test_collection_is_off_inside_and_on_again_after() -> None:
+    with paused():
+        assert not gc.isenabled()
+        with paused():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_collection_stays_off_if_it_was_off() -> None:
+    gc.disable()
+    with paused():
+        pass
+    assert not gc.isenabled()
+
+
+def test_collection_comes_back_after_an_error() -> None:
+    with pytest.raises(ZeroDivisionError), paused():
+        1 / 0  # noqa: B018
+    assert gc.isenabled()
+
+
+def test_the_last_of_overlapping_pauses_turns_collection_on() -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with paused():
+            entered.set()
+            leave.wait(10)
+
+    with paused():
+        thread = in_thread(other)
+        assert entered.wait(10)
+    assert not gc.isenabled()
+    leave.set()
+    thread.join(10)
+    assert gc.isenabled()
+
+
+def test_a_collection_that_is_due_runs_when_a_thread_leaves_while_others_pause() -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with paused():
+            entered.set()
+            leave.wait(10)
+
+    thread = in_thread(other)
+    assert entered.wait(10)
+    gc.set_threshold(100, 10, 10)
+    before = gc.get_stats()[0]["collections"]
+    with paused():
+        kept = [[] for _ in range(500)]
+        assert gc.get_count()[0] > 100
+    after = gc.get_stats()[0]["collections"]
+    still_off = not gc.isenabled()
+    leave.set()
+    thread.join(10)
+    assert len(kept) == 500
+    assert after == before + 1
+    assert still_off
+
+
+def test_nothing_is_collected_on_leaving_where_collection_was_off() -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with paused():
+            entered.set()
+            leave.wait(10)
+
+    gc.disable()
+    thread = in_thread(other)
+    assert entered.wait(10)
+    gc.set_threshold(100, 10, 10)
+    before = [stats["collections"] for stats in gc.get_stats()]
+    with paused():
+        kept = [[] for _ in range(500)]
+    after = [stats["collections"] for stats in gc.get_stats()]
+    leave.set()
+    thread.join(10)
+    assert len(kept) == 500
+    assert after == before
+
+
+def test_callbacks_wait_for_the_end_of_the_outermost_pause() -> None:
+    seen: list[bool] = []
+    after_pause(lambda: seen.append(gc.isenabled()))
+    assert seen == [True]
+    with paused():
+        with paused():
+            after_pause(lambda: seen.append(gc.isenabled()))
+        assert seen == [True]
+    assert seen == [True, True]
+
+
+def test_callbacks_of_threads_that_help_run_in_the_thread_that_asked() -> None:
+    seen: list[threading.Thread] = []
+
+    with paused():
+        scope = current()
+
+        def help_out() -> None:
+            adopt(scope)
+            after_pause(lambda: seen.append(threading.current_thread()))
+
+        in_thread(help_out).join(10)
+        assert seen == []
+    assert seen == [threading.current_thread()]
+
+
+def test_every_callback_runs_though_one_fails_and_the_first_error_is_raised() -> None:
+    seen: list[int] = []
+
+    def fail() -> None:
+        raise LookupError("first")
+
+    def fail_again() -> None:
+        raise KeyError("second")
+
+    with pytest.raises(LookupError, match="first"), paused():
+        after_pause(fail)
+        after_pause(fail_again)
+        after_pause(lambda: seen.append(1))
+    assert seen == [1]
+    assert gc.isenabled()
+
+
+def test_where_threads_are_not_listed_what_was_read_through_the_library_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(_guard, "_TASKS", tmp_path / "missing")
+    monkeypatch.setattr(_guard, "_used", False)
+    check_fork(MemoryStore())
+    assert not _guard._runtime_threads()
+    check_fork(LocalStore(tmp_path))
+    assert _guard._runtime_threads()
+
+
+def test_a_thread_that_ended_meanwhile_has_no_name() -> None:
+    assert _guard._thread_name(Path("/proc/self/task/missing")) == ""

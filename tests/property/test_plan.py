@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,7 +60,7 @@ def test_merged_runs_cover_the_blocks_and_leave_gaps(blocks: set[int], block: in
     runs = list(merge(sorted(blocks), block, size))
     covered = {byte for run in runs for byte in range(*run)}
     assert covered == {byte for b in blocks for byte in range(b * block, min((b + 1) * block, size))}
-    assert all(before.stop < after.start for before, after in zip(runs, runs[1:], strict=False))
+    assert all(before.stop < after.start for before, after in itertools.pairwise(runs))
 
 
 ranges = st.one_of(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
 from obspec_utils import _guard
 from obspec_utils._guard import adopt, after_pause, check_fork, current, paused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture(autouse=True)

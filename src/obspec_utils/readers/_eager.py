@@ -14,6 +14,8 @@ from obspec_utils.readers._base import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, St
 if TYPE_CHECKING:
     from typing import Self
 
+    from obspec_utils._buffers import Parts
+
 __all__ = ["EagerStoreReader"]
 
 

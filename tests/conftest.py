@@ -1,0 +1,3 @@
+"""The servers, for every test."""
+
+pytest_plugins = ["tests.servers.fixtures"]

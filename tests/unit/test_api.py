@@ -1,0 +1,94 @@
+"""What must import, and with which parameters: the public interface, name by name."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import obspec_utils
+
+PUBLIC = {
+    "obspec_utils": [
+        "ObjectStoreRegistry",
+        "__version__",
+        "glob",
+        "glob_async",
+        "glob_objects",
+        "glob_objects_async",
+    ],
+    "obspec_utils.readers": ["BlockStoreReader", "BufferedStoreReader", "EagerStoreReader", "ParallelStoreReader"],
+    "obspec_utils.wrappers": [
+        "CachingReadableStore",
+        "RequestRecord",
+        "RequestTrace",
+        "SplittingReadableStore",
+        "TracingReadableStore",
+    ],
+    "obspec_utils.registry": ["ObjectStoreRegistry", "PathEntry", "UrlKey", "get_url_key", "path_segments"],
+    "obspec_utils.protocols": ["ReadableFile", "ReadableStore"],
+    "obspec_utils.typing": ["Path", "Url"],
+    "obspec_utils.glob": ["glob", "glob_async", "glob_objects", "glob_objects_async"],
+    "obspec_utils.exceptions": ["IncompleteReadError", "ObjectChangedError"],
+}
+DEFAULTS = {
+    "readers.EagerStoreReader": {
+        "request_size": 12 << 20,
+        "file_size": None,
+        "max_concurrent_requests": 18,
+    },
+    "readers.ParallelStoreReader": {"chunk_size": 1 << 20, "max_cached_chunks": 64},
+    "readers.BlockStoreReader": {"block_size": 1 << 20, "max_cached_blocks": 64},
+    "readers.BufferedStoreReader": {"buffer_size": 1 << 20},
+    "wrappers.CachingReadableStore": {"max_size": 256 << 20},
+    "wrappers.SplittingReadableStore": {"request_size": 12 << 20, "max_concurrent_requests": 18},
+    "wrappers.TracingReadableStore": {"on_request": None},
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_all_is_exact(module: str) -> None:
+    imported = importlib.import_module(module)
+    assert sorted(imported.__all__) == sorted(PUBLIC[module])
+    assert all(hasattr(imported, name) for name in PUBLIC[module])
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_parameters_and_defaults(name: str) -> None:
+    module, _, cls = name.partition(".")
+    parameters = inspect.signature(getattr(importlib.import_module(f"obspec_utils.{module}"), cls)).parameters
+    first = ["store", "path"] if module == "readers" else ["store"]
+    assert list(parameters)[: len(first)] == first
+    found = {key: value.default for key, value in parameters.items() if value.default is not inspect.Parameter.empty}
+    assert found == DEFAULTS[name]
+
+
+@pytest.mark.parametrize("module", ["cache", "obspec", "splitting", "tracing"])
+def test_old_module_names_still_work_and_say_where_to_go(module: str) -> None:
+    sys.modules.pop(f"obspec_utils.{module}", None)
+    with pytest.warns(DeprecationWarning, match=rf"obspec_utils\.{module} is deprecated") as warned:
+        old = importlib.import_module(f"obspec_utils.{module}")
+    assert len(warned) == 1
+    for name in old.__all__:
+        assert any(getattr(old, name) is getattr(importlib.import_module(new), name, None) for new in PUBLIC)
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert obspec_utils.__version__ == "0.10.0"
+
+
+def test_importing_it_imports_nothing_but_its_two_dependencies() -> None:
+    code = (
+        "import sys, obspec_utils, obspec_utils.readers, obspec_utils.wrappers;"
+        "print(*{m.partition('.')[0] for m in sys.modules} & {'numpy', 'pandas', 'xarray', 'h5py', 'aiohttp'})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
+
+
+def test_the_package_is_marked_as_typed() -> None:
+    assert (Path(obspec_utils.__file__).parent / "py.typed").exists()

@@ -1,0 +1,134 @@
+"""One request and its response over a connection, with the faults and the pace in force."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from tests.servers.object_server._connection import Connection, ConnectionLostError
+from tests.servers.object_server._faults import Fault, Faults
+from tests.servers.object_server._objects import Objects
+from tests.servers.object_server._pace import Profile, Schedule
+from tests.servers.object_server._ranges import requested_range
+from tests.servers.object_server._records import LoggedRequest, Records
+from tests.servers.object_server._routes import Router
+from tests.servers.object_server._xml import error
+
+if TYPE_CHECKING:
+    from tests.servers.object_server._http import Request, Response
+
+
+class State:
+    """What all connections share, and the control plane changes."""
+
+    def __init__(self) -> None:
+        self.profile = Profile()
+        self.line = Schedule()
+        self.objects = Objects()
+        self.router = Router(self.objects)
+        self.faults = Faults()
+        self.records = Records()
+
+
+@dataclass(slots=True)
+class Exchange:
+    """Answers one request; `status` and `sent` tell how far it came."""
+
+    state: State
+    connection: Connection
+    request: Request
+    status: int | None = None
+    sent: int = 0
+
+    async def run(self) -> None:
+        """Receive the body and respond, and log both, however they end."""
+        records, path = self.state.records, self.request.path
+        logged = self._logged()
+        number = records.begin(logged)
+        try:
+            body = await self.connection.read_body(self.request.content_length)
+            self.request = replace(self.request, body=body)
+            span = (logged.start or 0, logged.stop)
+            await self._respond(self.state.faults.hitting(logged.method, path, span))
+        finally:
+            end = time.monotonic()
+            records.finish(number, path, status=self.status, sent=self.sent, end=end)
+
+    def _logged(self) -> LoggedRequest:
+        request, headers = self.request, self.request.headers
+        version = request.query.get("versionId")
+        stored = self.state.objects.get(request.path, version)
+        size = len(stored.data) if stored is not None else None
+        start, stop = requested_range(headers.get("range"), size)
+        return LoggedRequest(
+            method=request.method,
+            path=request.path,
+            start=start,
+            stop=stop,
+            begin=time.monotonic(),
+            connection=self.connection.number,
+            range_header=headers.get("range"),
+            if_match=headers.get("if-match"),
+            version=version,
+        )
+
+    async def _respond(self, faults: list[Fault]) -> None:
+        # The answer is settled on arrival, so that a fault that changes the object divides the
+        # requests into those that came before it and those that came after.
+        response = self._answer(faults)
+        waits = [fault.seconds for fault in faults if fault.action == "stall" and fault.after is None]
+        if seconds := self.state.profile.latency + sum(waits):
+            await self.connection.sleep(seconds)
+        if any(fault.action == "drop" and fault.after is None for fault in faults):
+            raise ConnectionLostError
+        self.status = response.status
+        await self.connection.send(response.head())
+        await self._send_body(response, [fault for fault in faults if fault.after is not None])
+
+    def _answer(self, faults: list[Fault]) -> Response:
+        for fault in faults:
+            if fault.action == "delete":
+                self.state.objects.delete(self.request.path)
+            elif fault.action == "replace":
+                self.state.objects.put(self.request.path, fault.data)
+        failed = next((fault for fault in faults if fault.action == "status"), None)
+        if failed is not None:
+            response = error(failed.status, self.request.path, failed.code)
+            return response if self.request.method != "HEAD" else replace(response, body=b"")
+        response = self.state.router.answer(self.request, frozenset(f.action for f in faults))
+        for fault in faults:
+            if fault.action == "short_body" and response.status < HTTPStatus.MULTIPLE_CHOICES:
+                kept = len(response.body) - 1 if fault.after is None else fault.after
+                response = replace(response, body=response.body[: max(0, kept)])
+        return response
+
+    async def _send_body(self, response: Response, faults: list[Fault]) -> None:
+        stop = len(response.body)
+        drops = [fault.after for fault in faults if fault.action == "drop"]
+        cut = min([stop, *(after for after in drops if after is not None)])
+        for fault in faults:
+            if fault.action == "stall":
+                await self._send_until(response, min(cut, fault.after or 0))
+                await self.connection.sleep(fault.seconds)
+        await self._send_until(response, cut)
+        if drops:
+            raise ConnectionLostError
+
+    async def _send_until(self, response: Response, stop: int) -> None:
+        """Send the body from where it stands to `stop`, each piece when it is due."""
+        body = memoryview(response.body)
+        with Schedule() as own, self.state.line as shared:
+            while self.sent < stop:
+                profile = self.state.profile
+                piece = body[self.sent : min(stop, self.sent + profile.piece_size())]
+                wait = max(
+                    own.delay(len(piece), profile.bandwidth),
+                    shared.delay(len(piece), profile.total_bandwidth),
+                )
+                if wait:
+                    await asyncio.sleep(wait)
+                await self.connection.send(piece)
+                self.sent += len(piece)

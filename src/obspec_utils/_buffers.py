@@ -65,8 +65,9 @@ class Parts:
         """
         if start < stop:
             first, last, view = self.window(start)
-            if stop <= last and 2 * (stop - start) >= view.nbytes:
-                return Bytes(view[start - first : stop - first])
+            if stop <= last:
+                piece = view[start - first : stop - first]
+                return Bytes(piece if 2 * (stop - start) >= last - first else bytes(piece))
         return Bytes(b"".join(self.pieces(start, stop)))
 
     def join(self) -> Bytes:

@@ -97,6 +97,10 @@ def resolve_length(start: object, end: object, length: object, size: int) -> Spa
     """Turn the arguments of a get_range into a span, or None where only the store can answer (see `resolve_range`)."""
     if (end is None) == (length is None):
         return None
+    stop = end if length is None else length
+    if type(start) is int and type(stop) is int:  # as nearly always: the fast way through
+        stop = min(stop if length is None else start + stop, size)
+        return Span(start, stop) if 0 <= start < stop else None
     try:
         first = index(start)  # type: ignore[arg-type]
         return resolve_range((first, index(end) if length is None else first + index(length)), size)  # type: ignore[arg-type]

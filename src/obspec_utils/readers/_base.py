@@ -48,6 +48,7 @@ class StoreReader(io.BufferedIOBase):
         self._position = 0
         self._version: Version | None = None
         self._window = _NOTHING
+        self._open = True  # `closed` of io.IOBase takes longer to ask than a small read takes
 
     # What subclasses answer.
 
@@ -112,7 +113,7 @@ class StoreReader(io.BufferedIOBase):
         return Parts([*first.pieces(start, first.stop), *rest.pieces(first.stop, stop)], start=start)
 
     def _check_open(self) -> None:
-        if self.closed:
+        if not self._open:
             msg = f"I/O operation on closed file: the reader of {self._path!r} was closed"
             raise ValueError(msg)
 
@@ -142,7 +143,8 @@ class StoreReader(io.BufferedIOBase):
 
     def tell(self) -> int:
         """Return the position."""
-        self._check_open()
+        if not self._open:
+            self._check_open()
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
@@ -150,6 +152,9 @@ class StoreReader(io.BufferedIOBase):
 
         Nothing is fetched but, from the end, the first piece if the size is not known yet.
         """
+        if whence == io.SEEK_SET and self._open and type(offset) is int and 0 <= offset <= sys.maxsize:
+            self._position = offset
+            return offset
         offset, whence = index(offset), index(whence)
         self._check_open()
         if whence == io.SEEK_SET:
@@ -173,7 +178,7 @@ class StoreReader(io.BufferedIOBase):
         """Return `size` bytes, fewer only at the end of the object; all that are left if it is negative or None."""
         position = self._position
         start, stop, view = self._window
-        if size.__class__ is int and start <= position and size > 0 and position + size <= stop:
+        if type(size) is int and start <= position and size > 0 and position + size <= stop:
             end = position + size
             data = bytes(view[position - start : end - start])
             self._position = end
@@ -239,9 +244,20 @@ class StoreReader(io.BufferedIOBase):
         self._position = begin_at + len(line)
         return line
 
+    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
+        """Return the lines that are left, of a positive `hint` only as many as hold that many bytes."""
+        enough = sys.maxsize if hint is None or index(hint) <= 0 else index(hint)
+        lines: list[bytes] = []
+        total = 0
+        while total < enough and (line := self.readline()):
+            lines.append(line)
+            total += len(line)
+        return lines
+
     def close(self) -> None:
         """Close the reader and free what it keeps."""
-        if not self.closed:
+        if self._open:
+            self._open = False
             self._release()
         super().close()
 

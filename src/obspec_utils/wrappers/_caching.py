@@ -178,7 +178,9 @@ class CachingReadableStore(StoreWrapper):
 
     def get_range(self, path: str, *, start: int, end: int | None = None, length: int | None = None) -> Buffer:
         """Get one range of an object from the cache, filling it if need be."""
-        cached = self._object(path) if is_complete_range(start, end, length) else None
+        cached = self._cache.get(path.strip("/"))
+        if cached is None and is_complete_range(start, end, length):
+            cached = self._object(path)
         answer = cached.get_range(start, end, length) if cached else None
         return super().get_range(path, start=start, end=end, length=length) if answer is None else answer
 
@@ -186,7 +188,9 @@ class CachingReadableStore(StoreWrapper):
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
     ) -> Buffer:
         """Get one range of an object from the cache, filling it if need be."""
-        cached = await self._object_async(path) if is_complete_range(start, end, length) else None
+        cached = self._cache.get(path.strip("/"))
+        if cached is None and is_complete_range(start, end, length):
+            cached = await self._object_async(path)
         answer = cached.get_range(start, end, length) if cached else None
         return await super().get_range_async(path, start=start, end=end, length=length) if answer is None else answer
 

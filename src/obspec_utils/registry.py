@@ -1,0 +1,299 @@
+"""Find the store that serves a URL, and the object's path in that store.
+
+Which part of a URL is the path in the store depends on what the store has already been pointed at, so `resolve` takes
+off, in whole segments and in this order:
+
+1. in http(s) URLs, what leads to the store's bucket or container. If the store was given the endpoint that the URL
+   names, that is the endpoint's own path and the bucket (no bucket if requests are virtual-hosted). Otherwise it is
+   the bucket, or the Azure account and container, without those that the host already starts with:
+   `https://bucket.s3.amazonaws.com/bucket/a` keeps `bucket/a`.
+2. the store's `prefix`, or else the path of its `url` (or `base_url`).
+
+What is not there is not taken off, so a store may be registered under another name than its own.
+
+URLs of the schemes http, https and file are percent-encoded and are decoded, because HTTPStore encodes paths itself and
+LocalStore takes them as they are. Queries and fragments of http(s) URLs are left out: no store can send them. In other
+schemes every character stands for itself: `s3://bucket/a%20b#1.nc` is the key `a%20b#1.nc`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from obspec_utils.typing import Path, Url
+
+__all__ = ["ObjectStoreRegistry", "PathEntry", "UrlKey", "get_url_key", "path_segments"]
+
+StoreT = TypeVar("StoreT")
+
+# urllib.parse is not used because it drops line breaks and cuts keys at `?` and `#`, whatever the scheme.
+_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*):(?://(?P<netloc>[^/?#]*))?(?P<path>.*)", re.DOTALL | re.IGNORECASE)
+_WEB_SCHEMES = frozenset({"http", "https"})
+_ENCODED_SCHEMES = _WEB_SCHEMES | {"file"}
+
+
+class UrlKey(NamedTuple):
+    """The part of a URL that a store is first looked up by."""
+
+    scheme: str
+    netloc: str
+
+
+class PathEntry(Generic[StoreT]):
+    """A node in the tree of registered paths: the `store` registered there, or None, and the `children` by segment."""
+
+    __slots__ = ("children", "store")
+
+    def __init__(self) -> None:
+        self.store: StoreT | None = None
+        self.children: dict[str, PathEntry[StoreT]] = {}
+
+    def lookup(self, path: Path) -> tuple[StoreT, int] | None:
+        """Return the store registered at the longest prefix of a path, and how many segments that prefix has.
+
+        The path is relative to this entry, and its empty segments are skipped. None if no prefix of it has a store.
+        """
+        entry = self
+        found = None if entry.store is None else (entry.store, 0)
+        for depth, segment in enumerate(path_segments(path), start=1):
+            child = entry.children.get(segment)
+            if child is None:
+                break
+            entry = child
+            if entry.store is not None:
+                found = (entry.store, depth)
+        return found
+
+    def iter_stores(self) -> Iterator[StoreT]:
+        """Iterate over the stores at and below this entry, once for each path they are registered at."""
+        return (store for _, store in self._walk(()))
+
+    def _walk(self, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], StoreT]]:
+        if self.store is not None:
+            yield above, self.store
+        for segment, child in self.children.items():
+            yield from child._walk((*above, segment))  # noqa: SLF001 - the same class
+
+
+class ObjectStoreRegistry(Generic[StoreT]):
+    """A map from URLs to the stores that serve them.
+
+    Used as an async context manager, it enters those of its stores that are one, and exits them at the end.
+
+    Parameters
+    ----------
+    stores
+        The stores by the URL whose objects they serve: a bucket, a host, or any path below one. Where several match,
+        the longest wins. A URL without a scheme raises ValueError.
+
+    Attributes
+    ----------
+    map
+        The tree of registered paths for each scheme and host.
+    """
+
+    def __init__(self, stores: Mapping[Url, StoreT] | None = None) -> None:
+        self.map: dict[UrlKey, PathEntry[StoreT]] = {}
+        self._exits: list[AsyncExitStack] = []
+        for url, store in (stores or {}).items():
+            self.register(url, store)
+
+    def __repr__(self) -> str:
+        """Show each URL with the type of its store, without passwords and without the stores' own repr."""
+        stores = ", ".join(f"{url!r}: {type(store).__name__}" for url, store in self._items())
+        return f"ObjectStoreRegistry({{{stores}}})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is to be exited: that is for the process that entered it."""
+        return {**self.__dict__, "_exits": []}
+
+    def register(self, url: Url, store: StoreT) -> None:
+        """Have a store serve a URL and everything below it, in place of the one registered there before, if any.
+
+        Parameters
+        ----------
+        url
+            With a scheme: `s3://bucket`, `https://host/path`, `file:///tmp`.
+        store
+            Any object; the registry calls none of its methods.
+
+        Raises
+        ------
+        ValueError
+            If the URL has no scheme.
+        """
+        key, path = _split(url)
+        entry = self.map.setdefault(key, PathEntry())
+        for segment in path_segments(path):
+            entry = entry.children.setdefault(segment, PathEntry())
+        entry.store = store
+
+    def resolve(self, url: Url) -> tuple[StoreT, Path]:
+        """Return the store that serves a URL, and the path to ask that store for.
+
+        Parameters
+        ----------
+        url
+            The URL of an object, or of a folder.
+
+        Returns
+        -------
+        tuple
+            The store registered for the longest prefix of the URL, and the object's path relative to that store.
+
+        Raises
+        ------
+        ValueError
+            If the URL has no scheme, or no store is registered for any prefix of it.
+        """
+        key, path = _split(url)
+        found = entry.lookup(path) if (entry := self.map.get(key)) else None
+        if found is None:
+            msg = (
+                f"Could not find an ObjectStore matching the url `{_without_secrets(url)}`. Register a store for "
+                f"`{_without_secrets(_join(key))}`, or for a longer prefix of the url, with register()."
+            )
+            raise ValueError(msg)
+        return found[0], _path_in(found[0], key, path)
+
+    async def __aenter__(self) -> Self:
+        """Enter every store that is an async context manager, once; if one fails, exit those already entered."""
+        stack = AsyncExitStack()
+        managers = {id(manager): manager for _, store in self._items() if (manager := _manager(store)) is not None}
+        try:
+            for manager in managers.values():
+                await stack.enter_async_context(manager)
+        except BaseException as error:
+            await stack.__aexit__(type(error), error, error.__traceback__)
+            raise
+        self._exits.append(stack)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> bool | None:
+        """Exit, in reverse order, the stores that were entered."""
+        return await self._exits.pop().__aexit__(kind, error, traceback)
+
+    def _items(self) -> Iterator[tuple[Url, StoreT]]:
+        for key, entry in self.map.items():
+            for path, store in entry._walk(()):  # noqa: SLF001 - the same module
+                yield _without_secrets(_join(key, path)), store
+
+
+def get_url_key(url: Url) -> UrlKey:
+    """Return the scheme of a URL, in lower case, and its host or bucket; raise ValueError if there is no scheme."""
+    return _split(url)[0]
+
+
+def path_segments(path: Path) -> Iterator[str]:
+    """Iterate over the segments of a path, without the empty ones."""
+    return (segment for segment in path.split("/") if segment)
+
+
+def _split(url: Url) -> tuple[UrlKey, Path]:
+    match = _URL.fullmatch(url)
+    if match is None:
+        msg = f"Urls are expected to contain a scheme (e.g. `file://` or `s3://`), but `{url}` has none: add it."
+        raise ValueError(msg)
+    scheme, path = match["scheme"].lower(), match["path"]
+    if scheme in _WEB_SCHEMES:
+        path = re.split("[?#]", path, maxsplit=1)[0]
+    if scheme in _ENCODED_SCHEMES:
+        path = _decode(path)
+    return UrlKey(scheme, match["netloc"] or ""), path.lstrip("/")
+
+
+def _decode(path: Path) -> Path:
+    try:
+        return unquote(path, errors="strict")
+    except UnicodeDecodeError:  # not a name that a store could be asked for: leave what the user wrote
+        return path
+
+
+def _join(key: UrlKey, segments: Sequence[str] = ()) -> Url:
+    return "/".join((f"{key.scheme}://{key.netloc}", *segments))
+
+
+def _without_secrets(url: Url) -> Url:
+    url = re.sub(r"(?<=://)([^/?#@:]*):[^/?#@]*@", r"\1:***@", url)
+    # The query of a signed URL lets whoever reads it in a log read the object.
+    return re.sub(r"(?s)\?.*", "?...", url) if url.lower().startswith(("http:", "https:")) else url
+
+
+def _path_in(store: object, key: UrlKey, path: Path) -> Path:
+    for root in _container_roots(store, key):
+        rest = _strip_segments(path, root)
+        if rest is not None:
+            path = rest
+            break
+    rest = _strip_segments(path, _root(store))
+    return path if rest is None else rest
+
+
+def _strip_segments(path: Path, segments: Sequence[str]) -> Path | None:
+    """Return what follows the given first segments of a path as it is written, or None if it starts otherwise."""
+    for expected in segments:
+        segment, _, rest = path.partition("/")
+        if segment != expected:
+            return None
+        path = rest.lstrip("/")
+    return path
+
+
+def _root(store: object) -> list[str]:
+    """Return the segments that the store puts in front of every path it is given."""
+    prefix = getattr(store, "prefix", None)
+    if isinstance(prefix, PurePath):  # of a LocalStore; os.path, because pathlib would keep `..` or follow links
+        prefix = os.path.abspath(prefix)  # noqa: PTH100
+    if isinstance(prefix, str):
+        return list(path_segments(prefix))
+    url = getattr(store, "url", None) or getattr(store, "base_url", None)
+    if isinstance(url, str) and _URL.fullmatch(url):
+        return list(path_segments(_split(url)[1]))
+    return []
+
+
+def _container_roots(store: object, key: UrlKey) -> list[list[str]]:
+    """Return the paths, most likely first, at which the host of an http(s) URL may have the store's bucket."""
+    config = getattr(store, "config", None)  # has secrets: take out names, keep nothing
+    if key.scheme not in _WEB_SCHEMES or not isinstance(config, Mapping):
+        return []
+    container = _setting(config, "bucket", "container_name")
+    if not container:
+        return []
+    endpoint = _URL.fullmatch(_setting(config, "endpoint", "base_url"))
+    if endpoint is not None and endpoint["netloc"] == key.netloc:
+        virtual_hosted = config.get("virtual_hosted_style_request") == "true"
+        return [[*path_segments(endpoint["path"]), *([] if virtual_hosted else [container])]]
+    host = key.netloc.rpartition("@")[2].lower()
+    if "bucket" in config:
+        return [] if _names(host, container) else [[container]]
+    account = _setting(config, "account_name")
+    return [[container]] if not account or _names(host, account) else [[account, container], [container]]
+
+
+def _setting(config: Mapping[str, object], *names: str) -> str:
+    return next((value for name in names if isinstance(value := config.get(name), str)), "")
+
+
+def _names(host: str, name: str) -> bool:
+    return re.match(re.escape(name.lower()) + r"(\.|:|$)", host) is not None
+
+
+def _manager(store: object) -> AbstractAsyncContextManager[object] | None:
+    """Return the outermost async context manager among a store and the stores that it wraps, if there is one."""
+    while store is not None and not isinstance(store, AbstractAsyncContextManager):
+        store = getattr(store, "__dict__", {}).get("_store")
+    return store

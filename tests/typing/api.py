@@ -1,0 +1,65 @@
+"""The public interface as type checkers see it: checked by mypy and pyright, never run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from obstore.store import HTTPStore, MemoryStore, S3Store
+from typing_extensions import assert_type
+
+from obspec_utils import ObjectStoreRegistry, glob, glob_async, glob_objects
+from obspec_utils.protocols import ReadableFile, ReadableStore
+from obspec_utils.readers import BlockStoreReader, BufferedStoreReader, EagerStoreReader, ParallelStoreReader
+from obspec_utils.wrappers import (
+    CachingReadableStore,
+    RequestRecord,
+    RequestTrace,
+    SplittingReadableStore,
+    TracingReadableStore,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from obspec import Get, ObjectMeta
+
+
+def readers_over_native_stores_and_wrappers(store: S3Store) -> None:
+    for source in (store, CachingReadableStore(store), SplittingReadableStore(store)):
+        file: ReadableFile = EagerStoreReader(source, "path", request_size=1, max_concurrent_requests=1)
+        assert_type(file.read(1), bytes)
+    assert_type(ParallelStoreReader(store, "path", chunk_size=1, max_cached_chunks=1).seek(0), int)
+    assert_type(BlockStoreReader(store, "path", block_size=1, max_cached_blocks=1).size, int)
+    assert_type(BufferedStoreReader(store, "path", buffer_size=1).readinto(bytearray(1)), int)
+
+
+def the_least_a_reader_needs(store: Get) -> bytes:
+    return EagerStoreReader(store, "path").read(None)
+
+
+def readers_are_factories() -> list[Callable[[S3Store, str], ReadableFile]]:
+    return [EagerStoreReader, ParallelStoreReader, BlockStoreReader, BufferedStoreReader]
+
+
+def wrappers_stack(store: HTTPStore) -> ReadableStore:
+    trace = RequestTrace()
+
+    def on_request(record: RequestRecord) -> None:
+        assert_type(record.length, int)
+
+    traced = TracingReadableStore(store, trace, on_request=on_request)
+    cached = CachingReadableStore(SplittingReadableStore(traced, request_size=1), max_size=1)
+    with cached as entered:
+        assert_type(entered, CachingReadableStore)
+        assert_type(entered.cached_paths, list[str])
+    assert_type(trace.total_bytes, int)
+    return cached
+
+
+def registries_know_their_store(store: MemoryStore) -> None:
+    registry = ObjectStoreRegistry({"memory://a": store})
+    assert_type(registry.resolve("memory://a/b"), tuple[MemoryStore, str])
+
+
+def globs(store: MemoryStore) -> tuple[Iterator[str], Iterator[ObjectMeta], AsyncIterator[str]]:
+    return glob(store, "*"), glob_objects(store, "*"), glob_async(store, "*")

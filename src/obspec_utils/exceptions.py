@@ -10,7 +10,7 @@ __all__ = ["IncompleteReadError", "ObjectChangedError"]
 class ObjectChangedError(PreconditionError):
     """The object was replaced, shrank or grew between two requests of one read.
 
-    A subclass of [`obspec.exceptions.PreconditionError`][], so code that handles a failed condition handles this too.
+    A subclass of `obspec.exceptions.PreconditionError`, so code that handles a failed condition handles this too.
     """
 
 

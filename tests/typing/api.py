@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_type
 
 from obstore.store import HTTPStore, MemoryStore, S3Store
-from typing_extensions import assert_type
 
 from obspec_utils import ObjectStoreRegistry, glob, glob_async, glob_objects
-from obspec_utils.protocols import ReadableFile, ReadableStore
 from obspec_utils.readers import BlockStoreReader, BufferedStoreReader, EagerStoreReader, ParallelStoreReader
 from obspec_utils.wrappers import (
     CachingReadableStore,
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from obspec import Get, ObjectMeta
+
+    from obspec_utils.protocols import ReadableFile, ReadableStore
 
 
 def readers_over_native_stores_and_wrappers(store: S3Store) -> None:

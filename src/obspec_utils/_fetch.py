@@ -6,14 +6,16 @@ import asyncio
 import threading
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from obspec_utils._guard import Scope, adopt, current, paused
-from obspec_utils._requests import Answer, Version, request, request_async
+from obspec_utils._requests import Answer, Version, begin, begin_async, request, request_async, unserved
+from obspec_utils.exceptions import ObjectChangedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from obspec import ObjectMeta
     from typing_extensions import Buffer
 
     from obspec_utils._plan import Span
@@ -107,7 +109,7 @@ async def run_all_async(jobs: Sequence[Callable[[], Awaitable[T]]], limit: int) 
     return [done[number] for number in range(len(done))]
 
 
-def _whole(answer: Answer, span: Span, version: Version) -> None:
+def _check(answer: Answer, span: Span, version: Version) -> None:
     """Refuse an answer of another version, before its body is read."""
     if answer.meta is not None:
         version.check(answer.path, Version.of(answer.meta))
@@ -122,17 +124,34 @@ def _cut(answer: Answer, span: Span, body: Buffer) -> Buffer:
 
 
 def _part(store: object, path: str, span: Span, version: Version, options: Mapping[str, object] | None) -> Buffer:
-    answer = request(store, path, span, options)
-    _whole(answer, span, version)
+    try:
+        answer = request(store, path, span, options)
+    except Exception as error:
+        if unserved(error):  # as where the object has shrunk: then that is what is wrong
+            _check_anew(begin(store, path, 1, options), version, error)
+        raise
+    _check(answer, span, version)
     return _cut(answer, span, answer.body())
 
 
 async def _part_async(
     store: object, path: str, span: Span, version: Version, options: Mapping[str, object] | None
 ) -> Buffer:
-    answer = await request_async(store, path, span, options)
-    _whole(answer, span, version)
+    try:
+        answer = await request_async(store, path, span, options)
+    except Exception as error:
+        if unserved(error):
+            _check_anew(await begin_async(store, path, 1, options), version, error)
+        raise
+    _check(answer, span, version)
     return _cut(answer, span, await answer.body_async())
+
+
+def _check_anew(answer: Answer, version: Version, error: Exception) -> None:
+    try:
+        version.check(answer.path, Version.of(cast("ObjectMeta", answer.meta)))
+    except ObjectChangedError as changed:
+        raise changed from error
 
 
 def fetch(

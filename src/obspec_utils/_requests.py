@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from obspec import Attributes, GetOptions, GetResult, GetResultAsync, ObjectMeta
     from typing_extensions import Buffer
 
-__all__ = ["Answer", "Version", "begin", "begin_async", "request", "request_async"]
+__all__ = ["Answer", "Version", "begin", "begin_async", "request", "request_async", "supports", "unserved"]
 
 # What a store raises for a range it can't serve: an empty object, or a server that ignores Range.
 _UNSERVED_RANGE = frozenset({"GenericError", "NotSupportedError"})
@@ -162,7 +162,8 @@ def _bare(path: str, span: Span, body: Buffer) -> Answer:
     return Answer(path, Span(span.start, span.start + memoryview(body).nbytes), body)
 
 
-def _unserved(error: Exception) -> bool:
+def unserved(error: Exception) -> bool:
+    """Tell whether a store may mean by an error that it can't serve this range."""
     return type(error).__name__ in _UNSERVED_RANGE
 
 
@@ -172,13 +173,14 @@ def begin(store: object, path: str, length: int, options: Mapping[str, object] |
     A range that can't be served (an empty object, a server without ranges) is asked for again as a whole, and if that
     fails too, the first error is raised.
     """
+    check_fork(store)
     source: Any = store
     if not supports(store, "get"):
         return _begin_with(source.head(path), store, path, length) if supports(store, "head") else _fail(store, path)
     try:
         return request(store, path, Span(0, length), options)
     except Exception as error:
-        if not _unserved(error):
+        if not unserved(error):
             raise
         first = error
     try:
@@ -207,6 +209,7 @@ def _with_meta(answer: Answer, span: Span, meta: ObjectMeta) -> Answer:
 
 async def begin_async(store: object, path: str, length: int, options: Mapping[str, object] | None = None) -> Answer:
     """Ask as `begin` does, on the running event loop."""
+    check_fork(store)
     source: Any = store
     if not supports(store, "get_async"):
         if not supports(store, "head_async"):
@@ -218,7 +221,7 @@ async def begin_async(store: object, path: str, length: int, options: Mapping[st
     try:
         return await request_async(store, path, Span(0, length), options)
     except Exception as error:
-        if not _unserved(error):
+        if not unserved(error):
             raise
         first = error
     try:

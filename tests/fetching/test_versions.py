@@ -61,7 +61,7 @@ def caching(remote: Remote) -> bytes:
 
 
 WAYS = [eager, parallel, block, buffered, splitting, splitting_async, caching]
-SIZES = {"same": SIZE, "longer": SIZE + MIB, "shorter": SIZE - MIB}
+SIZES = {"same": SIZE, "longer": SIZE + MIB, "shorter": SIZE - MIB, "tiny": 10, "empty": 0}
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -41,6 +41,10 @@ class StoreReader(io.BufferedIOBase):
     one tuple, replaced at once, so that threads that share a reader never see half of one and half of another.
     """
 
+    # `closed` of io.IOBase takes longer to ask than a small read takes. False until a reader is made: what its
+    # constructor refused is closed, too, when it goes.
+    _open = False
+
     def __init__(self, store: object, path: str) -> None:
         super().__init__()
         self._store = store
@@ -48,7 +52,7 @@ class StoreReader(io.BufferedIOBase):
         self._position = 0
         self._version: Version | None = None
         self._window = _NOTHING
-        self._open = True  # `closed` of io.IOBase takes longer to ask than a small read takes
+        self._open = True
 
     # What subclasses answer.
 

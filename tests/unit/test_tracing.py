@@ -1,0 +1,176 @@
+"""The tracing store: one record a request, failed ones included, and what they add up to."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from obstore.store import LocalStore, MemoryStore
+
+from obspec_utils.wrappers import RequestRecord, RequestTrace, TracingReadableStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONTENT = b"0123456789" * 10
+
+
+@pytest.fixture
+def trace() -> RequestTrace:
+    return RequestTrace()
+
+
+@pytest.fixture
+def store(trace: RequestTrace) -> TracingReadableStore:
+    memory = MemoryStore()
+    memory.put("a", CONTENT)
+    memory.put("b", CONTENT)
+    return TracingReadableStore(memory, trace)
+
+
+def rows(trace: RequestTrace) -> list[tuple[object, ...]]:
+    return [(r.path, r.method, r.start, r.length, r.end, r.range_style) for r in trace.requests]
+
+
+def test_every_method_is_recorded_with_its_range(store: TracingReadableStore, trace: RequestTrace) -> None:
+    store.get("a")
+    store.get("a", options={"range": (5, 9)})
+    store.get_range("a", start=1, end=5)
+    store.get_range("a", start=1, length=5)
+    store.get_ranges("b", starts=[0, 10], ends=[2, 11])
+    store.get_ranges("b", starts=[0, 10], lengths=[2, 11], coalesce=0)
+    store.head("b")
+    assert rows(trace) == EXPECTED
+
+
+async def test_the_async_methods_are_recorded_alike(store: TracingReadableStore, trace: RequestTrace) -> None:
+    await store.get_async("a")
+    await store.get_async("a", options={"range": (5, 9)})
+    await store.get_range_async("a", start=1, end=5)
+    await store.get_range_async("a", start=1, length=5)
+    await store.get_ranges_async("b", starts=[0, 10], ends=[2, 11])
+    await store.get_ranges_async("b", starts=[0, 10], lengths=[2, 11], coalesce=0)
+    await store.head_async("b")
+    assert rows(trace) == EXPECTED
+
+
+EXPECTED = [
+    ("a", "get", 0, 100, 100, None),
+    ("a", "get", 5, 4, 9, None),
+    ("a", "get_range", 1, 4, 5, "end"),
+    ("a", "get_range", 1, 5, 6, "length"),
+    ("b", "get_ranges", 0, 2, 2, "end"),
+    ("b", "get_ranges", 10, 1, 11, "end"),
+    ("b", "get_ranges", 0, 2, 2, "length"),
+    ("b", "get_ranges", 10, 11, 21, "length"),
+    ("b", "head", 0, 0, 0, None),
+]
+
+
+def test_failed_requests_are_recorded(store: TracingReadableStore, trace: RequestTrace) -> None:
+    with pytest.raises(FileNotFoundError):
+        store.get("missing")
+    with pytest.raises(FileNotFoundError):
+        store.head("missing")
+    with pytest.raises(FileNotFoundError):
+        store.get_range("missing", start=3, length=4)
+    with pytest.raises(TypeError):
+        store.get_range("a", start="x", end=4)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="end or length"):
+        store.get_range("a", start=3)
+    assert rows(trace) == [
+        ("missing", "get", 0, 0, 0, None),
+        ("missing", "head", 0, 0, 0, None),
+        ("missing", "get_range", 3, 4, 7, "length"),
+        ("a", "get_range", 0, 0, 0, None),
+        ("a", "get_range", 3, 0, 3, "length"),
+    ]
+
+
+def test_records_tell_when_and_how_long(store: TracingReadableStore, trace: RequestTrace) -> None:
+    import time
+
+    before = time.time()
+    store.head("a")
+    (record,) = trace.requests
+    assert before <= record.timestamp <= time.time()
+    assert record.duration is not None
+    assert 0 <= record.duration < 60
+
+
+def test_the_callback_gets_every_record(trace: RequestTrace, store: TracingReadableStore) -> None:
+    seen: list[RequestRecord] = []
+    traced = TracingReadableStore(store._store, trace, on_request=seen.append)
+    traced.get("a")
+    traced.get_ranges("b", starts=[0, 10], ends=[2, 11])
+    assert seen == trace.requests
+    assert len(seen) == 3
+
+
+def test_what_the_records_add_up_to(store: TracingReadableStore, trace: RequestTrace) -> None:
+    assert trace.summary() == {"total_requests": 0, "total_bytes": 0, "unique_files": 0}
+    store.get("a")
+    store.get_range("b", start=0, end=20)
+    store.head("b")
+    assert trace.summary() == {
+        "total_requests": 3,
+        "total_bytes": 120,
+        "unique_files": 2,
+        "min_request_size": 0,
+        "max_request_size": 100,
+        "mean_request_size": 40.0,
+    }
+    assert (trace.total_requests, trace.total_bytes) == (3, 120)
+    trace.clear()
+    assert (trace.total_requests, trace.total_bytes, trace.requests) == (0, 0, [])
+
+
+def test_a_dataframe_has_a_row_a_request(store: TracingReadableStore, trace: RequestTrace) -> None:
+    columns = ["path", "start", "length", "end", "timestamp", "duration", "method", "range_style"]
+    assert list(trace.to_dataframe().columns) == columns
+    store.get_range("b", start=5, end=20)
+    store.head("b")
+    frame = trace.to_dataframe()
+    assert list(frame.columns) == columns
+    assert frame["length"].tolist() == [15, 0]
+    assert frame["method"].tolist() == ["get_range", "head"]
+
+
+def test_without_pandas_the_error_says_what_to_install(trace: RequestTrace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'obspec-utils\[pandas\]'"):
+        trace.to_dataframe()
+
+
+def test_a_copy_shares_store_trace_and_callback(trace: RequestTrace, store: TracingReadableStore) -> None:
+    seen: list[RequestRecord] = []
+    traced = TracingReadableStore(store._store, trace, on_request=seen.append)
+    copied = copy.copy(traced)
+    copied.head("a")
+    assert copied._store is traced._store
+    assert len(trace.requests) == len(seen) == 1
+
+
+def named(record: RequestRecord) -> None:
+    CALLED.append(record)
+
+
+CALLED: list[RequestRecord] = []
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_takes_the_records_and_a_callback_that_can_travel(tmp_path: Path, protocol: int) -> None:
+    (tmp_path / "a").write_bytes(CONTENT)
+    trace = RequestTrace()
+    traced = TracingReadableStore(LocalStore(tmp_path), trace, on_request=lambda _: None)
+    traced.head("a")
+    restored, its_trace = pickle.loads(pickle.dumps((traced, trace), protocol))
+    restored.head("a")
+    assert restored._on_request is None
+    assert its_trace is restored._trace
+    assert (len(its_trace.requests), len(trace.requests)) == (2, 1)
+    kept = pickle.loads(pickle.dumps(TracingReadableStore(LocalStore(tmp_path), trace, on_request=named), protocol))
+    assert kept._on_request.__name__ == "named"

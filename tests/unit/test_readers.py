@@ -1,0 +1,218 @@
+"""What readers promise beyond being files: read-only, bounded, shared by threads, freed when closed."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import io
+import random
+import struct
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from obstore.store import LocalStore, MemoryStore
+
+from obspec_utils.protocols import ReadableFile
+from obspec_utils.readers import BlockStoreReader, BufferedStoreReader, EagerStoreReader, ParallelStoreReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+READERS = [EagerStoreReader, ParallelStoreReader, BlockStoreReader, BufferedStoreReader]
+SMALL = {
+    EagerStoreReader: {"request_size": 1000, "max_concurrent_requests": 2},
+    ParallelStoreReader: {"chunk_size": 1000, "max_cached_chunks": 4},
+    BlockStoreReader: {"block_size": 1000, "max_cached_blocks": 4},
+    BufferedStoreReader: {"buffer_size": 1000},
+}
+# Each eight bytes tell their own offset.
+CONTENT = b"".join(struct.pack(">Q", offset) for offset in range(0, 80_000, 8))
+
+every_reader = pytest.mark.parametrize("reader", READERS)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    store = MemoryStore()
+    store.put("object", CONTENT)
+    return store
+
+
+@every_reader
+def test_it_is_a_buffered_binary_file_for_reading(reader: Callable[..., Any], store: MemoryStore) -> None:
+    file = reader(store, "object")
+    assert isinstance(file, io.BufferedIOBase)
+    assert isinstance(file, ReadableFile)
+    assert (file.readable(), file.seekable(), file.writable(), file.isatty()) == (True, True, False, False)
+    for refused in (lambda: file.write(b"x"), file.truncate, file.fileno, file.detach):
+        with pytest.raises(io.UnsupportedOperation):
+            refused()
+    assert (file.path, file.size) == ("object", len(CONTENT))
+    assert file.readall() == CONTENT
+    assert "object" in repr(file)
+    assert "MemoryStore" in repr(file)
+
+
+@every_reader
+def test_what_is_closed_says_so(reader: Callable[..., Any], store: MemoryStore) -> None:
+    file = reader(store, "object")
+    with file as entered:
+        assert entered.read(8) == CONTENT[:8]
+    assert file.closed
+    for refused in (file.read, file.tell, file.readable, file.seekable, file.readline, lambda: file.seek(0)):
+        with pytest.raises(ValueError, match=r"closed file.*'object'"):
+            refused()
+    assert file.size == len(CONTENT)
+    file.close()
+
+
+def test_the_size_of_a_reader_closed_unread_is_not_fetched(store: MemoryStore) -> None:
+    file = ParallelStoreReader(store, "object")
+    file.close()
+    with pytest.raises(ValueError, match="closed"):
+        _ = file.size
+
+
+@every_reader
+def test_text_is_read_through_the_usual_wrapper(reader: Callable[..., Any]) -> None:
+    store = MemoryStore()
+    text = "naïve\nlines\n" * 500
+    store.put("text", text.encode())
+    assert io.TextIOWrapper(reader(store, "text", **SMALL[reader]), encoding="utf-8").read() == text
+    lines = list(reader(store, "text", **SMALL[reader]))
+    assert b"".join(lines) == text.encode()
+    assert len(lines) == 1000
+
+
+@every_reader
+def test_a_long_line_is_one_line(reader: Callable[..., Any]) -> None:
+    store = MemoryStore()
+    content = b"x" * 30_000 + b"\n" + b"y" * 20_000
+    store.put("lines", content)
+    file = reader(store, "lines", **SMALL[reader])
+    assert [len(line) for line in file] == [30_001, 20_000]
+    file.seek(0)
+    assert file.readline(10_000) == b"x" * 10_000
+
+
+@every_reader
+def test_a_seek_too_far_is_an_overflow_as_of_other_files(reader: Callable[..., Any], store: MemoryStore) -> None:
+    file = reader(store, "object")
+    file.seek(1)
+    with pytest.raises(OverflowError, match="too large"):
+        file.seek((1 << 63) - 1, io.SEEK_CUR)
+    assert file.tell() == 1
+
+
+@every_reader
+def test_threads_that_share_a_reader_get_bytes_that_belong_together(
+    reader: Callable[..., Any], store: MemoryStore
+) -> None:
+    file = reader(store, "object", **SMALL[reader])
+
+    def use(seed: int) -> int:
+        rng = random.Random(seed)
+        for _ in range(400):
+            file.seek(8 * rng.randrange(10_000))
+            if rng.random() < 0.5:
+                data = file.read(8 * rng.randrange(1, 500))
+            else:
+                buffer = bytearray(8 * rng.randrange(1, 500))
+                data = bytes(buffer[: file.readinto(buffer)])
+            if data:
+                offset = struct.unpack(">Q", data[:8])[0]
+                assert data == CONTENT[offset : offset + len(data)]
+        return seed
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(use, range(8))) == list(range(8))
+
+
+def test_the_chunks_kept_never_exceed_the_budget_nor_pin_more(store: MemoryStore) -> None:
+    file = ParallelStoreReader(store, "object", chunk_size=1000, max_cached_chunks=4)
+    rng = random.Random(0)
+    for _ in range(300):
+        start, length = rng.randrange(80_000), rng.randrange(1, 9000)
+        file.seek(start)
+        assert file.read(length) == CONTENT[start : start + length]
+        views = [view for view, _ in file._chunks._entries.values()]
+        assert len(views) <= 4
+        assert all(memoryview(view.obj).nbytes <= 1000 for view in [*views, file._window[2]])
+
+
+@pytest.mark.parametrize("length", [1, 999, 1000, 1001, 50_000])
+def test_the_buffer_kept_is_about_as_large_as_asked_for(store: MemoryStore, length: int) -> None:
+    file = BufferedStoreReader(store, "object", buffer_size=1000)
+    for start in (0, 500, 20_000, 100):
+        file.seek(start)
+        assert file.read(length) == CONTENT[start : start + length]
+        assert file._window[2].nbytes <= 1000
+        assert memoryview(file._window[2].obj).nbytes <= 2000
+
+
+class Pinned(bytearray):
+    """A body whose end can be watched."""
+
+
+class Watched:
+    """A store whose last body can be watched."""
+
+    def __init__(self) -> None:
+        self.watch: list[weakref.ref[Pinned]] = []
+
+    def get(self, path: str, *, options: Any = None) -> Any:
+        body = Pinned(CONTENT)
+        self.watch.append(weakref.ref(body))
+
+        class Result:
+            meta = {"path": path, "size": len(CONTENT), "e_tag": '"1"', "last_modified": None, "version": None}  # noqa: RUF012
+            range = (0, len(CONTENT))
+            attributes: dict[str, str] = {}  # noqa: RUF012
+
+            def buffer(self, body: Pinned = body) -> Pinned:
+                return body
+
+        return Result()
+
+
+@every_reader
+def test_closing_frees_what_is_kept(reader: Callable[..., Any]) -> None:
+    store = Watched()
+    file = reader(store, "object")
+    assert file.read(8) == CONTENT[:8]
+    file.close()
+    gc.collect()
+    assert [watch() for watch in store.watch] == [None]
+
+
+@every_reader
+def test_a_copy_reads_for_itself_from_the_same_position(reader: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "object").write_bytes(CONTENT)
+    file = reader(LocalStore(tmp_path), "object", **SMALL[reader])
+    file.seek(80)
+    other = copy.copy(file)
+    assert other.read(8) == CONTENT[80:88]
+    assert file.tell() == 80
+    file.close()
+    assert other.read(8) == CONTENT[88:96]
+
+
+@every_reader
+def test_a_copy_has_the_options_of_the_original(reader: Callable[..., Any], store: MemoryStore) -> None:
+    file = reader(store, "object", **SMALL[reader])
+    found = copy.copy(file)._arguments()
+    assert {name: found[name] for name in SMALL[reader]} == SMALL[reader]
+
+
+@every_reader
+@pytest.mark.parametrize("number", [0, -1])
+def test_a_constructor_refuses_sizes_that_are_not_positive_and_leaves_nothing(
+    reader: Callable[..., Any], store: MemoryStore, number: int
+) -> None:
+    for name in SMALL[reader]:
+        with pytest.raises(ValueError, match=rf"{name} must be positive, got {number}"):
+            reader(store, "object", **{name: number})
+    gc.collect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,23 @@ def in_thread(target: object) -> threading.Thread:
     return thread
 
 
+@contextmanager
+def paused_elsewhere() -> Iterator[None]:
+    """Hold a pause in another thread."""
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with paused():
+            entered.set()
+            leave.wait(10)
+
+    thread = in_thread(hold)
+    assert entered.wait(10)
+    yield
+    leave.set()
+    thread.join(10)
+
+
 def test_collection_is_off_inside_and_on_again_after() -> None:
     with paused():
         assert not gc.isenabled()
@@ -55,64 +73,38 @@ def test_collection_comes_back_after_an_error() -> None:
 
 
 def test_the_last_of_overlapping_pauses_turns_collection_on() -> None:
-    entered, leave = threading.Event(), threading.Event()
-
-    def other() -> None:
+    with paused_elsewhere():
         with paused():
-            entered.set()
-            leave.wait(10)
-
-    with paused():
-        thread = in_thread(other)
-        assert entered.wait(10)
-    assert not gc.isenabled()
-    leave.set()
-    thread.join(10)
+            pass
+        assert not gc.isenabled()
     assert gc.isenabled()
 
 
+def collections() -> int:
+    return sum(stats["collections"] for stats in gc.get_stats())
+
+
 def test_a_collection_that_is_due_runs_when_a_thread_leaves_while_others_pause() -> None:
-    entered, leave = threading.Event(), threading.Event()
-
-    def other() -> None:
+    with paused_elsewhere():
+        gc.set_threshold(100, 10, 10)
+        before = collections()
         with paused():
-            entered.set()
-            leave.wait(10)
-
-    thread = in_thread(other)
-    assert entered.wait(10)
-    gc.set_threshold(100, 10, 10)
-    before = sum(stats["collections"] for stats in gc.get_stats())
-    with paused():
-        kept = [[] for _ in range(500)]
-        assert gc.get_count()[0] > 100
-    after = sum(stats["collections"] for stats in gc.get_stats())
-    still_off = not gc.isenabled()
-    leave.set()
-    thread.join(10)
+            kept = [[] for _ in range(500)]
+            assert gc.get_count()[0] > 100
+        after, off = collections(), not gc.isenabled()
     assert len(kept) == 500
     assert after == before + 1
-    assert still_off
+    assert off
 
 
 def test_nothing_is_collected_on_leaving_where_collection_was_off() -> None:
-    entered, leave = threading.Event(), threading.Event()
-
-    def other() -> None:
-        with paused():
-            entered.set()
-            leave.wait(10)
-
     gc.disable()
-    thread = in_thread(other)
-    assert entered.wait(10)
-    gc.set_threshold(100, 10, 10)
-    before = [stats["collections"] for stats in gc.get_stats()]
-    with paused():
-        kept = [[] for _ in range(500)]
-    after = [stats["collections"] for stats in gc.get_stats()]
-    leave.set()
-    thread.join(10)
+    with paused_elsewhere():
+        gc.set_threshold(100, 10, 10)
+        before = collections()
+        with paused():
+            kept = [[] for _ in range(500)]
+        after = collections()
     assert len(kept) == 500
     assert after == before
 

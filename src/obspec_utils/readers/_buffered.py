@@ -39,8 +39,8 @@ class BufferedStoreReader(StoreReader):
         """What this reader needs of a store."""
 
     def __init__(self, store: Store, path: str, buffer_size: int = 1024 * 1024) -> None:
-        super().__init__(store, path)
         require_positive(buffer_size=buffer_size)
+        super().__init__(store, path)
         self._buffer_size = buffer_size
 
     def _arguments(self) -> dict[str, object]:

@@ -45,8 +45,8 @@ class ParallelStoreReader(StoreReader):
         """What this reader needs of a store."""
 
     def __init__(self, store: Store, path: str, chunk_size: int = 1024 * 1024, max_cached_chunks: int = 64) -> None:
-        super().__init__(store, path)
         require_positive(chunk_size=chunk_size, max_cached_chunks=max_cached_chunks)
+        super().__init__(store, path)
         self._chunk_size = chunk_size
         self._chunks: LruCache[int, memoryview] = LruCache(max_cached_chunks)
 

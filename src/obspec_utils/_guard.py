@@ -1,4 +1,4 @@
-"""What keeps a read safe under h5py and after a fork: a counted pause of garbage collection, and a fork check.
+"""A counted pause of garbage collection, which keeps reads safe under h5py, and what forked children have to reset.
 
 h5py calls a file object's `readinto()` while it holds its global lock, and the finalizers of its objects wait for
 that lock. If a read waits for another thread, or for a lock, and the garbage collector runs h5py finalizers in the
@@ -13,13 +13,12 @@ import os
 import threading
 import weakref
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["adopt", "after_pause", "check_fork", "current", "paused", "reset_after_fork"]
+__all__ = ["adopt", "after_pause", "current", "paused", "reset_after_fork"]
 
 
 class Scope:
@@ -50,13 +49,9 @@ class _Resettable(Protocol):
     def _reset_after_fork(self) -> None: ...
 
 
-_TASKS = Path("/proc/self/task")
 _local = _Local()
 _state = _State()
 _to_reset: weakref.WeakSet[_Resettable] = weakref.WeakSet()
-_forked_after_io = False
-_io_before_fork = False
-_used = False
 
 
 def _enter(state: _State) -> None:
@@ -147,59 +142,8 @@ def reset_after_fork(holder: _Resettable) -> None:
     _to_reset.add(holder)
 
 
-def _native(store: object) -> bool:
-    """Tell whether a store runs on obstore's threads. MemoryStore does not wait for them."""
-    kind = type(store)
-    return any(base.__module__.startswith("obstore") for base in kind.__mro__) and kind.__name__ != "MemoryStore"
-
-
-def check_fork(store: object) -> None:
-    """Refuse a native store in a process that was forked after obstore had started its threads.
-
-    Raises
-    ------
-    RuntimeError
-        Where the call would hang for ever: the forked child has none of those threads.
-    """
-    global _used  # noqa: PLW0603 - process-wide by nature
-    if not _used and _native(store):
-        _used = True
-    if _forked_after_io and _native(store):
-        msg = (
-            f"{type(store).__name__} can't be used in this process: it was forked (os.fork or multiprocessing's 'fork' "
-            "start method) after the parent process had already read through obstore, whose threads don't exist here, "
-            "so the call would hang. Start workers with multiprocessing.get_context('spawn') or 'forkserver', or fork "
-            "before the first read."
-        )
-        raise RuntimeError(msg)
-
-
-def _runtime_threads() -> bool:
-    """Tell whether this process runs threads of obstore's runtime.
-
-    Where the system lists threads any tokio runtime counts: a needless error in the child is better than a hang. Where
-    it does not, what was read through this library counts.
-    """
-    if not _TASKS.is_dir():
-        return _used
-    return any(_thread_name(task) == "tokio-rt-worker" for task in _TASKS.iterdir())
-
-
-def _thread_name(task: Path) -> str:
-    try:
-        return (task / "comm").read_text().strip()
-    except OSError:  # it ended meanwhile
-        return ""
-
-
-def _before_fork() -> None:
-    global _io_before_fork  # noqa: PLW0603 - process-wide by nature
-    _io_before_fork = _runtime_threads()
-
-
 def _after_fork_in_child() -> None:
-    global _forked_after_io, _state  # noqa: PLW0603 - process-wide by nature
-    _forked_after_io = _forked_after_io or _io_before_fork
+    global _state
     inherited, _state = _state, _State()
     _local.scope = None
     if inherited.count and inherited.restore:
@@ -209,4 +153,4 @@ def _after_fork_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+    os.register_at_fork(after_in_child=_after_fork_in_child)

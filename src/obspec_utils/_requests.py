@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from obspec_utils._guard import check_fork
+from obspec_utils._fork import check_fork, check_fork_below
 from obspec_utils._plan import Span
 from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
 
@@ -64,10 +65,11 @@ class Answer:
         The object's metadata; None from a store that can only `get_range`.
     """
 
-    __slots__ = ("_source", "attributes", "meta", "path", "span")
+    __slots__ = ("_process", "_source", "_store", "attributes", "meta", "path", "span")
 
     def __init__(
         self,
+        store: object,
         path: str,
         span: Span,
         source: GetResult | GetResultAsync | Buffer,
@@ -75,6 +77,8 @@ class Answer:
         meta: ObjectMeta | None = None,
         attributes: Attributes | None = None,
     ) -> None:
+        self._store = store
+        self._process = os.getpid()
         self.path = path
         self.span = span
         self.meta = meta
@@ -83,13 +87,18 @@ class Answer:
 
     def body(self) -> Buffer:
         """Read the body."""
-        source: Any = self._source
+        source = self._unread()
         return self._complete(source.buffer() if hasattr(source, "buffer") else source)
 
     async def body_async(self) -> Buffer:
         """Read the body without blocking the event loop."""
-        source: Any = self._source
+        source = self._unread()
         return self._complete(await source.buffer_async() if hasattr(source, "buffer_async") else source)
+
+    def _unread(self) -> Any:  # noqa: ANN401 - a result's `buffer` is looked for
+        if self._process != os.getpid():  # asked for before a fork: it would never arrive
+            check_fork_below(self._store)
+        return self._source
 
     def _complete(self, body: Buffer) -> Buffer:
         self._source = b""
@@ -120,13 +129,13 @@ def _ranged(span: Span, options: Mapping[str, object] | None) -> GetOptions:
     return cast("GetOptions", {**(options or {}), "range": (span.start, span.stop)})
 
 
-def _from_result(path: str, wanted: Span, result: GetResult | GetResultAsync) -> Answer:
+def _from_result(store: object, path: str, wanted: Span, result: GetResult | GetResultAsync) -> Answer:
     meta = result.meta
     span = Span(*result.range)
     if span.start > wanted.start or span.stop < min(wanted.stop, meta["size"]):
         msg = f"The store answered the request for bytes {wanted.start} to {wanted.stop} of {path!r} with {span}."
         raise IncompleteReadError(msg)
-    return Answer(path, span, result, meta=meta, attributes=result.attributes)
+    return Answer(store, path, span, result, meta=meta, attributes=result.attributes)
 
 
 def request(store: object, path: str, span: Span, options: Mapping[str, object] | None = None) -> Answer:
@@ -134,12 +143,12 @@ def request(store: object, path: str, span: Span, options: Mapping[str, object] 
     check_fork(store)
     source: Any = store
     if supports(store, "get"):
-        return _from_result(path, span, source.get(path, options=_ranged(span, options)))
+        return _from_result(store, path, span, source.get(path, options=_ranged(span, options)))
     if supports(store, "get_range"):
-        return _bare(path, span, source.get_range(path, start=span.start, end=span.stop))
+        return _bare(store, path, span, source.get_range(path, start=span.start, end=span.stop))
     if supports(store, "get_ranges"):
         (body,) = source.get_ranges(path, starts=[span.start], ends=[span.stop])
-        return _bare(path, span, body)
+        return _bare(store, path, span, body)
     raise _unable(store, path)
 
 
@@ -148,18 +157,18 @@ async def request_async(store: object, path: str, span: Span, options: Mapping[s
     check_fork(store)
     source: Any = store
     if supports(store, "get_async"):
-        return _from_result(path, span, await source.get_async(path, options=_ranged(span, options)))
+        return _from_result(store, path, span, await source.get_async(path, options=_ranged(span, options)))
     if supports(store, "get_range_async"):
-        return _bare(path, span, await source.get_range_async(path, start=span.start, end=span.stop))
+        return _bare(store, path, span, await source.get_range_async(path, start=span.start, end=span.stop))
     if supports(store, "get_ranges_async"):
         (body,) = await source.get_ranges_async(path, starts=[span.start], ends=[span.stop])
-        return _bare(path, span, body)
+        return _bare(store, path, span, body)
     raise _unable(store, path)
 
 
-def _bare(path: str, span: Span, body: Buffer) -> Answer:
+def _bare(store: object, path: str, span: Span, body: Buffer) -> Answer:
     # A store cuts a range that runs past the end. Whether that is where the object should end is for the version check.
-    return Answer(path, Span(span.start, span.start + memoryview(body).nbytes), body)
+    return Answer(store, path, Span(span.start, span.start + memoryview(body).nbytes), body)
 
 
 def unserved(error: Exception) -> bool:
@@ -187,7 +196,7 @@ def begin(store: object, path: str, length: int, options: Mapping[str, object] |
         result = source.get(path, options=options) if options else source.get(path)
     except Exception:  # noqa: BLE001 - whatever it was, the first error says more
         raise first from None
-    return _from_result(path, Span(0, 0), result)
+    return _from_result(store, path, Span(0, 0), result)
 
 
 def _fail(store: object, path: str) -> Answer:
@@ -196,7 +205,7 @@ def _fail(store: object, path: str) -> Answer:
 
 def _begin_with(meta: ObjectMeta, store: object, path: str, length: int) -> Answer:
     span = Span(0, min(length, meta["size"]))
-    answer = request(store, path, span) if span.length else Answer(path, span, b"")
+    answer = request(store, path, span) if span.length else Answer(store, path, span, b"")
     return _with_meta(answer, span, meta)
 
 
@@ -216,7 +225,7 @@ async def begin_async(store: object, path: str, length: int, options: Mapping[st
             raise _unable(store, path)
         meta = await source.head_async(path)
         span = Span(0, min(length, meta["size"]))
-        answer = await request_async(store, path, span) if span.length else Answer(path, span, b"")
+        answer = await request_async(store, path, span) if span.length else Answer(store, path, span, b"")
         return _with_meta(answer, span, meta)
     try:
         return await request_async(store, path, Span(0, length), options)
@@ -228,4 +237,4 @@ async def begin_async(store: object, path: str, length: int, options: Mapping[st
         result = await (source.get_async(path, options=options) if options else source.get_async(path))
     except Exception:  # noqa: BLE001 - whatever it was, the first error says more
         raise first from None
-    return _from_result(path, Span(0, 0), result)
+    return _from_result(store, path, Span(0, 0), result)

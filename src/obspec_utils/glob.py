@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from obspec_utils._guard import check_fork
+from obspec_utils._fork import check_fork_below
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -60,7 +60,7 @@ def glob(store: List, pattern: str) -> Iterator[Path]:
 
 def glob_objects(store: List, pattern: str) -> Iterator[ObjectMeta]:
     """Iterate over the metadata of the objects that match a pattern, else like [`glob`][obspec_utils.glob.glob]."""
-    _check_fork(store)
+    check_fork_below(store)
     wanted = _Pattern.parse(pattern)
     for chunk in _candidates(store, wanted):
         for meta in chunk:
@@ -68,6 +68,7 @@ def glob_objects(store: List, pattern: str) -> Iterator[ObjectMeta]:
                 yield meta
                 if wanted.path is not None:
                     return
+        check_fork_below(store)  # again: the process may have been forked since
 
 
 async def glob_async(store: ListAsync, pattern: str) -> AsyncIterator[Path]:
@@ -78,7 +79,7 @@ async def glob_async(store: ListAsync, pattern: str) -> AsyncIterator[Path]:
 
 async def glob_objects_async(store: ListAsync, pattern: str) -> AsyncIterator[ObjectMeta]:
     """Iterate asynchronously; the twin of [`glob_objects`][obspec_utils.glob.glob_objects]."""
-    _check_fork(store)
+    check_fork_below(store)
     wanted = _Pattern.parse(pattern)
     async for chunk in _candidates_async(store, wanted):
         for meta in chunk:
@@ -86,13 +87,7 @@ async def glob_objects_async(store: ListAsync, pattern: str) -> AsyncIterator[Ob
                 yield meta
                 if wanted.path is not None:
                     return
-
-
-def _check_fork(store: object) -> None:
-    """Check the store that will do the listing, which a wrapper has the calls forwarded to."""
-    while store is not None:
-        check_fork(store)
-        store = getattr(store, "__dict__", {}).get("_store")
+        check_fork_below(store)
 
 
 def _candidates(store: List, wanted: _Pattern) -> Iterable[Sequence[ObjectMeta]]:

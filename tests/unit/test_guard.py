@@ -5,14 +5,11 @@ from __future__ import annotations
 import gc
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from obstore.store import LocalStore, MemoryStore
 
-from obspec_utils import _guard
-from obspec_utils._guard import adopt, after_pause, check_fork, current, paused
+from obspec_utils._guard import adopt, after_pause, current, paused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,18 +147,3 @@ def test_every_callback_runs_though_one_fails_and_the_first_error_is_raised() ->
         after_pause(lambda: seen.append(1))
     assert seen == [1]
     assert gc.isenabled()
-
-
-def test_where_threads_are_not_listed_what_was_read_through_the_library_counts(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(_guard, "_TASKS", tmp_path / "missing")
-    monkeypatch.setattr(_guard, "_used", False)
-    check_fork(MemoryStore())
-    assert not _guard._runtime_threads()
-    check_fork(LocalStore(tmp_path))
-    assert _guard._runtime_threads()
-
-
-def test_a_thread_that_ended_meanwhile_has_no_name() -> None:
-    assert _guard._thread_name(Path("/proc/self/task/missing")) == ""

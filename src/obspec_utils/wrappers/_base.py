@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from obspec_utils._guard import check_fork
+from obspec_utils._fork import check_fork
 from obspec_utils._pickling import pickled
 from obspec_utils._requests import supports
 
@@ -63,7 +63,7 @@ class StoreWrapper:
             raise AttributeError(msg)
         attribute = getattr(self._store, name)
         if callable(attribute):
-            check_fork(self._store)
+            check_fork(self._store, using=False)
         return attribute
 
     def __copy__(self) -> StoreWrapper:

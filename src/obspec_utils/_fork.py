@@ -1,0 +1,112 @@
+"""Refuses native stores in a process that was forked after obstore had started its threads: calls would hang there."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+__all__ = ["check_fork", "check_fork_below"]
+
+_TASKS = Path("/proc/self/task")
+_RUNTIME_THREAD = "tokio-rt-worker"
+# A thread bears its creator's name until it has given itself one, which takes it microseconds once it gets to run.
+_NAMED_AFTER = 0.1
+_LOOK_AGAIN_AFTER = 0.005
+
+_used = False
+_io_before_fork = False
+_forked_after_io = False
+
+
+def _is_obstore(store: object) -> bool:
+    return any(base.__module__.startswith("obstore") for base in type(store).__mro__)
+
+
+def check_fork(store: object, *, using: bool = True) -> None:
+    """Refuse a native store in a process that was forked after obstore had started its threads.
+
+    Parameters
+    ----------
+    store
+        The store that is about to be called.
+    using
+        False if it is only looked at: that starts no threads.
+
+    Raises
+    ------
+    RuntimeError
+        Where the call would hang for ever. A MemoryStore has nothing to wait for, and is never refused.
+    """
+    global _used  # noqa: PLW0603 - process-wide by nature
+    if using and not _used and _is_obstore(store):
+        _used = True
+    if _forked_after_io and _is_obstore(store) and type(store).__name__ != "MemoryStore":
+        msg = (
+            f"{type(store).__name__} can't be used in this process: it was forked (os.fork or multiprocessing's 'fork' "
+            "start method) after the parent process had already read through obstore, whose threads don't exist here, "
+            "so the call would hang. Start workers with multiprocessing.get_context('spawn') or 'forkserver', or fork "
+            "before the first read."
+        )
+        raise RuntimeError(msg)
+
+
+def check_fork_below(store: object) -> None:
+    """Check a store and those it wraps, where a call goes to the innermost one whatever is cached above it."""
+    while store is not None:
+        check_fork(store)
+        store = getattr(store, "__dict__", {}).get("_store")
+
+
+def _runtime_threads() -> bool:
+    """Tell whether this process runs threads of obstore's runtime.
+
+    What was read through this library tells for sure. What obstore did besides shows where the system lists threads;
+    any tokio runtime counts there: a needless error in the child is better than a hang.
+    """
+    if _used or not _TASKS.is_dir():
+        return _used
+    give_up = time.monotonic() + _NAMED_AFTER
+    while time.monotonic() < give_up:
+        python = {thread.native_id for thread in threading.enumerate()}
+        names = {task: _thread_name(task) for task in _TASKS.iterdir()}
+        if _RUNTIME_THREAD in names.values():
+            return True
+        unnamed = {name for task, name in names.items() if int(task.name) in python}
+        if not any(name in unnamed and int(task.name) not in python and _is_new(task) for task, name in names.items()):
+            return False
+        time.sleep(_LOOK_AGAIN_AFTER)
+    return False
+
+
+def _thread_name(task: Path) -> str:
+    try:
+        return (task / "comm").read_text().strip()
+    except OSError:  # it ended meanwhile
+        return ""
+
+
+def _is_new(task: Path) -> bool:
+    """Tell whether a thread may not have got to give itself a name yet."""
+    try:
+        after_name = (task / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    started = int(after_name[19]) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started < _NAMED_AFTER
+
+
+def _before_fork() -> None:
+    global _io_before_fork  # noqa: PLW0603 - process-wide by nature
+    _io_before_fork = _runtime_threads()
+
+
+def _after_fork_in_child() -> None:
+    global _forked_after_io, _used  # noqa: PLW0603 - process-wide by nature
+    _forked_after_io = _forked_after_io or _io_before_fork
+    _used = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

@@ -1,0 +1,98 @@
+"""Fork at moments that matter: `fork_scenes SCENE URL`. Prints what the child saw, as one line of JSON."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from obstore.store import MemoryStore
+
+from obspec_utils import glob
+from obspec_utils.readers import ParallelStoreReader
+from obspec_utils.wrappers import CachingReadableStore
+from tests.integration.programs.fork_after_io import in_fork, outcome, show
+from tests.integration.programs.fork_cases import BUCKET, PATH, PythonStore
+from tests.integration.work import process_files
+from tests.servers import ObjectServer
+
+PATTERN_ONE_PATHS = ["file1.nc", "file2.nc", "file3.nc", "file4.nc"]
+
+
+def s3_store(url):
+    return ObjectServer(url).s3_store(BUCKET)
+
+
+def after_the_first_call(url) -> None:
+    """Fork at once after obstore's very first call, when its threads have hardly started."""
+    store = s3_store(url)
+    MemoryStore().put(PATH, b"content")
+    in_fork(lambda: show(outcome(ParallelStoreReader(store, PATH).read)))
+
+
+def in_the_middle_of_a_listing(url) -> None:
+    listing = glob(s3_store(url), "more/*.bin")
+    next(listing)
+    in_fork(lambda: show(outcome(lambda: "".join(listing).encode())))
+
+
+class HeldStore(PythonStore):
+    """A store whose first get waits."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.go_on = threading.Event()
+
+    def get(self, path, *, options=None):
+        if not self.asked.is_set():
+            self.asked.set()
+            self.go_on.wait()
+        return super().get(path, options=options)
+
+
+def in_the_middle_of_a_flight(url) -> None:
+    """Fork while another thread fetches, collection is paused and a flight is under way."""
+    store = HeldStore()
+    cached = CachingReadableStore(store)
+    leader = threading.Thread(target=cached.get, args=(PATH,))
+    leader.start()
+    store.asked.wait()
+    paused = not gc.isenabled()
+
+    def child() -> None:
+        collects = gc.isenabled()
+        got = outcome(lambda: cached.get(PATH).buffer())
+        show({"paused_in_parent": paused, "collects": collects, "got": got, "still_collects": gc.isenabled()})
+
+    in_fork(child)
+    store.go_on.set()
+    leader.join()
+
+
+def before_any_read(url, executor=ProcessPoolExecutor) -> None:
+    """The caching architecture's pattern 1, as it is written there."""
+    store = s3_store(url)
+    cached_store = CachingReadableStore(store, max_size=512 * 1024 * 1024)
+    partitions = [PATTERN_ONE_PATHS[:2], PATTERN_ONE_PATHS[2:]]
+    with executor(max_workers=2) as pool:
+        futures = [pool.submit(process_files, cached_store, partition) for partition in partitions]
+        results = [future.result() for future in futures]
+    assert os.getpid() not in {result["process"] for result in results}
+    show(results)
+
+
+SCENES = {
+    "first-call": after_the_first_call,
+    "listing": in_the_middle_of_a_listing,
+    "flight": in_the_middle_of_a_flight,
+    "pattern-one": before_any_read,
+    "pattern-one-fork": lambda url: before_any_read(
+        url, lambda max_workers: ProcessPoolExecutor(max_workers, mp_context=get_context("fork"))
+    ),
+}
+
+if __name__ == "__main__":
+    SCENES[sys.argv[1]](sys.argv[2])

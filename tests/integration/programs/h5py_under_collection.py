@@ -1,0 +1,185 @@
+"""Read HDF5 files while the collector runs all the time: `h5py_under_collection SCENE [unguarded]`.
+
+h5py holds its global lock while it reads from a file object. A finalizer of an h5py object wants that lock. So if a
+read waits for a thread in which the collector runs such a finalizer, neither moves again. The thresholds make the
+collector run every few allocations, and the cycles give it h5py objects to finalize; `unguarded` takes the pause of
+collection away, which shows whether a scene could hang at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import gc
+import io
+import pickle
+import sys
+import threading
+import time
+from collections import deque
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+
+from obspec_utils.readers import _base, _buffered
+from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
+from tests.integration.readers import PIECE, SMALL_READERS
+from tests.servers import ObjectServer
+
+SECONDS = 1.0
+# Without the pause a scene gets more time to hang: it is a matter of which thread the collector happens to run in.
+SECONDS_UNGUARDED = 3.0
+GUARDED = "unguarded" not in sys.argv
+FILES = [f"file{number}.h5" for number in range(3)]
+DATASETS = 20
+
+
+def make_file() -> bytes:
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for number in range(DATASETS):
+            file.create_dataset(f"d{number}", data=np.arange(4_000.0))
+    return buffer.getvalue()
+
+
+class Cycle:
+    """Keeps what it holds until the collector runs."""
+
+    def __init__(self, *held: object) -> None:
+        self.held = (self, *held)
+
+
+# The last few cycles live on, and so grow old: what is old is collected rarely, in whatever thread it is due.
+RECENT: deque[Cycle] = deque(maxlen=8)
+
+
+class LitteringStore:
+    """A store in Python, which waits a little and allocates what makes the collector run in the thread that asks."""
+
+    def __init__(self, content: bytes, seconds: float = 0.0005) -> None:
+        self.content = content
+        self.seconds = seconds
+
+    def get(self, path, *, options=None):
+        time.sleep(self.seconds)
+        for _ in range(200):
+            litter = []
+            litter.append(litter)
+        start, stop = (options or {}).get("range", (0, len(self.content)))
+        body = self.content[start:stop]
+        span = (start, start + len(body))
+        meta = {"path": path, "size": len(self.content), "e_tag": "1", "last_modified": None, "version": None}
+        return SimpleNamespace(meta=meta, range=span, attributes={}, buffer=lambda: body)
+
+    def get_range(self, path, *, start, end):
+        return self.get(path, options={"range": (start, end)}).buffer()
+
+    def __reduce__(self):
+        return LitteringStore, (self.content, self.seconds)
+
+
+def read_through_h5py(reader) -> None:
+    """Read some datasets, whole and in part, and leave h5py objects to the collector."""
+    file = h5py.File(reader, "r")
+    for name in list(file)[::4]:
+        RECENT.append(Cycle(file[name], file["/"], file.attrs))
+        assert file[name][...].sum() == 7_998_000.0
+        assert file[name][1_500] == 1_500.0
+    RECENT.append(Cycle(file))
+
+
+def until_time_is_up(work) -> None:
+    end = time.monotonic() + (SECONDS if GUARDED else SECONDS_UNGUARDED)
+    while time.monotonic() < end:
+        work()
+
+
+def in_threads(*works) -> None:
+    failures = []
+
+    def run(work) -> None:
+        try:
+            until_time_is_up(work)
+        except BaseException as failure:  # noqa: BLE001 - raised again below
+            failures.append(failure)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def unloaded(reader):
+    """Return a reader that fetches on its first read, which is under h5py: the eager one otherwise does so before."""
+    return pickle.loads(pickle.dumps(reader))
+
+
+def one_reader(name: str, store) -> None:
+    """Every read of several pieces is fetched by threads."""
+    _base.REQUEST_SIZE = _buffered.REQUEST_SIZE = PIECE
+    until_time_is_up(lambda: read_through_h5py(unloaded(SMALL_READERS[name](store, FILES[0]))))
+
+
+def caches(kind: str) -> CachingReadableStore:
+    """Return a cache that has room for one of the files only, so that there are flights all the time."""
+    content = make_file()
+    store = LitteringStore(content, seconds=0.001)
+    if kind == "caching-splitting":
+        store = SplittingReadableStore(store, request_size=len(content) // 4)
+    return CachingReadableStore(store, max_size=len(content) + 1)
+
+
+def two_threads(kind: str) -> None:
+    """Both read files under h5py, and open them by reading something without it."""
+    store = caches(kind)
+
+    def read(name: str) -> None:
+        for path in FILES:
+            read_through_h5py(SMALL_READERS[name](store, path))
+
+    in_threads(lambda: read("parallel-small"), lambda: read("eager-small"))
+
+
+def joined_flight(kind: str) -> None:
+    """One thread leads flights without h5py, which reads under h5py in the other thread join."""
+    store = caches(kind)
+
+    def lead() -> None:
+        store.clear_cache()
+        store.get(FILES[0]).buffer()
+
+    in_threads(lead, lambda: read_through_h5py(SMALL_READERS["buffered-small"](store, FILES[0])))
+
+
+def s3_store(url: str):
+    return ObjectServer(url).s3_store("collected")
+
+
+def take_the_pause_away() -> None:
+    for name, module in list(sys.modules.items()):
+        if name.startswith("obspec_utils") and hasattr(module, "paused"):
+            module.paused = contextlib.nullcontext
+
+
+SCENES = {
+    **{f"python {name}": lambda _, name=name: one_reader(name, LitteringStore(make_file())) for name in SMALL_READERS},
+    **{f"s3 {name}": lambda url, name=name: one_reader(name, s3_store(url)) for name in SMALL_READERS},
+    **{f"two-threads {kind}": lambda _, kind=kind: two_threads(kind) for kind in ("caching", "caching-splitting")},
+    **{f"joined-flight {kind}": lambda _, kind=kind: joined_flight(kind) for kind in ("caching", "caching-splitting")},
+}
+
+if __name__ == "__main__":
+    scene, url = sys.argv[1:3]
+    if not GUARDED:
+        take_the_pause_away()
+    faulthandler.dump_traceback_later(15 * SECONDS if GUARDED else 2 * SECONDS_UNGUARDED, exit=True)
+    collected = sum(stats["collections"] for stats in gc.get_stats())
+    gc.set_threshold(50, 2, 2)
+    SCENES[scene](url)
+    sys.stdout.write(f"{sum(stats['collections'] for stats in gc.get_stats()) - collected}\n")
+    RECENT.clear()
+    gc.collect()  # files left to the interpreter's shutdown crash HDF5 there

@@ -1,0 +1,67 @@
+"""VirtualiZarr parses through our readers and loads through our registry and wrappers."""
+
+from __future__ import annotations
+
+import pytest
+import xarray as xr
+from virtualizarr import open_virtual_dataset
+from virtualizarr.manifests import ManifestArray
+from virtualizarr.parsers import HDFParser
+
+from obspec_utils.registry import ObjectStoreRegistry
+from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
+from tests.integration.readers import ALL_READERS
+
+BUCKET = "virtual"
+REQUEST_SIZE = 64 * 1024
+PATH = "daily/climate.nc"
+URL = f"s3://{BUCKET}/{PATH}"
+
+
+# zarr warns of codecs that are not in its specification yet.
+pytestmark = pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr")
+
+PARSERS = {
+    "default": HDFParser,
+    **{name: lambda reader=reader: HDFParser(reader_factory=reader) for name, reader in ALL_READERS.items()},
+}
+
+
+@pytest.fixture
+def s3_store(object_server, files):
+    object_server.put(f"{BUCKET}/{PATH}", files["climate.nc"])
+    return object_server.s3_store(BUCKET)
+
+
+@pytest.fixture
+def registry(s3_store):
+    store = CachingReadableStore(SplittingReadableStore(s3_store, request_size=REQUEST_SIZE))
+    return ObjectStoreRegistry({f"s3://{BUCKET}": store})
+
+
+@pytest.mark.parametrize("parser", PARSERS.values(), ids=PARSERS)
+def test_loaded_variables_equal_the_original(registry, parser, dataset):
+    everything = list(dataset.variables)
+    with open_virtual_dataset(URL, registry, parser(), loadable_variables=everything) as opened:
+        xr.testing.assert_identical(opened.load(), dataset)
+
+
+@pytest.mark.parametrize("parser", PARSERS.values(), ids=PARSERS)
+def test_references_lead_to_the_original_values(registry, parser, dataset):
+    manifests = parser()(URL, registry)
+    with xr.open_zarr(manifests, consolidated=False, zarr_format=3, chunks=None) as opened:
+        xr.testing.assert_identical(opened.load(), dataset)
+
+
+def test_variables_are_references_unless_they_are_to_be_loaded(registry):
+    with open_virtual_dataset(URL, registry, HDFParser()) as virtual:
+        assert {type(virtual[name].variable.data) for name in ("temperature", "wind", "rain")} == {ManifestArray}
+
+
+def test_parsing_and_loading_fetch_the_object_once(registry, object_server, files, dataset):
+    manifests = HDFParser()(URL, registry)
+    with xr.open_zarr(manifests, consolidated=False, zarr_format=3, chunks=None) as opened:
+        opened.load()
+    log = object_server.log()
+    assert len(log) == -(-len(files["climate.nc"]) // REQUEST_SIZE)
+    assert sum(request.sent for request in log) == len(files["climate.nc"])

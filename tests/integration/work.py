@@ -1,0 +1,50 @@
+"""What worker processes run: importable by a process that has nothing but this module's name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from obspec_utils.wrappers import CachingReadableStore
+
+
+def digest(data) -> str:
+    return hashlib.sha256(memoryview(data)).hexdigest()
+
+
+def process_files(store: CachingReadableStore, paths: list[str]) -> dict:
+    """Read each file twice, and tell what was found and what this process keeps of it."""
+    arrived_with = store.cache_size
+    digests = {path: digest(store.get(path).buffer()) for path in paths for _ in range(2)}
+    return {
+        "process": os.getpid(),
+        "digests": digests,
+        "arrived_with": arrived_with,
+        "max_size": store._max_size,
+        "cached_paths": store.cached_paths,
+    }
+
+
+def rest_of(reader) -> dict:
+    """Read on from where the reader stands, and tell where that was and how it is set."""
+    position, options = reader.tell(), reader._arguments()
+    return {"position": position, "options": options, "size": reader.size, "digest": digest(reader.read())}
+
+
+def describe(store) -> dict:
+    """Tell what a wrapper and those below it are set to."""
+    layers = []
+    while hasattr(store, "_arguments"):
+        layers.append((type(store).__name__, getattr(store, "cache_size", None), store._arguments()[:2]))
+        store = store._store
+    return {"layers": layers, "native": type(store).__name__}
+
+
+def mean_of(store, path: str, reader) -> float:
+    """Open a NetCDF4 file through a reader and compute something."""
+    import xarray as xr
+
+    with reader(store, path) as file, xr.open_dataset(file, engine="h5netcdf") as opened:
+        return float(opened["temperature"].mean())

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Span", "align", "merge", "resolve_length", "resolve_range", "split"]
 
+# Stores count bytes in 64 bits; what does not fit is an error of theirs.
+_NO_OFFSET = 1 << 64
+
 
 class Span(NamedTuple):
     """The bytes from `start` up to, not including, `stop`."""
@@ -71,8 +74,12 @@ def resolve_range(wanted: object, size: int) -> Span | None:
         start, stop = _bounds(wanted, size)
     except (TypeError, ValueError, LookupError):
         return None
-    stop = min(stop, size)
-    return Span(start, stop) if 0 <= start < stop else None
+    return _within(start, stop, size)
+
+
+def _within(start: int, stop: int, size: int) -> Span | None:
+    last = min(stop, size)
+    return Span(start, last) if 0 <= start < last and stop < _NO_OFFSET else None
 
 
 def _bounds(wanted: object, size: int) -> tuple[int, int]:
@@ -99,8 +106,7 @@ def resolve_length(start: object, end: object, length: object, size: int) -> Spa
         return None
     stop = end if length is None else length
     if type(start) is int and type(stop) is int:  # as nearly always: the fast way through
-        stop = min(stop if length is None else start + stop, size)
-        return Span(start, stop) if 0 <= start < stop else None
+        return _within(start, stop if length is None else start + stop, size)
     try:
         first = index(start)  # type: ignore[arg-type]
         return resolve_range((first, index(end) if length is None else first + index(length)), size)  # type: ignore[arg-type]

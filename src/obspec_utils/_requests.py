@@ -119,8 +119,11 @@ def supports(store: object, method: str) -> bool:
 
 
 def _unable(store: object, path: str) -> TypeError:
+    innermost: Any = store
+    while hasattr(innermost, "_supports"):  # a wrapper has all methods itself
+        innermost = innermost._store  # noqa: SLF001 - where every wrapper keeps it
     return TypeError(
-        f"Can't read {path!r}: {type(store).__name__} has neither get() nor head() together with get_range() or "
+        f"Can't read {path!r}: {type(innermost).__name__} has neither get() nor head() together with get_range() or "
         "get_ranges(). Give a store with one of these, for example one of obstore.store."
     )
 

@@ -50,6 +50,11 @@ class StoreWrapper:
         """Tell whether the store below has a method, which this class itself always has."""
         return supports(self._store, method)
 
+    def _holds(self, path: str) -> bool:
+        """Tell whether this store or one below answers a get of an object from memory."""
+        holds = getattr(self._store, "_holds", None)
+        return holds is not None and bool(holds(path))
+
     @property
     def _below(self) -> Any:  # noqa: ANN401 - whatever the caller wrapped, with whatever methods it has
         """The wrapped store, about to be called."""

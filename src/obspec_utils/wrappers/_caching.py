@@ -12,10 +12,11 @@ from obspec_utils._results import Result
 from obspec_utils.caches import LruCache
 from obspec_utils.exceptions import IncompleteReadError
 from obspec_utils.wrappers._base import StoreWrapper
+from obspec_utils.wrappers._changes import Change, changed_paths, changes
 from obspec_utils.wrappers._object import CachedObject, conditions, is_complete_range, is_complete_ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from obspec import GetOptions, GetResult, GetResultAsync, ObjectMeta
     from typing_extensions import Buffer
@@ -26,14 +27,6 @@ __all__ = ["CachingReadableStore"]
 
 S = TypeVar("S", bound="CachingReadableStore")
 
-# The methods that change objects: their first parameters by obspec's names, and how many of these, from the last one
-# backwards, name what is changed.
-_CHANGES = {
-    "put": (("path",), 1),
-    "delete": (("paths",), 1),
-    "copy": (("from_", "to"), 1),
-    "rename": (("from_", "to"), 2),
-}
 # How many paths are remembered to be too large; a path beyond costs one request more, no wrong answer.
 _REMEMBERED_PATHS = 65_536
 
@@ -95,6 +88,9 @@ class CachingReadableStore(StoreWrapper):
     def __exit__(self, *_: object) -> None:
         self.clear_cache()
 
+    def _holds(self, path: str) -> bool:
+        return self._cache.get(_key(path)) is not None or super()._holds(path)
+
     def _find(self, key: Hashable) -> CachedObject | _TooLarge | None:
         path = cast("str", key)
         return self._cache.get(path) or self._too_large.get(path)
@@ -106,8 +102,12 @@ class CachingReadableStore(StoreWrapper):
         else:
             self._too_large.put(path, value, 1)
 
-    def _forget(self, paths: list[str]) -> None:
-        for key in (path.strip("/") for path in paths):
+    def _forget(self, paths: list[str] | None) -> None:
+        """Drop paths, or everything, and what is being fetched of them."""
+        if paths is None:
+            self.clear_cache()
+            return
+        for key in (_key(path) for path in paths):
             self._flights.forget(key)  # first: what lands after this is not kept
             self._cache.delete(key)
             self._too_large.delete(key)
@@ -134,19 +134,19 @@ class CachingReadableStore(StoreWrapper):
 
     def _object(self, path: str, passed: list[GetResult] | None = None) -> CachedObject | None:
         """Return an object, fetching it if need be; None if it is too large. `passed` gets the answer that told so."""
-        cached = self._cache.get(path.strip("/"))
+        cached = self._cache.get(_key(path))
         if cached is not None:
             return cached
-        found = self._flights.run(path.strip("/"), partial(self._fetch, path, [] if passed is None else passed))
+        found = self._flights.run(_key(path), partial(self._fetch, path, [] if passed is None else passed))
         return found if isinstance(found, CachedObject) else None
 
     async def _object_async(self, path: str, passed: list[GetResultAsync] | None = None) -> CachedObject | None:
         """Return an object as `_object` does, on the running event loop."""
-        cached = self._cache.get(path.strip("/"))
+        cached = self._cache.get(_key(path))
         if cached is not None:
             return cached
         fetch = partial(self._fetch_async, path, [] if passed is None else passed)
-        found = await self._flights.run_async(path.strip("/"), fetch)
+        found = await self._flights.run_async(_key(path), fetch)
         return found if isinstance(found, CachedObject) else None
 
     def get(self, path: str, *, options: GetOptions | None = None) -> GetResult:
@@ -158,7 +158,7 @@ class CachingReadableStore(StoreWrapper):
         passed: list[GetResult] = []
         if asked is not None:
             whole = passed if asked.range is None else None
-            cached = self._cache.get(path.strip("/")) if asked.conditional else self._object(path, whole)
+            cached = self._cache.get(_key(path)) if asked.conditional else self._object(path, whole)
             answer = cached.get(asked) if cached else None
             if answer:
                 return answer
@@ -170,7 +170,7 @@ class CachingReadableStore(StoreWrapper):
         passed: list[GetResultAsync] = []
         if asked is not None:
             whole = passed if asked.range is None else None
-            cached = self._cache.get(path.strip("/")) if asked.conditional else await self._object_async(path, whole)
+            cached = self._cache.get(_key(path)) if asked.conditional else await self._object_async(path, whole)
             answer = cached.get(asked) if cached else None
             if answer:
                 return answer
@@ -178,7 +178,7 @@ class CachingReadableStore(StoreWrapper):
 
     def get_range(self, path: str, *, start: int, end: int | None = None, length: int | None = None) -> Buffer:
         """Get one range of an object from the cache, filling it if need be."""
-        cached = self._cache.get(path.strip("/"))
+        cached = self._cache.get(_key(path))
         if cached is None and is_complete_range(start, end, length):
             cached = self._object(path)
         answer = cached.get_range(start, end, length) if cached else None
@@ -188,7 +188,7 @@ class CachingReadableStore(StoreWrapper):
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
     ) -> Buffer:
         """Get one range of an object from the cache, filling it if need be."""
-        cached = self._cache.get(path.strip("/"))
+        cached = self._cache.get(_key(path))
         if cached is None and is_complete_range(start, end, length):
             cached = await self._object_async(path)
         answer = cached.get_range(start, end, length) if cached else None
@@ -204,7 +204,7 @@ class CachingReadableStore(StoreWrapper):
         **options: Any,  # noqa: ANN401 - the store's own
     ) -> Sequence[Buffer]:
         """Get several ranges of an object from the cache, filling it if need be."""
-        cached = self._object(path) if is_complete_ranges(starts, ends, lengths) else None
+        cached = self._object(path) if is_complete_ranges(starts, ends, lengths, options) else None
         answer = cached.get_ranges(starts, ends, lengths) if cached else None
         if answer is not None:
             return answer
@@ -220,7 +220,7 @@ class CachingReadableStore(StoreWrapper):
         **options: Any,  # noqa: ANN401 - the store's own
     ) -> Sequence[Buffer]:
         """Get several ranges of an object from the cache, filling it if need be."""
-        cached = await self._object_async(path) if is_complete_ranges(starts, ends, lengths) else None
+        cached = await self._object_async(path) if is_complete_ranges(starts, ends, lengths, options) else None
         answer = cached.get_ranges(starts, ends, lengths) if cached else None
         if answer is not None:
             return answer
@@ -228,49 +228,52 @@ class CachingReadableStore(StoreWrapper):
 
     def head(self, path: str) -> ObjectMeta:
         """Get an object's metadata, the cached object's if there is one."""
-        cached = self._cache.get(path.strip("/"))
+        cached = self._cache.get(_key(path))
         return super().head(path) if cached is None else cached.metadata()
 
     async def head_async(self, path: str) -> ObjectMeta:
         """Get an object's metadata, the cached object's if there is one."""
-        cached = self._cache.get(path.strip("/"))
+        cached = self._cache.get(_key(path))
         return await super().head_async(path) if cached is None else cached.metadata()
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as typed as the store's own attribute
         """Forward an attribute; what changes objects also drops them from the cache."""
         attribute = super().__getattr__(name)
-        changed = _CHANGES.get(name.removesuffix("_async"))
-        if changed is None:
+        change = changes(name)
+        if change is None:
             return attribute
-        return (
-            self._dropping_async(attribute, *changed)
-            if name.endswith("_async")
-            else self._dropping(attribute, *changed)
-        )
+        return (self._dropping_async if name.endswith("_async") else self._dropping)(attribute, change)
 
-    def _dropping(self, change: Callable[..., object], names: tuple[str, ...], count: int) -> Callable[..., object]:
-        @wraps(change)
+    def _dropping(self, method: Callable[..., object], change: Change) -> Callable[..., object]:
+        @wraps(method)
         def changing(*args: object, **kwargs: object) -> object:
-            args, kwargs, paths = _touched(names, count, args, kwargs)
+            given = list(args)
+            paths = changed_paths(change, given, kwargs)
             self._forget(paths)
             try:
-                return change(*args, **kwargs)
+                return method(*given, **kwargs)
             finally:  # even a failed change may have happened
                 self._forget(paths)
 
         return changing
 
-    def _dropping_async(self, change: Callable[..., Any], names: tuple[str, ...], count: int) -> Callable[..., object]:
-        @wraps(change)
+    def _dropping_async(self, method: Callable[..., Any], change: Change) -> Callable[..., object]:
+        @wraps(method)
         async def changing(*args: object, **kwargs: object) -> object:
-            args, kwargs, paths = _touched(names, count, args, kwargs)
+            given = list(args)
+            paths = changed_paths(change, given, kwargs)
             self._forget(paths)
             try:
-                return await change(*args, **kwargs)
+                return await method(*given, **kwargs)
             finally:
                 self._forget(paths)
 
         return changing
+
+
+def _key(path: str) -> str:
+    """Return what one object's path is cached by: stores take a slash at either end for nothing."""
+    return path.removeprefix("/").removesuffix("/")
 
 
 def _cached(path: str, result: GetResult | GetResultAsync, parts: Parts) -> CachedObject:
@@ -279,17 +282,3 @@ def _cached(path: str, result: GetResult | GetResultAsync, parts: Parts) -> Cach
         msg = f"The store answered the request for {path!r} with {len(parts)} bytes instead of {meta['size']}."
         raise IncompleteReadError(msg)
     return CachedObject(meta, result.attributes, parts)
-
-
-def _touched(
-    names: tuple[str, ...], count: int, args: tuple[object, ...], kwargs: dict[str, object]
-) -> tuple[tuple[object, ...], dict[str, object], list[str]]:
-    """Return the arguments of a changing call, iterators made lists, and the paths it changes."""
-    kwargs = {**dict(zip(names, args, strict=False)), **kwargs}
-    for name in names:
-        if name in kwargs and not isinstance(kwargs[name], str):
-            kwargs[name] = list(cast("Iterable[str]", kwargs[name]))
-    changed = [kwargs[name] for name in names[-count:] if name in kwargs]
-    paths = [path for value in changed for path in ([value] if isinstance(value, str) else cast("list[str]", value))]
-    positional = tuple(kwargs.pop(name) for name, _ in zip(names, args, strict=False))
-    return positional + args[len(names) :], kwargs, paths

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["CachedObject", "Conditions", "conditions", "is_complete_range", "is_complete_ranges"]
 
 _CONDITIONS = frozenset({"if_match", "if_none_match"})
+# Stores differ in what they make of weak and of unquoted ETags: those are for them to compare.
+_STRONG_TAGS = re.compile(r'\s*"[^"*]*"\s*(,\s*"[^"*]*"\s*)*')
+# How many bytes an object has at most: what is no range of such a one is left to the store at once.
+_ANY_SIZE = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +41,21 @@ class Conditions:
 
 
 def conditions(options: Mapping[str, Any] | None) -> Conditions | None:
-    """Read the options of a get; None where only the store can answer (dates, version, head, `*`, unknown ones)."""
-    asked = {name: value for name, value in (options or {}).items() if value is not None and value is not False}
-    tags = [asked[name] for name in _CONDITIONS if name in asked]
-    if set(asked) - _CONDITIONS - {"range"} or not all(isinstance(tag, str) and "*" not in tag for tag in tags):
+    """Read the options of a get; None where only the store can answer.
+
+    That is: dates, version, head, `*`, weak and unquoted ETags, options of None, and what is no option or no range.
+    """
+    if options is not None and not isinstance(options, dict):
         return None
-    if "range" in (options or {}) and "range" not in asked:  # the store has its own word for a range of None
+    asked = {name: value for name, value in (options or {}).items() if name != "head" or value is not False}
+    tags = [asked[name] for name in _CONDITIONS if name in asked]
+    if set(asked) - _CONDITIONS - {"range"}:
+        return None
+    if not all(isinstance(tag, str) and _STRONG_TAGS.fullmatch(tag) for tag in tags):
+        return None
+    if "range" in asked and resolve_range(asked["range"], _ANY_SIZE) is None:
         return None
     return Conditions(asked.get("range"), asked.get("if_match"), asked.get("if_none_match"))
-
-
-# Whether the size of the object can make a range valid: what is wrong at any size is left to the store at once.
-_ANY_SIZE = 1 << 62
 
 
 def is_complete_range(start: object, end: object, length: object) -> bool:
@@ -55,9 +63,17 @@ def is_complete_range(start: object, end: object, length: object) -> bool:
     return resolve_length(start, end, length, _ANY_SIZE) is not None
 
 
-def is_complete_ranges(starts: Sequence[int], ends: Sequence[int] | None, lengths: Sequence[int] | None) -> bool:
-    """Tell whether the arguments of a get_ranges make ranges of some object, at least one."""
-    if (ends is None) == (lengths is None):
+def is_complete_ranges(
+    starts: Sequence[int],
+    ends: Sequence[int] | None,
+    lengths: Sequence[int] | None,
+    options: Mapping[str, object],
+) -> bool:
+    """Tell whether the arguments of a get_ranges make ranges of some object, at least one.
+
+    Of further options obstore's `coalesce` is known: from memory, it changes nothing.
+    """
+    if (ends is None) == (lengths is None) or set(options) - {"coalesce"}:
         return False
     stops = ends if lengths is None else lengths
     if len(starts) == 0 or len(starts) != len(cast("Sequence[int]", stops)):
@@ -86,10 +102,10 @@ class CachedObject:
 
     def get(self, asked: Conditions) -> Result | None:
         """Answer a get whose conditions hold; a condition that fails is left to the store, whose error it is."""
-        tag = self.meta["e_tag"]
-        if asked.conditional and tag is None:
+        tag = self.meta.get("e_tag")
+        if asked.conditional and (tag is None or tag.startswith("W/")):
             return None
-        if asked.if_match is not None and (tag not in _tags(asked.if_match) or str(tag).startswith("W/")):
+        if asked.if_match is not None and tag not in _tags(asked.if_match):
             return None
         if asked.if_none_match is not None and tag in _tags(asked.if_none_match):
             return None
@@ -97,7 +113,7 @@ class CachedObject:
         span = Span(0, size) if asked.range is None else resolve_range(asked.range, size)
         if span is None:
             return None
-        return Result(self.metadata(), (span.start, span.stop), self.attributes, Held(self.parts))
+        return Result(self.metadata(), (span.start, span.stop), dict(self.attributes), Held(self.parts))
 
     def get_range(self, start: int, end: int | None, length: int | None) -> Bytes | None:
         """Answer a get_range."""

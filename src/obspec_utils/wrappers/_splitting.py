@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from obspec_utils._body import Limits, SplitBody
 from obspec_utils._checks import require_positive
@@ -53,11 +53,12 @@ class SplittingReadableStore(StoreWrapper):
     def _arguments(self) -> tuple[object, ...]:
         return self._request_size, self._max_concurrent_requests
 
-    def _splits(self, options: GetOptions | None) -> bool:
-        """Tell whether a get is for the whole object, from a store that gains by it."""
-        asked = {name for name, value in (options or {}).items() if value is not None and value is not False}
-        in_memory = type(self._store).__name__ == "MemoryStore"
-        return not in_memory and "range" not in (options or {}) and "head" not in asked
+    def _splits(self, path: str, options: GetOptions | None) -> bool:
+        """Tell whether a get is for a whole object, from a store that gains by it."""
+        asked: Any = {} if options is None else options
+        if not isinstance(asked, dict) or "range" in asked or asked.get("head", False) is not False:
+            return False
+        return type(self._store).__name__ != "MemoryStore" and not self._holds(path)
 
     def _result(self, first: Answer, options: GetOptions | None) -> Result:
         # Conditions were met by the first answer; what the others are held to is its version.
@@ -75,12 +76,12 @@ class SplittingReadableStore(StoreWrapper):
         ObjectChangedError
             On consuming, if the object was replaced meanwhile.
         """
-        if not self._splits(options):
+        if not self._splits(path, options):
             return cast("Result", super().get(path, options=options))
         return self._result(begin(self._store, path, self._request_size, options), options)
 
     async def get_async(self, path: str, *, options: GetOptions | None = None) -> Result:
         """Get an object as `get` does, on the running event loop."""
-        if not self._splits(options):
+        if not self._splits(path, options):
             return cast("Result", await super().get_async(path, options=options))
         return self._result(await begin_async(self._store, path, self._request_size, options), options)

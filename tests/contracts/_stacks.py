@@ -1,0 +1,48 @@
+"""Every stack of wrappers the contract is checked on, by name, the outermost wrapper first."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+from obspec_utils.wrappers import CachingReadableStore, RequestTrace, SplittingReadableStore, TracingReadableStore
+
+__all__ = ["ANSWERING_STACKS", "CACHING_STACKS", "MAX_SIZE", "STACKS", "build", "layers"]
+
+# Small enough for the objects of `_objects` to come in several parts and several waves.
+REQUEST_SIZE = 128
+MAX_CONCURRENT = 2
+MAX_SIZE = 1 << 20
+
+_NAMES = ("caching", "splitting", "tracing")
+_ORDERS = [order for depth in (1, 2, 3) for order in permutations(_NAMES, depth)]
+_REPEATS = [(name, name) for name in _NAMES] + [
+    ("caching", "tracing", "caching"),
+    ("splitting", "caching", "splitting"),
+]
+
+STACKS = ["-".join(order) for order in _ORDERS + _REPEATS]
+CACHING_STACKS = [stack for stack in STACKS if "caching" in stack]
+# Those whose whole objects are answered by a wrapper's result, and not by the store's own.
+ANSWERING_STACKS = [stack for stack in STACKS if "caching" in stack or "splitting" in stack]
+
+
+def build(stack: str, store: Any, *, max_size: int = MAX_SIZE, trace: RequestTrace | None = None) -> Any:
+    """Stack wrappers over a store; tracing ones share `trace`."""
+    for name in reversed(stack.split("-")):
+        if name == "caching":
+            store = CachingReadableStore(store, max_size=max_size)
+        elif name == "splitting":
+            store = SplittingReadableStore(store, REQUEST_SIZE, MAX_CONCURRENT)
+        else:
+            store = TracingReadableStore(store, RequestTrace() if trace is None else trace)
+    return store
+
+
+def layers(store: Any, bare: Any) -> list[Any]:
+    """Return the wrappers around a bare store, the outermost first."""
+    found = []
+    while store is not bare:
+        found.append(store)
+        store = store._store
+    return found

@@ -32,6 +32,7 @@ class _Crew(Generic[T]):
         self.todo = deque(enumerate(jobs))
         self.done: dict[int, T] = {}
         self.errors: list[BaseException] = []
+        self.threads: list[threading.Thread] = []
 
     def work(self) -> None:
         while not self.errors:
@@ -48,23 +49,35 @@ class _Crew(Generic[T]):
         adopt(scope)
         self.work()
 
-    def help(self, count: int) -> list[threading.Thread]:
-        threads = []
+    def help(self, count: int) -> None:
         for _ in range(count):
             thread = threading.Thread(target=self.work_for, args=(current(),), name="obspec-utils-part", daemon=True)
+            self.threads.append(thread)
             try:
                 thread.start()
             except RuntimeError:  # no more threads to be had: those there are do the work
-                break
-            threads.append(thread)
-        return threads
+                self.threads.pop()
+                return
 
-    def results(self) -> list[T]:
+    def end(self) -> None:
+        """Wait for what is under way; start nothing more."""
+        self.todo.clear()
+        for thread in self.threads:
+            if thread.ident is not None:
+                thread.join()
+
+    def results(self, count: int) -> list[T]:
         if self.errors:
-            errors, self.errors = self.errors, []
             # Ctrl-C in the caller counts more than what failed beside it.
-            raise next((error for error in errors if not isinstance(error, Exception)), errors[0])
-        return [self.done[number] for number in range(len(self.done))]
+            error = next((error for error in self.errors if not isinstance(error, Exception)), self.errors[0])
+            # Nothing that the traceback leads to may lead back to the error, nor hold what was fetched.
+            self.errors = []
+            self.done = {}
+            try:
+                raise error
+            finally:
+                del error
+        return [self.done[number] for number in range(count)]
 
 
 def run_all(jobs: Sequence[Callable[[], T]], limit: int) -> list[T]:
@@ -77,14 +90,12 @@ def run_all(jobs: Sequence[Callable[[], T]], limit: int) -> list[T]:
         return [job() for job in jobs]
     with paused():
         crew = _Crew(jobs)
-        threads = crew.help(min(len(jobs), limit) - 1)
         try:
+            crew.help(min(len(jobs), limit) - 1)
             crew.work()
         finally:
-            crew.todo.clear()
-            for thread in threads:
-                thread.join()
-        return crew.results()
+            crew.end()
+        return crew.results(len(jobs))
 
 
 async def run_all_async(jobs: Sequence[Callable[[], Awaitable[T]]], limit: int) -> list[T]:
@@ -106,7 +117,9 @@ async def run_all_async(jobs: Sequence[Callable[[], Awaitable[T]]], limit: int) 
                 group.create_task(work())
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from None
-    return [done[number] for number in range(len(done))]
+    if len(done) < len(jobs):  # a job was cancelled from within: its task ended quietly
+        raise asyncio.CancelledError
+    return [done[number] for number in range(len(jobs))]
 
 
 def _check(answer: Answer, span: Span, version: Version) -> None:
@@ -127,9 +140,9 @@ def _part(store: object, path: str, span: Span, version: Version, options: Mappi
     try:
         answer = request(store, path, span, options)
     except Exception as error:
-        if unserved(error):  # as where the object has shrunk: then that is what is wrong
-            _check_anew(begin(store, path, 1, options), version, error)
-        raise
+        if not unserved(error):
+            raise
+        answer = _anew(begin(store, path, 1, options), span, version, error)
     _check(answer, span, version)
     return _cut(answer, span, answer.body())
 
@@ -140,18 +153,25 @@ async def _part_async(
     try:
         answer = await request_async(store, path, span, options)
     except Exception as error:
-        if unserved(error):
-            _check_anew(await begin_async(store, path, 1, options), version, error)
-        raise
+        if not unserved(error):
+            raise
+        answer = _anew(await begin_async(store, path, 1, options), span, version, error)
     _check(answer, span, version)
     return _cut(answer, span, await answer.body_async())
 
 
-def _check_anew(answer: Answer, version: Version, error: Exception) -> None:
+def _anew(answer: Answer, span: Span, version: Version, error: Exception) -> Answer:
+    """Return an answer in place of one that failed, from a server without ranges; else raise what is wrong.
+
+    Where the object has shrunk that is what is wrong, not the range.
+    """
     try:
         version.check(answer.path, Version.of(cast("ObjectMeta", answer.meta)))
     except ObjectChangedError as changed:
         raise changed from error
+    if answer.span.start <= span.start and span.stop <= answer.span.stop:
+        return answer
+    raise error
 
 
 def fetch(

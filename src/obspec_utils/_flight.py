@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from obspec_utils._guard import paused, reset_after_fork
@@ -25,6 +25,9 @@ class _Abandoned:
 
 _ABANDONED: Final = _Abandoned()
 
+Find: TypeAlias = "Callable[[Hashable], T | None]"
+Keep: TypeAlias = "Callable[[Hashable, T], None]"
+
 
 class Flights(Generic[T]):
     """The fetches under way, each led by a thread or by a task.
@@ -35,17 +38,11 @@ class Flights(Generic[T]):
 
     Everything a thread may wait for happens inside `paused()`.
 
-    Parameters
-    ----------
-    find
-        Looks a key up where results are kept; asked once more before a flight starts.
-    keep
-        Keeps a result. Not called for a flight that was forgotten meanwhile, see `forget`.
+    Whoever asks says how a key is looked up where results are kept, which is done once more before a flight starts
+    (`find`), and how a result is kept (`keep`), which is left out for a flight that was forgotten meanwhile.
     """
 
-    def __init__(self, find: Callable[[Hashable], T | None], keep: Callable[[Hashable, T], None]) -> None:
-        self._find = find
-        self._keep = keep
+    def __init__(self) -> None:
         self._reset_after_fork()
         reset_after_fork(self)
 
@@ -67,79 +64,97 @@ class Flights(Generic[T]):
                 else:
                     board.pop(key, None)
 
-    def run(self, key: Hashable, fetch: Callable[[], T]) -> T:
+    def run(self, key: Hashable, fetch: Callable[[], T], *, find: Find[T], keep: Keep[T]) -> T:
         """Return the result for a key: found, fetched by another thread meanwhile, or fetched by this one."""
         with paused():
             while True:
-                with self._lock:
-                    found = self._find(key)
-                    if found is not None:
-                        return found
-                    flight = self._led.get(key)
-                    leads = flight is None
-                    if flight is None:
-                        flight = self._led[key] = Future()
-                        flight.set_running_or_notify_cancel()  # from now on nobody's cancel() can reach it
-                if leads:
-                    return self._lead(key, flight, fetch)
-                value = flight.result()
+                mine: Future[T | _Abandoned] = Future()
+                mine.set_running_or_notify_cancel()  # from now on nobody's cancel() can reach it
+                flight = mine
+                try:
+                    with self._lock:
+                        found = find(key)
+                        if found is not None:
+                            return found
+                        flight = self._led.setdefault(key, mine)
+                    value = self._lead(key, mine, fetch, keep) if flight is mine else flight.result()
+                finally:
+                    if flight is mine and not mine.done():  # Ctrl-C, wherever it hit, is for this thread alone
+                        self._land(self._led, key, mine)
+                        mine.set_result(_ABANDONED)
+                    # An error's traceback leads to this frame: nothing here may lead back to the error.
+                    del mine, flight
                 if not isinstance(value, _Abandoned):
                     return value
 
-    def _lead(self, key: Hashable, flight: Future[T | _Abandoned], fetch: Callable[[], T]) -> T:
+    def _lead(self, key: Hashable, flight: Future[T | _Abandoned], fetch: Callable[[], T], keep: Keep[T]) -> T:
         try:
             value = fetch()
-        except BaseException as error:
+            self._land(self._led, key, flight, value, keep)
+        except Exception as error:
             self._land(self._led, key, flight)
-            if isinstance(error, Exception):
+            if not isinstance(error, StopIteration):  # which a task that has joined could not be told
                 flight.set_exception(error)
-            else:  # Ctrl-C is for this thread alone
-                flight.set_result(_ABANDONED)
             raise
-        self._land(self._led, key, flight, value)
-        flight.set_result(value)
-        return value
+        else:
+            flight.set_result(value)
+            return value
+        finally:
+            del flight
 
-    def _land(self, board: dict[Hashable, Any], key: Hashable, flight: object, value: T | None = None) -> None:
+    def _land(
+        self,
+        board: dict[Hashable, Any],
+        key: Hashable,
+        flight: object,
+        value: T | None = None,
+        keep: Keep[T] | None = None,
+    ) -> None:
         """Take a flight off the board, and keep what it brought unless it was forgotten."""
         with paused(), self._lock:
             if board.get(key) is flight:
                 del board[key]
-                if value is not None:
-                    self._keep(key, value)
+                if value is not None and keep is not None:
+                    keep(key, value)
 
-    async def run_async(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> T:
+    async def run_async(self, key: Hashable, fetch: Callable[[], Awaitable[T]], *, find: Find[T], keep: Keep[T]) -> T:
         """Return the result for a key as `run` does, on the running event loop."""
         loop = asyncio.get_running_loop()
         while True:
             with paused(), self._lock:
-                found = self._find(key)
+                found = find(key)
                 if found is not None:
                     return found
                 in_thread = self._led.get(key)
-                flights = self._loops.setdefault(loop, {})
-                flight = flights.get(key)
+                board = self._loops.setdefault(loop, {})
+                flight = board.get(key)
                 leads = in_thread is None and flight is None
                 if leads:
-                    flight = flights[key] = loop.create_future()
-            if leads and flight is not None:
-                return await self._lead_async(flights, key, flight, fetch)
-            # A waiter that is cancelled must not cancel what the others wait for.
-            value = await (asyncio.wrap_future(in_thread) if in_thread else asyncio.shield(flight))  # type: ignore[arg-type]
+                    flight = board[key] = loop.create_future()
+            try:
+                if leads and flight is not None:
+                    return await self._lead_async(board, key, flight, fetch, keep)
+                # A waiter that is cancelled must not cancel what the others wait for.
+                value = await (asyncio.wrap_future(in_thread) if in_thread else asyncio.shield(flight))  # type: ignore[arg-type]
+            finally:
+                del in_thread, flight
             if not isinstance(value, _Abandoned):
                 return value
 
     async def _lead_async(
         self,
-        flights: dict[Hashable, asyncio.Future[T | _Abandoned]],
+        board: dict[Hashable, asyncio.Future[T | _Abandoned]],
         key: Hashable,
         flight: asyncio.Future[T | _Abandoned],
         fetch: Callable[[], Awaitable[T]],
+        keep: Keep[T],
     ) -> T:
         try:
             value = await fetch()
+            self._land(board, key, flight, value, keep)
+            flight.set_result(value)
         except BaseException as error:
-            self._land(flights, key, flight)
+            self._land(board, key, flight)
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits on it any more
                 if isinstance(error, Exception):
                     flight.set_exception(error)
@@ -147,6 +162,7 @@ class Flights(Generic[T]):
                 else:
                     flight.set_result(_ABANDONED)
             raise
-        self._land(flights, key, flight, value)
-        flight.set_result(value)
-        return value
+        else:
+            return value
+        finally:
+            del flight

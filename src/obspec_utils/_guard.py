@@ -12,11 +12,10 @@ import gc
 import os
 import threading
 import weakref
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 __all__ = ["adopt", "after_pause", "current", "paused", "reset_after_fork"]
 
@@ -35,14 +34,19 @@ class _Local(threading.local):
 
 
 class _State:
-    """The process-wide count of pauses, guarded by a lock that is only ever taken while collection is off."""
+    """Which threads pause, by their ids, so that a pause whose end was interrupted is mended by the thread's next one.
 
-    __slots__ = ("count", "lock", "restore")
+    The lock is only ever taken while collection is off: a collection under it could wait for h5py for ever.
+    """
+
+    __slots__ = ("entering", "leaves", "lock", "threads", "wanted")
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.count = 0
-        self.restore = False
+        self.threads: set[int] = set()
+        self.entering: set[int] = set()
+        self.leaves = 0
+        self.wanted = False  # whether collection is to be on when nobody pauses
 
 
 class _Resettable(Protocol):
@@ -55,20 +59,29 @@ _to_reset: weakref.WeakSet[_Resettable] = weakref.WeakSet()
 
 
 def _enter(state: _State) -> None:
-    # Collection goes off before the lock is taken: a collection under the lock could wait for h5py for ever.
+    thread = threading.get_ident()
+    leaves = state.leaves
+    state.entering.add(thread)
     was_on = gc.isenabled()
+    if was_on:
+        state.wanted = True
     gc.disable()
     with state.lock:
-        state.restore = was_on or (state.count > 0 and state.restore)
-        state.count += 1
+        gc.disable()  # again: the last one to leave may have turned it on in between
+        state.entering.discard(thread)
+        # That it was off tells what the user wants only if none of our threads could have turned it off.
+        if not (was_on or state.threads or state.entering or state.leaves != leaves):
+            state.wanted = False
+        state.threads.add(thread)
 
 
 def _leave(state: _State) -> bool:
     """End one pause; return whether others still pause although collection would otherwise be on."""
     with state.lock:
-        state.count -= 1
-        others = state.count > 0 and state.restore
-        if state.count == 0 and state.restore:
+        state.threads.discard(threading.get_ident())
+        state.leaves += 1
+        others = bool(state.threads) and state.wanted
+        if not state.threads and state.wanted:
             # The last thing under the lock: nothing after it allocates, so no collection can start before release.
             gc.enable()
     return others
@@ -81,29 +94,44 @@ def _collect_due() -> None:
         gc.collect(2 if due[2] else 1 if due[1] else 0)
 
 
-@contextmanager
-def paused() -> Iterator[None]:
+class paused:  # noqa: N801 - a context manager, used as a function
     """Keep automatic garbage collection off, in the whole process, until the last overlapping pause ends.
 
     Entered before a lock is taken or a flight is made visible to other threads, left after the result is published.
     Collection comes back only if it was on. Callbacks given to `after_pause` meanwhile run when the calling thread
     leaves its outermost pause.
     """
-    if _local.scope is not None:  # a nested pause, or a thread that works for a paused one
-        yield
-        return
-    scope = Scope()
-    state = _state
-    _enter(state)
-    try:
-        _local.scope = scope
-        yield
-    finally:
-        _local.scope = None
-        # A child forked inside the pause has a new state, whose count never heard of this pause.
-        if state is _state and _leave(state):
-            _collect_due()
-        _run(scope.callbacks)
+
+    __slots__ = ("_scope", "_state")
+
+    def __init__(self) -> None:
+        self._scope: Scope | None = None
+        self._state = _state
+
+    def __enter__(self) -> None:
+        if _local.scope is not None:  # a nested pause, or a thread that works for a paused one
+            return
+        self._state = _state
+        self._scope = Scope()
+        _enter(self._state)
+        _local.scope = self._scope
+
+    def __exit__(self, *_: object) -> None:
+        scope = self._end()
+        if scope is not None:
+            _run(scope.callbacks)
+
+    def __del__(self) -> None:
+        self._end()  # where Ctrl-C hit on the way into __exit__
+
+    def _end(self) -> Scope | None:
+        scope, self._scope = self._scope, None
+        if scope is not None:
+            _local.scope = None
+            # A child forked inside the pause has a new state, which never heard of this pause.
+            if self._state is _state and _leave(self._state):
+                _collect_due()
+        return scope
 
 
 def _run(callbacks: list[Callable[[], None]]) -> None:
@@ -146,7 +174,7 @@ def _after_fork_in_child() -> None:
     global _state
     inherited, _state = _state, _State()
     _local.scope = None
-    if inherited.count and inherited.restore:
+    if inherited.threads and inherited.wanted:
         gc.enable()
     for holder in list(_to_reset):
         holder._reset_after_fork()  # noqa: SLF001 - the protocol of this module

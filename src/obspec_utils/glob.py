@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from obspec_utils._fork import check_fork_below
+from obspec_utils._requests import supports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -90,8 +91,13 @@ async def glob_objects_async(store: ListAsync, pattern: str) -> AsyncIterator[Ob
         check_fork_below(store)
 
 
+def _method(store: object, name: str) -> Any:  # noqa: ANN401 - typed where it is asked for
+    """Return a method that a store, or the one that a wrapper stands for, may lack."""
+    return getattr(store, name) if supports(store, name) else None
+
+
 def _candidates(store: List, wanted: _Pattern) -> Iterable[Sequence[ObjectMeta]]:
-    head: Callable[[Path], ObjectMeta] | None = getattr(store, "head", None)
+    head: Callable[[Path], ObjectMeta] | None = _method(store, "head")
     if wanted.path is None or head is None:
         return store.list(wanted.prefix) if wanted.segments else ()
     try:
@@ -101,7 +107,7 @@ def _candidates(store: List, wanted: _Pattern) -> Iterable[Sequence[ObjectMeta]]
 
 
 def _candidates_async(store: ListAsync, wanted: _Pattern) -> AsyncIterable[Sequence[ObjectMeta]]:
-    head: Callable[[Path], Awaitable[ObjectMeta]] | None = getattr(store, "head_async", None)
+    head: Callable[[Path], Awaitable[ObjectMeta]] | None = _method(store, "head_async")
     if wanted.path is not None and head is not None:
         return _head_async(head, wanted.path)
     return store.list_async(wanted.prefix) if wanted.segments else _nothing_async()

@@ -73,7 +73,7 @@ def test_a_wrapper_refuses_a_number_that_is_not_positive(wrapper, name, value):
 
 
 def test_the_eager_reader_refuses_a_negative_file_size():
-    with pytest.raises(ValueError, match=r"file_size must not be negative, got -1"):
+    with pytest.raises(ValueError, match=r"file_size must be at least 0, got -1"):
         EagerStoreReader(Untouchable(), "object", file_size=-1)
 
 

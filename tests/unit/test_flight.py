@@ -13,7 +13,7 @@ import pytest
 from obspec_utils._flight import Flights
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Awaitable, Callable, Hashable, Iterator
 
 WAIT = 10
 
@@ -23,10 +23,16 @@ class Board:
 
     def __init__(self) -> None:
         self.kept: dict[Hashable, str] = {}
-        self.flights: Flights[str] = Flights(self.kept.get, self.kept.__setitem__)
+        self.flights: Flights[str] = Flights()
         self.fetches: list[str] = []
         self.started = threading.Event()
         self.release = threading.Event()
+
+    def run(self, key: str, fetch: Callable[[], str]) -> str:
+        return self.flights.run(key, fetch, find=self.kept.get, keep=self.kept.__setitem__)
+
+    async def run_async(self, key: str, fetch: Callable[[], Awaitable[str]]) -> str:
+        return await self.flights.run_async(key, fetch, find=self.kept.get, keep=self.kept.__setitem__)
 
     def fetch(self, value: str = "value") -> str:
         self.fetches.append(value)
@@ -71,7 +77,7 @@ def wait_for(condition: object) -> None:
 
 
 def test_threads_that_ask_meanwhile_share_one_fetch(board: Board, pool: ThreadPoolExecutor) -> None:
-    futures = [pool.submit(board.flights.run, "key", board.fetch) for _ in range(16)]
+    futures = [pool.submit(board.run, "key", board.fetch) for _ in range(16)]
     wait_for(lambda: joined(board) == 15)
     board.release.set()
     assert [future.result(WAIT) for future in futures] == ["value"] * 16
@@ -86,13 +92,13 @@ def test_different_keys_are_fetched_side_by_side(board: Board, pool: ThreadPoolE
         barrier.wait(WAIT)  # passes only if all eight are inside at once
         return "value"
 
-    futures = [pool.submit(board.flights.run, key, fetch) for key in range(8)]
+    futures = [pool.submit(board.run, key, fetch) for key in range(8)]
     assert [future.result(WAIT) for future in futures] == ["value"] * 8
 
 
 def test_what_was_kept_meanwhile_is_found_not_fetched(board: Board) -> None:
     board.kept["key"] = "kept"
-    assert board.flights.run("key", board.fetch) == "kept"
+    assert board.run("key", board.fetch) == "kept"
     assert board.fetches == []
 
 
@@ -101,13 +107,13 @@ def test_a_failure_fails_the_waiters_once_and_leaves_nothing(board: Board, pool:
         board.fetch()
         raise FileNotFoundError("key")
 
-    futures = [pool.submit(board.flights.run, "key", fail) for _ in range(8)]
+    futures = [pool.submit(board.run, "key", fail) for _ in range(8)]
     wait_for(lambda: joined(board) == 7)
     board.release.set()
     assert [type(future.exception(WAIT)) for future in futures] == [FileNotFoundError] * 8
     assert board.fetches == ["value"]
     assert board.kept == {}
-    assert board.flights.run("key", board.fetch) == "value"
+    assert board.run("key", board.fetch) == "value"
 
 
 def test_an_interrupted_leader_hands_over_to_a_waiter(board: Board, pool: ThreadPoolExecutor) -> None:
@@ -115,9 +121,9 @@ def test_an_interrupted_leader_hands_over_to_a_waiter(board: Board, pool: Thread
         board.fetch("interrupted")
         raise Interrupt
 
-    leader = pool.submit(board.flights.run, "key", interrupted)
+    leader = pool.submit(board.run, "key", interrupted)
     assert board.started.wait(WAIT)
-    waiters = [pool.submit(board.flights.run, "key", board.fetch) for _ in range(4)]
+    waiters = [pool.submit(board.run, "key", board.fetch) for _ in range(4)]
     wait_for(lambda: joined(board) == 4)
     board.release.set()
     assert isinstance(leader.exception(WAIT), Interrupt)
@@ -129,10 +135,10 @@ def test_an_interrupted_leader_hands_over_to_a_waiter(board: Board, pool: Thread
 def test_what_is_forgotten_is_neither_kept_nor_joined(
     board: Board, pool: ThreadPoolExecutor, forgotten: str | None
 ) -> None:
-    old = pool.submit(board.flights.run, "key", lambda: board.fetch("old"))
+    old = pool.submit(board.run, "key", lambda: board.fetch("old"))
     assert board.started.wait(WAIT)
     board.flights.forget(forgotten)
-    assert board.flights.run("key", lambda: "new") == "new"
+    assert board.run("key", lambda: "new") == "new"
     board.release.set()
     assert old.result(WAIT) == "old"
     assert board.kept == {"key": "new"}
@@ -144,7 +150,7 @@ async def test_tasks_share_one_fetch(board: Board) -> None:
         await until(board.release)
         return "value"
 
-    tasks = [asyncio.create_task(board.flights.run_async("key", fetch)) for _ in range(16)]
+    tasks = [asyncio.create_task(board.run_async("key", fetch)) for _ in range(16)]
     await asyncio.sleep(0.01)
     board.release.set()
     assert await asyncio.gather(*tasks) == ["value"] * 16
@@ -153,13 +159,13 @@ async def test_tasks_share_one_fetch(board: Board) -> None:
 
 
 async def test_tasks_join_a_flight_led_by_a_thread(board: Board, pool: ThreadPoolExecutor) -> None:
-    leader = pool.submit(board.flights.run, "key", board.fetch)
+    leader = pool.submit(board.run, "key", board.fetch)
     await until(board.started)
 
     async def fetch() -> str:
         pytest.fail("a task fetched what a thread was fetching")
 
-    tasks = [asyncio.create_task(board.flights.run_async("key", fetch)) for _ in range(4)]
+    tasks = [asyncio.create_task(board.run_async("key", fetch)) for _ in range(4)]
     await asyncio.sleep(0.01)
     tasks[0].cancel()
     board.release.set()
@@ -173,13 +179,13 @@ async def test_tasks_take_over_from_an_interrupted_thread(board: Board, pool: Th
         board.fetch("interrupted")
         raise Interrupt
 
-    leader = pool.submit(board.flights.run, "key", interrupted)
+    leader = pool.submit(board.run, "key", interrupted)
     await until(board.started)
 
     async def fetch() -> str:
         return "by a task"
 
-    task = asyncio.create_task(board.flights.run_async("key", fetch))
+    task = asyncio.create_task(board.run_async("key", fetch))
     await asyncio.sleep(0.01)
     board.release.set()
     assert await task == "by a task"
@@ -191,11 +197,11 @@ async def test_a_thread_never_waits_for_a_task(board: Board) -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    task = asyncio.create_task(board.flights.run_async("key", never))
+    task = asyncio.create_task(board.run_async("key", never))
     await asyncio.sleep(0.01)
     # On the very thread of the loop that leads: waiting would hang at once.
     board.release.set()
-    assert board.flights.run("key", board.fetch) == "value"
+    assert board.run("key", board.fetch) == "value"
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -206,7 +212,7 @@ async def test_a_failed_task_fails_its_waiters_and_leaves_nothing(board: Board) 
         await asyncio.sleep(0.01)
         raise FileNotFoundError("key")
 
-    tasks = [asyncio.create_task(board.flights.run_async("key", fail)) for _ in range(4)]
+    tasks = [asyncio.create_task(board.run_async("key", fail)) for _ in range(4)]
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [FileNotFoundError] * 4
     assert not any(board.flights._loops.values())
@@ -220,7 +226,7 @@ async def test_a_failure_nobody_waits_for_is_not_reported_as_lost(board: Board) 
         raise FileNotFoundError("key")
 
     with pytest.raises(FileNotFoundError):
-        await board.flights.run_async("key", fail)
+        await board.run_async("key", fail)
     gc.collect()
     await asyncio.sleep(0)
     assert reported == []
@@ -232,7 +238,7 @@ async def test_a_cancelled_leader_hands_over_to_a_waiter(board: Board) -> None:
         await until(board.release)
         return "value"
 
-    leader, *waiters = [asyncio.create_task(board.flights.run_async("key", fetch)) for _ in range(4)]
+    leader, *waiters = [asyncio.create_task(board.run_async("key", fetch)) for _ in range(4)]
     await asyncio.sleep(0.01)
     leader.cancel()
     await asyncio.sleep(0.01)
@@ -247,7 +253,7 @@ async def test_a_cancelled_waiter_disturbs_nobody(board: Board) -> None:
         await until(board.release)
         return "value"
 
-    leader, waiter, other = [asyncio.create_task(board.flights.run_async("key", fetch)) for _ in range(3)]
+    leader, waiter, other = [asyncio.create_task(board.run_async("key", fetch)) for _ in range(3)]
     await asyncio.sleep(0.01)
     waiter.cancel()
     await asyncio.sleep(0.01)
@@ -261,7 +267,7 @@ async def test_what_is_forgotten_is_not_kept_by_a_task(board: Board) -> None:
         await until(board.release)
         return "old"
 
-    task = asyncio.create_task(board.flights.run_async("key", fetch))
+    task = asyncio.create_task(board.run_async("key", fetch))
     await asyncio.sleep(0.01)
     board.flights.forget("key")
     board.release.set()
@@ -277,7 +283,7 @@ def test_each_loop_leads_its_own_flight(board: Board, pool: ThreadPoolExecutor) 
         await asyncio.to_thread(barrier.wait, WAIT)  # passes only if all three are inside at once
         return "value"
 
-    futures = [pool.submit(asyncio.run, board.flights.run_async("key", fetch)) for _ in range(3)]
+    futures = [pool.submit(asyncio.run, board.run_async("key", fetch)) for _ in range(3)]
     assert [future.result(WAIT) for future in futures] == ["value"] * 3
     assert board.fetches == ["value"] * 3
 
@@ -288,7 +294,7 @@ def test_a_loop_that_dies_leaves_nothing_behind(board: Board) -> None:
         raise AssertionError
 
     loop = asyncio.new_event_loop()
-    task = loop.create_task(board.flights.run_async("key", never))
+    task = loop.create_task(board.run_async("key", never))
     loop.run_until_complete(asyncio.sleep(0.01))
     task._log_destroy_pending = False  # type: ignore[attr-defined] # this is what the test is about
     loop.close()
@@ -299,16 +305,16 @@ def test_a_loop_that_dies_leaves_nothing_behind(board: Board) -> None:
     async def fetch() -> str:
         return "value"
 
-    assert asyncio.run(board.flights.run_async("key", fetch)) == "value"
+    assert asyncio.run(board.run_async("key", fetch)) == "value"
 
 
 def test_flights_inherited_by_a_forked_child_are_reset(board: Board, pool: ThreadPoolExecutor) -> None:
-    leader = pool.submit(board.flights.run, "key", board.fetch)
+    leader = pool.submit(board.run, "key", board.fetch)
     assert board.started.wait(WAIT)
     board.flights._lock.acquire()  # as if held by a thread the child does not have
     inherited = board.flights._lock
     board.flights._reset_after_fork()
     board.release.set()
-    assert board.flights.run("key", lambda: "child's own") == "child's own"
+    assert board.run("key", lambda: "child's own") == "child's own"
     inherited.release()
     assert leader.result(WAIT) == "value"

@@ -8,14 +8,17 @@ from typing import Generic, TypeVar
 
 from obspec_utils._guard import paused, reset_after_fork
 
-__all__ = ["LruCache"]
+__all__ = ["MAX_ENTRIES", "LruCache"]
+
+# Small and empty values have a cost that their sizes don't tell.
+MAX_ENTRIES = 65_536
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
 class LruCache(Generic[K, V]):
-    """Values with sizes, whose sum never exceeds `max_size`.
+    """Values with sizes, whose sum never exceeds `max_size`; 65,536 of them at most.
 
     Looking a value up takes no lock: each step is one operation of an OrderedDict, which is atomic. Changes are made
     under a lock, which nobody holds while doing anything else.
@@ -66,11 +69,12 @@ class LruCache(Generic[K, V]):
             self._drop(key)
             if size > self.max_size:
                 return
-            while self._size + size > self.max_size:
+            while self._entries and (self._size + size > self.max_size or len(self._entries) >= MAX_ENTRIES):
                 _, (_, freed) = self._entries.popitem(last=False)
                 self._size -= freed
+            # In this order: where Ctrl-C hits in between, too much is counted, never too little, until it is empty.
+            self._size = size + (self._size if self._entries else 0)
             self._entries[key] = (value, size)
-            self._size += size
 
     def delete(self, key: K) -> None:
         """Forget a key, if it is there."""

@@ -12,6 +12,7 @@ from obspec_utils._fetch import fetch
 from obspec_utils._pickling import pickled
 from obspec_utils._plan import Span, split
 from obspec_utils._requests import Version, begin
+from obspec_utils.readers._lines import LineReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,11 +29,10 @@ R = TypeVar("R", bound="StoreReader")
 REQUEST_SIZE = 12 * 1024 * 1024
 MAX_CONCURRENT_REQUESTS = 18
 
-_LINE_PIECE = 8192
 _NOTHING = (0, 0, memoryview(b""))
 
 
-class StoreReader(io.BufferedIOBase):
+class StoreReader(LineReader):
     """The file over an object: position, size, closing and pickling.
 
     How bytes are fetched and what is kept of them is a subclass's: `_fetch` and `_keep`.
@@ -105,6 +105,13 @@ class StoreReader(io.BufferedIOBase):
 
     def _load(self, start: int, stop: int) -> Parts | None:
         """Return parts that hold the bytes from `start` to `stop` or to the end; None if there are none."""
+        try:
+            return self._loaded(start, stop)
+        finally:
+            if not self._open:  # closed meanwhile by another thread: nothing may stay
+                self._release()
+
+    def _loaded(self, start: int, stop: int) -> Parts | None:
         first = self._begin(start, stop) if self._version is None else None
         stop = min(stop, self.size)
         if start >= stop:
@@ -196,15 +203,14 @@ class StoreReader(io.BufferedIOBase):
         self._position = position + len(data)
         return data
 
-    def _end(self, position: int, size: int | None) -> int:
-        """Return where a read of `size` bytes ends, as far as the object goes that far."""
-        length = -1 if size is None else index(size)
-        return sys.maxsize if length < 0 else position + length
-
     def readinto(self, buffer: Buffer, /) -> int:
         """Fill a writable buffer, short only at the end of the object; return how many bytes were written."""
         position = self._position
-        target = memoryview(buffer).cast("B")
+        target = memoryview(buffer)
+        if not target.nbytes and not target.readonly:
+            self._check_open()
+            return 0
+        target = target.cast("B")
         if target.readonly:
             msg = f"readinto() needs a writable buffer, got a read-only {type(buffer).__name__}"
             raise TypeError(msg)
@@ -232,31 +238,6 @@ class StoreReader(io.BufferedIOBase):
     def readall(self) -> bytes:
         """Return all that is left."""
         return self.read()
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        """Return the next line with its newline, cut at `size` bytes if that is not negative."""
-        begin_at = self._position
-        end = self._end(begin_at, size)
-        self._check_open()
-        line = b""
-        while begin_at + len(line) < end:
-            piece = self.read(min(_LINE_PIECE, end - begin_at - len(line)))
-            newline = piece.find(b"\n") + 1
-            line += piece[:newline] if newline else piece
-            if newline or not piece:
-                break
-        self._position = begin_at + len(line)
-        return line
-
-    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
-        """Return the lines that are left, of a positive `hint` only as many as hold that many bytes."""
-        enough = sys.maxsize if hint is None or index(hint) <= 0 else index(hint)
-        lines: list[bytes] = []
-        total = 0
-        while total < enough and (line := self.readline()):
-            lines.append(line)
-            total += len(line)
-        return lines
 
     def close(self) -> None:
         """Close the reader and free what it keeps."""

@@ -7,7 +7,7 @@ from typing import Protocol
 from obspec import Get
 
 from obspec_utils._buffers import Parts
-from obspec_utils._checks import require_positive
+from obspec_utils._checks import positive
 from obspec_utils._plan import Span
 from obspec_utils.readers._base import REQUEST_SIZE, StoreReader
 
@@ -39,9 +39,8 @@ class BufferedStoreReader(StoreReader):
         """What this reader needs of a store."""
 
     def __init__(self, store: Store, path: str, buffer_size: int = 1024 * 1024) -> None:
-        require_positive(buffer_size=buffer_size)
+        self._buffer_size = positive("buffer_size", buffer_size)
         super().__init__(store, path)
-        self._buffer_size = buffer_size
 
     def _arguments(self) -> dict[str, object]:
         return {"buffer_size": self._buffer_size}

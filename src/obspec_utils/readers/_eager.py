@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from obspec import Get
 
 from obspec_utils._body import Limits, SplitBody
-from obspec_utils._checks import require_positive
+from obspec_utils._checks import positive
 from obspec_utils._requests import begin
 from obspec_utils.readers._base import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, StoreReader
 
@@ -63,12 +63,10 @@ class EagerStoreReader(StoreReader):
         self._load_all()
 
     def _set_up(self, request_size: int, file_size: int | None, max_concurrent_requests: int) -> None:
-        require_positive(request_size=request_size, max_concurrent_requests=max_concurrent_requests)
-        if file_size is not None and file_size < 0:
-            msg = f"file_size must not be negative, got {file_size!r}"
-            raise ValueError(msg)
-        self._file_size = file_size
-        self._limits = Limits(request_size, max_concurrent_requests)
+        self._limits = Limits(
+            positive("request_size", request_size), positive("max_concurrent_requests", max_concurrent_requests)
+        )
+        self._file_size = None if file_size is None else positive("file_size", file_size, least=0)
         self._parts: Parts | None = None
 
     def _arguments(self) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from obspec import Get
 
 from obspec_utils._buffers import Parts
-from obspec_utils._checks import require_positive
+from obspec_utils._checks import positive
 from obspec_utils._plan import Span, align, merge
 from obspec_utils.caches import LruCache
 from obspec_utils.readers._base import REQUEST_SIZE, StoreReader
@@ -45,10 +45,9 @@ class ParallelStoreReader(StoreReader):
         """What this reader needs of a store."""
 
     def __init__(self, store: Store, path: str, chunk_size: int = 1024 * 1024, max_cached_chunks: int = 64) -> None:
-        require_positive(chunk_size=chunk_size, max_cached_chunks=max_cached_chunks)
+        self._chunk_size = positive("chunk_size", chunk_size)
+        self._chunks: LruCache[int, memoryview] = LruCache(positive("max_cached_chunks", max_cached_chunks))
         super().__init__(store, path)
-        self._chunk_size = chunk_size
-        self._chunks: LruCache[int, memoryview] = LruCache(max_cached_chunks)
 
     def _arguments(self) -> dict[str, object]:
         return {"chunk_size": self._chunk_size, "max_cached_chunks": self._chunks.max_size}
@@ -128,8 +127,8 @@ class BlockStoreReader(ParallelStoreReader):
         block_size: int = 1024 * 1024,
         max_cached_blocks: int = 64,
     ) -> None:
-        require_positive(block_size=block_size, max_cached_blocks=max_cached_blocks)
-        super().__init__(store, path, block_size, max_cached_blocks)
+        block_size = positive("block_size", block_size)
+        super().__init__(store, path, block_size, positive("max_cached_blocks", max_cached_blocks))
 
     def _arguments(self) -> dict[str, object]:
         return {"block_size": self._chunk_size, "max_cached_blocks": self._chunks.max_size}

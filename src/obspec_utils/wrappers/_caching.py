@@ -6,10 +6,10 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 
 from obspec_utils._buffers import Parts
-from obspec_utils._checks import require_positive
+from obspec_utils._checks import positive
 from obspec_utils._flight import Flights
 from obspec_utils._results import Result
-from obspec_utils.caches import LruCache
+from obspec_utils.caches import MAX_ENTRIES, LruCache
 from obspec_utils.exceptions import IncompleteReadError
 from obspec_utils.wrappers._base import StoreWrapper
 from obspec_utils.wrappers._changes import Change, changed_paths, changes
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["CachingReadableStore"]
 
 S = TypeVar("S", bound="CachingReadableStore")
-
-# How many paths are remembered to be too large; a path beyond costs one request more, no wrong answer.
-_REMEMBERED_PATHS = 65_536
 
 _TooLarge = Literal["too large"]
 
@@ -57,11 +54,10 @@ class CachingReadableStore(StoreWrapper):
 
     def __init__(self, store: ReadableStore, max_size: int = 256 * 1024 * 1024) -> None:
         super().__init__(store)
-        require_positive(max_size=max_size)
-        self._max_size = max_size
-        self._cache: LruCache[str, CachedObject] = LruCache(max_size)
-        self._too_large: LruCache[str, _TooLarge] = LruCache(_REMEMBERED_PATHS)
-        self._flights: Flights[CachedObject | _TooLarge] = Flights(self._find, self._keep)
+        self._max_size = positive("max_size", max_size)
+        self._cache: LruCache[str, CachedObject] = LruCache(self._max_size)
+        self._too_large: LruCache[str, _TooLarge] = LruCache(MAX_ENTRIES)
+        self._flights: Flights[CachedObject | _TooLarge] = Flights()
 
     def _arguments(self) -> tuple[object, ...]:
         return (self._max_size,)
@@ -137,7 +133,8 @@ class CachingReadableStore(StoreWrapper):
         cached = self._cache.get(_key(path))
         if cached is not None:
             return cached
-        found = self._flights.run(_key(path), partial(self._fetch, path, [] if passed is None else passed))
+        fetch = partial(self._fetch, path, [] if passed is None else passed)
+        found = self._flights.run(_key(path), fetch, find=self._find, keep=self._keep)
         return found if isinstance(found, CachedObject) else None
 
     async def _object_async(self, path: str, passed: list[GetResultAsync] | None = None) -> CachedObject | None:
@@ -146,7 +143,7 @@ class CachingReadableStore(StoreWrapper):
         if cached is not None:
             return cached
         fetch = partial(self._fetch_async, path, [] if passed is None else passed)
-        found = await self._flights.run_async(_key(path), fetch)
+        found = await self._flights.run_async(_key(path), fetch, find=self._find, keep=self._keep)
         return found if isinstance(found, CachedObject) else None
 
     def get(self, path: str, *, options: GetOptions | None = None) -> GetResult:

@@ -11,11 +11,11 @@ __all__ = ["Change", "changed_paths", "changes"]
 class Change(NamedTuple):
     """A method that changes objects.
 
-    `names` are those obspec gives to its leading arguments, the paths; the last `count` of these are what is changed.
+    `names` are those obspec gives to its leading arguments, the paths; the last `changed` of these are what is changed.
     """
 
     names: tuple[str, ...]
-    count: int
+    changed: int
 
 
 _CHANGES = {
@@ -46,7 +46,7 @@ def changed_paths(change: Change, args: list[object], kwargs: dict[str, object])
             found.append(kwargs[name])
         else:
             return None
-    return [path for value in found[-change.count :] for path in _paths(value)]
+    return [path for value in found[-change.changed :] for path in _paths(value)]
 
 
 def _reusable(value: object) -> object:

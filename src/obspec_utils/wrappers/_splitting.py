@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from obspec_utils._body import Limits, SplitBody
-from obspec_utils._checks import require_positive
+from obspec_utils._checks import positive
 from obspec_utils._requests import begin, begin_async
 from obspec_utils._results import Result
 from obspec_utils.wrappers._base import StoreWrapper
@@ -46,9 +46,8 @@ class SplittingReadableStore(StoreWrapper):
         self, store: ReadableStore, request_size: int = 12 * 1024 * 1024, max_concurrent_requests: int = 18
     ) -> None:
         super().__init__(store)
-        require_positive(request_size=request_size, max_concurrent_requests=max_concurrent_requests)
-        self._request_size = request_size
-        self._max_concurrent_requests = max_concurrent_requests
+        self._request_size = positive("request_size", request_size)
+        self._max_concurrent_requests = positive("max_concurrent_requests", max_concurrent_requests)
 
     def _arguments(self) -> tuple[object, ...]:
         return self._request_size, self._max_concurrent_requests

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import time
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -55,6 +56,10 @@ class TracingReadableStore(StoreWrapper):
 
     def __copy__(self) -> TracingReadableStore:
         return type(self)(self._store, self._trace, on_request=self._on_request)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> TracingReadableStore:
+        store, trace = deepcopy((self._store, self._trace), memo)
+        return type(self)(store, trace, on_request=self._on_request)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Callable[..., StoreWrapper], tuple[object, ...]]:
         store = pickled(self._store, index(protocol))

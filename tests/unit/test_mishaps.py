@@ -1,0 +1,338 @@
+"""What goes wrong in the middle: interrupts, failures, closing, several consumers at once. Nothing stays broken."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from obstore.store import LocalStore, MemoryStore
+
+from obspec_utils import glob
+from obspec_utils._fetch import run_all, run_all_async
+from obspec_utils._flight import Flights
+from obspec_utils._guard import paused
+from obspec_utils.caches import MAX_ENTRIES, LruCache
+from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader
+from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CONTENT = bytes(range(251)) * 400
+WAIT = 10
+
+
+class Pinned(bytearray):
+    """A body whose end can be watched."""
+
+
+class Answered:
+    """The answer of a store in Python."""
+
+    def __init__(self, meta: dict[str, Any], span: tuple[int, int], body: Callable[[], Any]) -> None:
+        self.meta, self.range, self.attributes, self.buffer = meta, span, {}, body
+
+    async def buffer_async(self) -> Any:
+        await asyncio.sleep(0.001)
+        return self.buffer()
+
+
+class Store:
+    """A store of one object, whose bodies do what a test wants."""
+
+    def __init__(self, body: Callable[[int, int], Any] = lambda start, stop: CONTENT[start:stop]) -> None:
+        self.body = body
+
+    def get(self, path: str, *, options: Any = None) -> Answered:
+        start, stop = (options or {}).get("range", (0, len(CONTENT)))
+        stop = min(stop, len(CONTENT))
+        return Answered({"path": path, "size": len(CONTENT)}, (start, stop), lambda: self.body(start, stop))
+
+    async def get_async(self, path: str, *, options: Any = None) -> Answered:
+        await asyncio.sleep(0.001)
+        return self.get(path, options=options)
+
+
+def test_threads_and_loops_may_consume_one_result() -> None:
+    for _ in range(20):
+        store: Any = SplittingReadableStore(Store(), request_size=1000, max_concurrent_requests=2)
+        result = store.get("object")
+        barrier = threading.Barrier(3)
+
+        async def consume(result: Any = result, barrier: threading.Barrier = barrier) -> bytes:
+            barrier.wait(WAIT)
+            return b"".join([chunk async for chunk in result])
+
+        def iterate(result: Any = result, barrier: threading.Barrier = barrier) -> bytes:
+            barrier.wait(WAIT)
+            return b"".join(result)
+
+        with ThreadPoolExecutor(3) as pool:
+            loops = [pool.submit(lambda consume=consume: asyncio.run(consume())) for _ in range(2)]
+            thread = pool.submit(iterate)
+            assert [future.result(WAIT) for future in (*loops, thread)] == [CONTENT] * 3
+        assert result.buffer() == CONTENT
+
+
+def test_collection_is_on_after_any_interleaving_of_pauses() -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+
+        def pause() -> None:
+            for _ in range(5000):
+                with paused():
+                    assert not gc.isenabled()
+
+        with ThreadPoolExecutor(4) as pool:
+            for future in [pool.submit(pause) for _ in range(4)]:
+                future.result(60)
+    finally:
+        sys.setswitchinterval(interval)
+    assert gc.isenabled()
+
+
+def test_a_pause_that_was_never_left_ends_with_its_context_manager() -> None:
+    pause = paused()
+    pause.__enter__()  # as when Ctrl-C hits before __exit__ begins
+    assert not gc.isenabled()
+    del pause
+    assert gc.isenabled()
+    with paused():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("hit", ["before the lead", "keeping"])
+def test_an_interrupt_at_any_place_leaves_no_flight(monkeypatch: pytest.MonkeyPatch, hit: str) -> None:
+    flights: Flights[str] = Flights()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    keep: Any = interrupt if hit == "keeping" else (lambda *_: None)
+    with monkeypatch.context() as patch:
+        if hit == "before the lead":
+            patch.setattr(flights, "_lead", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            flights.run("key", lambda: "value", find=lambda _: None, keep=keep)
+    assert flights._led == {}
+    assert gc.isenabled()
+    assert flights.run("key", lambda: "value", find=lambda _: None, keep=lambda *_: None) == "value"
+
+
+async def test_a_result_that_can_t_be_kept_fails_the_task_and_leaves_no_flight() -> None:
+    flights: Flights[str] = Flights()
+
+    async def fetch() -> str:
+        return "value"
+
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        await flights.run_async("key", fetch, find=lambda _: None, keep=refuse)
+    assert not any(flights._loops.values())
+
+
+async def test_a_task_takes_over_what_a_thread_can_t_tell_it() -> None:
+    flights: Flights[str] = Flights()
+    started, release = threading.Event(), threading.Event()
+
+    def stop() -> str:
+        started.set()
+        release.wait(WAIT)
+        raise StopIteration
+
+    async def fetch() -> str:
+        return "value"
+
+    thread = asyncio.create_task(asyncio.to_thread(_outcome, flights, stop))
+    await asyncio.to_thread(started.wait, WAIT)
+    task = asyncio.create_task(flights.run_async("key", fetch, find=lambda _: None, keep=lambda *_: None))
+    await asyncio.sleep(0.01)
+    release.set()
+    assert await asyncio.wait_for(task, WAIT) == "value"
+    assert await thread is StopIteration
+
+
+def _outcome(flights: Flights[str], fetch: Callable[[], str]) -> type[BaseException] | None:
+    try:
+        flights.run("key", fetch, find=lambda _: None, keep=lambda *_: None)
+    except StopIteration as error:
+        return type(error)
+    return None
+
+
+def test_no_thread_outlives_a_call_that_is_interrupted() -> None:
+    release = threading.Event()
+
+    def job(number: int) -> int:
+        if threading.current_thread() is threading.main_thread():
+            threading.Timer(0.05, release.set).start()
+            raise KeyboardInterrupt
+        release.wait(WAIT)
+        return number
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all([lambda number=number: job(number) for number in range(20)], 4)
+    assert not [thread for thread in threading.enumerate() if thread.name == "obspec-utils-part"]
+
+
+def test_where_no_threads_can_be_had_the_caller_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert run_all([lambda number=number: number for number in range(10)], 4) == list(range(10))
+
+
+async def test_a_job_that_is_cancelled_from_within_cancels_the_whole() -> None:
+    async def cancelled() -> int:
+        raise asyncio.CancelledError
+
+    async def done() -> int:
+        return 1
+
+    with pytest.raises(asyncio.CancelledError):
+        await run_all_async([done, cancelled, done], 2)
+
+
+@pytest.mark.parametrize("wrap", [EagerStoreReader, CachingReadableStore, SplittingReadableStore])
+def test_a_failed_read_leaves_no_bytes_behind_for_the_collector(wrap: Any) -> None:
+    bodies: list[weakref.ref[Pinned]] = []
+
+    def body(start: int, stop: int) -> Any:
+        if start > 20_000:
+            raise OSError("broken")
+        kept = Pinned(CONTENT[start:stop])
+        bodies.append(weakref.ref(kept))
+        return kept
+
+    def read() -> None:
+        if wrap is EagerStoreReader:
+            EagerStoreReader(Store(body), "object", request_size=5000, max_concurrent_requests=2)
+        else:
+            store: Any = SplittingReadableStore(Store(body), request_size=5000, max_concurrent_requests=2)
+            (store if wrap is SplittingReadableStore else wrap(store)).get("object").buffer()
+
+    gc.disable()
+    try:
+        with pytest.raises(OSError, match="broken"):
+            read()
+        assert len(bodies) >= 1
+        assert [watch() for watch in bodies if watch() is not None] == []
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("reader", [ParallelStoreReader, BufferedStoreReader])
+def test_a_reader_closed_while_another_thread_reads_keeps_nothing(reader: Any) -> None:
+    asked, release = threading.Event(), threading.Event()
+
+    def body(start: int, stop: int) -> bytes:
+        asked.set()
+        release.wait(WAIT)
+        return CONTENT[start:stop]
+
+    file = reader(Store(body), "object")
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(file.read, 10)
+        assert asked.wait(WAIT)
+        file.close()
+        release.set()
+        assert reading.result(WAIT) == CONTENT[:10]
+    for refused in (lambda: file.read(5), lambda: file.readinto(bytearray(5)), file.readline):
+        with pytest.raises(ValueError, match="closed"):
+            refused()
+    assert file._window[2].nbytes == 0
+
+
+def test_a_long_line_is_looked_for_in_steps_that_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    store.put("line", bytes(8 << 20))
+    file = EagerStoreReader(store, "line")
+    read, calls = file.read, []
+    monkeypatch.setattr(file, "read", lambda size: calls.append(size) or read(size))
+    assert len(file.readline()) == 8 << 20
+    assert len(calls) < 20
+
+
+def test_glob_lists_where_the_store_below_a_wrapper_has_no_head() -> None:
+    class Listing:
+        def list(self, prefix: str | None = None) -> Any:
+            return iter([[{"path": "a/b.nc"}, {"path": "a/c.nc"}]])
+
+    wrapped: Any = CachingReadableStore(Listing())  # type: ignore[arg-type] # that is the point
+    assert list(glob(wrapped, "a/b.nc")) == ["a/b.nc"]
+
+
+@pytest.mark.parametrize("call", [{"key": "object", "file": b"new"}, {"file": b"new", "key": "object"}])
+def test_a_change_by_arguments_of_other_names_forgets_everything(call: dict[str, Any]) -> None:
+    class Writable(Store):
+        def put(self, key: str, file: bytes) -> None:
+            self.body = lambda start, stop: (file * len(CONTENT))[start:stop]
+
+    store: Any = CachingReadableStore(Writable())  # type: ignore[arg-type]
+    store.get("object")
+    store.put(**call)
+    assert store.cached_paths == []
+    assert bytes(store.get_range("object", start=0, end=3)) == b"new"
+
+
+def test_what_is_no_path_is_for_the_store_to_refuse(tmp_path: Path) -> None:
+    store = CachingReadableStore(MemoryStore())
+    with pytest.raises(TypeError):
+        store.put(tmp_path, b"")
+    with pytest.raises(TypeError):
+        store.delete(5)
+
+
+def test_empty_objects_are_bounded_in_number() -> None:
+    cache: LruCache[int, str] = LruCache(10)
+    for number in range(MAX_ENTRIES + 10):
+        cache.put(number, "", 0)
+    assert len(cache.keys()) == MAX_ENTRIES
+    assert cache.get(0) is None
+
+
+def test_a_count_that_an_interrupt_left_wrong_is_right_again_when_the_cache_is_empty() -> None:
+    cache: LruCache[int, str] = LruCache(10)
+    cache.put(1, "one", 4)
+    cache._size = 14  # as if a change had been counted but not made
+    cache.put(2, "two", 4)
+    assert (cache.keys(), cache.size) == ([2], 4)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1.5])
+def test_a_number_that_is_not_whole_is_refused(value: float, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"max_size must be a whole number, got"):
+        CachingReadableStore(LocalStore(tmp_path), max_size=value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["float", "int32", "uint64"])
+def test_whole_numbers_of_any_type_are_taken(kind: str) -> None:
+    import numpy as np
+
+    number: Any = float(1000) if kind == "float" else np.dtype(kind).type(1000)
+    for file in (
+        ParallelStoreReader(Store(), "object", chunk_size=number, max_cached_chunks=number),
+        BufferedStoreReader(Store(), "object", buffer_size=number),
+        EagerStoreReader(Store(), "object", request_size=number, max_concurrent_requests=number),
+    ):
+        file.seek(999)
+        assert file.read(3) == CONTENT[999:1002]
+        assert file.read() == CONTENT[1002:]
+
+
+def test_metadata_without_an_etag_will_do() -> None:
+    store: Any = CachingReadableStore(Store())
+    assert bytes(store.get_range("object", start=5, length=3)) == CONTENT[5:8]
+    assert store.get("object", options={"if_match": '"1"', "range": (0, 3)}).range == (0, 3)

@@ -227,9 +227,10 @@ def _join(key: UrlKey, segments: Sequence[str] = ()) -> Url:
 
 
 def _without_secrets(url: Url) -> Url:
-    url = re.sub(r"(?<=://)([^/?#@:]*):[^/?#@]*@", r"\1:***@", url)
+    if not url.lower().startswith(("http:", "https:")):  # what stands before an @ may be a container
+        return re.sub(r"(?<=://)([^/?#@:]*):[^/?#]*@", r"\1:***@", url)
     # The query of a signed URL lets whoever reads it in a log read the object.
-    return re.sub(r"(?s)\?.*", "?...", url) if url.lower().startswith(("http:", "https:")) else url
+    return re.sub(r"(?s)\?.*", "?...", re.sub(r"(?<=://)[^/?#]*@", "***@", url))
 
 
 def _path_in(store: object, key: UrlKey, path: Path) -> Path:

@@ -163,3 +163,13 @@ def test_the_first_failing_part_keeps_the_rest_from_being_asked_for(remote: Remo
         EagerStoreReader(remote.store, "object", request_size=100_000, max_concurrent_requests=4)
     assert len(remote.log()) <= 8
     assert all((request.start or 0) < 1 * MIB for request in remote.log())
+
+
+def test_a_result_of_a_server_without_ranges_can_be_read_again_after_a_failure(remote: Remote) -> None:
+    content = remote.put("object", 3 * MIB)
+    remote.server.add_fault("ignore_range")
+    result = SplittingReadableStore(remote.store, request_size=MIB).get("object")
+    first = result._body._first  # type: ignore[attr-defined]
+    first.body()  # as if another consumer had read it, and failed
+    result._body._first = None  # type: ignore[attr-defined]
+    assert result.buffer() == content

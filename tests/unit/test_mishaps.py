@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
-from obspec_utils import glob
+from obspec_utils import ObjectStoreRegistry, glob
 from obspec_utils._fetch import run_all, run_all_async
 from obspec_utils._flight import Flights
 from obspec_utils._guard import paused
@@ -336,3 +336,10 @@ def test_metadata_without_an_etag_will_do() -> None:
     store: Any = CachingReadableStore(Store())
     assert bytes(store.get_range("object", start=5, length=3)) == CONTENT[5:8]
     assert store.get("object", options={"if_match": '"1"', "range": (0, 3)}).range == (0, 3)
+
+
+@pytest.mark.parametrize("secret", ["token", "user:password", "user:pa@ss:word"])
+def test_an_error_never_shows_who_may_read(secret: str) -> None:
+    with pytest.raises(ValueError, match="Could not find an ObjectStore") as raised:
+        ObjectStoreRegistry().resolve(f"https://{secret}@host/a.nc?signature=1")
+    assert not any(part in str(raised.value) for part in (*secret.split(":"), "signature"))

@@ -226,10 +226,9 @@ def _join(key: UrlKey, segments: Sequence[str] = ()) -> Url:
     return "/".join((f"{key.scheme}://{key.netloc}", *segments))
 
 
-def _without_secrets(url: Url) -> Url:
+def _without_secrets(url: Url) -> Url:  # a signed query would let whoever reads a log read the object
     if not url.lower().startswith(("http:", "https:")):  # what stands before an @ may be a container
         return re.sub(r"(?<=://)([^/?#@:]*):[^/?#]*@", r"\1:***@", url)
-    # The query of a signed URL lets whoever reads it in a log read the object.
     return re.sub(r"(?s)\?.*", "?...", re.sub(r"(?<=://)[^/?#]*@", "***@", url))
 
 

@@ -47,8 +47,8 @@ clean:  ## remove everything that was set up or built
 # Without ensurepip (some distributions' Python) venv fails and pip, if it is there, installs into a folder.
 $(TOOLS)/uv/bin/uv:
 	@mkdir -p $(TOOLS)
-	@$(PYTHON) -m venv $(TOOLS)/uv 2>/dev/null && $(TOOLS)/uv/bin/python -m pip install --quiet uv \
-	  || { rm -rf $(TOOLS)/uv; $(PYTHON) -m pip install --quiet --target $(TOOLS)/uv uv; } \
+	@$(PYTHON) -m venv $(TOOLS)/uv 2>/dev/null && $(TOOLS)/uv/bin/python -m pip install --quiet --disable-pip-version-check uv \
+	  || { rm -rf $(TOOLS)/uv; $(PYTHON) -m pip install --quiet --disable-pip-version-check --target $(TOOLS)/uv uv; } \
 	  || { echo "Could not install uv: $(PYTHON) has neither venv nor pip. Install uv and run make again." >&2; exit 1; }
 
 # The Azure Blob Storage emulator that the tests read from; without npm its tests are skipped, and say so.

@@ -23,10 +23,12 @@ __all__ = ["adopt", "after_pause", "current", "paused", "reset_after_fork"]
 class Scope:
     """What the outermost `paused()` of one thread, and the threads that work for it, leave until it ends."""
 
-    __slots__ = ("callbacks",)
+    __slots__ = ("callbacks", "ended", "thread")
 
     def __init__(self) -> None:
+        self.thread = threading.get_ident()
         self.callbacks: list[Callable[[], None]] = []
+        self.ended = False
 
 
 class _Local(threading.local):
@@ -75,10 +77,11 @@ def _enter(state: _State) -> None:
         state.threads.add(thread)
 
 
-def _leave(state: _State) -> bool:
-    """End one pause; return whether others still pause although collection would otherwise be on."""
+def _leave(state: _State, thread: int) -> bool:
+    """End the pause of a thread; return whether others still pause although collection would otherwise be on."""
     with state.lock:
-        state.threads.discard(threading.get_ident())
+        state.threads.discard(thread)
+        state.entering.discard(thread)
         state.leaves += 1
         others = bool(state.threads) and state.wanted
         if not state.threads and state.wanted:
@@ -109,7 +112,7 @@ class paused:  # noqa: N801 - a context manager, used as a function
         self._state = _state
 
     def __enter__(self) -> None:
-        if _local.scope is not None:  # a nested pause, or a thread that works for a paused one
+        if current() is not None:  # a nested pause, or a thread that works for a paused one
             return
         self._state = _state
         self._scope = Scope()
@@ -122,14 +125,14 @@ class paused:  # noqa: N801 - a context manager, used as a function
             _run(scope.callbacks)
 
     def __del__(self) -> None:
-        self._end()  # where Ctrl-C hit on the way into __exit__
+        self._end()  # where Ctrl-C hit on the way in or out
 
     def _end(self) -> Scope | None:
         scope, self._scope = self._scope, None
         if scope is not None:
-            _local.scope = None
+            scope.ended = True
             # A child forked inside the pause has a new state, which never heard of this pause.
-            if self._state is _state and _leave(self._state):
+            if self._state is _state and _leave(self._state, scope.thread):
                 _collect_due()
         return scope
 
@@ -148,7 +151,8 @@ def _run(callbacks: list[Callable[[], None]]) -> None:
 
 def current() -> Scope | None:
     """Return the pause this thread is in, to be handed to the threads that work for it."""
-    return _local.scope
+    scope = _local.scope
+    return None if scope is None or scope.ended else scope
 
 
 def adopt(scope: Scope | None) -> None:
@@ -158,7 +162,7 @@ def adopt(scope: Scope | None) -> None:
 
 def after_pause(callback: Callable[[], None]) -> None:
     """Run a user's callback now, or once nothing of ours is held or waited for any more."""
-    scope = _local.scope
+    scope = current()
     if scope is None:
         callback()
     else:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
-from obspec_utils import ObjectStoreRegistry, glob
+from obspec_utils import ObjectStoreRegistry, _guard, glob
 from obspec_utils._fetch import run_all, run_all_async
 from obspec_utils._flight import Flights
 from obspec_utils._guard import paused
@@ -105,6 +105,42 @@ def test_a_pause_that_was_never_left_ends_with_its_context_manager() -> None:
     assert not gc.isenabled()
     del pause
     assert gc.isenabled()
+    with paused():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_an_interrupt_on_the_way_into_a_pause_leaves_collection_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupting:
+        def __enter__(self) -> None:
+            raise KeyboardInterrupt
+
+        def __exit__(self, *_: object) -> None:
+            raise AssertionError
+
+    lock = _guard._state.lock
+
+    def enter() -> None:
+        with paused():
+            raise AssertionError
+
+    monkeypatch.setattr(_guard._state, "lock", Interrupting())
+    try:
+        enter()
+    except KeyboardInterrupt:
+        monkeypatch.setattr(_guard._state, "lock", lock)  # only once: what mends it needs the lock
+    assert gc.isenabled()
+    with paused():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_a_pause_that_another_thread_ends_lets_its_own_pause_again() -> None:
+    pauses = [paused()]
+    pauses[0].__enter__()
+    threading.Thread(target=pauses.clear).start()  # as where a traceback that leads to it goes there
+    while not gc.isenabled():
+        pass
     with paused():
         assert not gc.isenabled()
     assert gc.isenabled()

@@ -82,11 +82,11 @@ def _leave(state: _State, thread: int) -> bool:
     with state.lock:
         state.threads.discard(thread)
         state.entering.discard(thread)
-        state.leaves += 1
         others = bool(state.threads) and state.wanted
         if not state.threads and state.wanted:
-            # The last thing under the lock: nothing after it allocates, so no collection can start before release.
+            # Nothing after it allocates what is collected, so no collection can start before the lock is released.
             gc.enable()
+        state.leaves += 1  # last: who sees it sees collection on, too
     return others
 
 

@@ -138,9 +138,10 @@ def test_an_interrupt_on_the_way_into_a_pause_leaves_collection_on(monkeypatch: 
 def test_a_pause_that_another_thread_ends_lets_its_own_pause_again() -> None:
     pauses = [paused()]
     pauses[0].__enter__()
-    threading.Thread(target=pauses.clear).start()  # as where a traceback that leads to it goes there
-    while not gc.isenabled():
-        pass
+    thread = threading.Thread(target=pauses.clear)  # as where a traceback that leads to it goes there
+    thread.start()
+    thread.join(WAIT)
+    assert gc.isenabled()
     with paused():
         assert not gc.isenabled()
     assert gc.isenabled()

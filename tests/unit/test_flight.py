@@ -10,39 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from obspec_utils._flight import Flights
+from tests.unit._flights import WAIT, Board, Interrupt, joined, until, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable, Iterator
-
-WAIT = 10
-
-
-class Board:
-    """Flights over a dict, with a fetch that can be held up."""
-
-    def __init__(self) -> None:
-        self.kept: dict[Hashable, str] = {}
-        self.flights: Flights[str] = Flights()
-        self.fetches: list[str] = []
-        self.started = threading.Event()
-        self.release = threading.Event()
-
-    def run(self, key: str, fetch: Callable[[], str]) -> str:
-        return self.flights.run(key, fetch, find=self.kept.get, keep=self.kept.__setitem__)
-
-    async def run_async(self, key: str, fetch: Callable[[], Awaitable[str]]) -> str:
-        return await self.flights.run_async(key, fetch, find=self.kept.get, keep=self.kept.__setitem__)
-
-    def fetch(self, value: str = "value") -> str:
-        self.fetches.append(value)
-        self.started.set()
-        assert self.release.wait(WAIT)
-        return value
-
-
-class Interrupt(BaseException):
-    """As Ctrl-C in the thread that leads."""
+    from collections.abc import Iterator
 
 
 @pytest.fixture
@@ -54,26 +25,6 @@ def board() -> Board:
 def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(16, thread_name_prefix="waiter") as pool:
         yield pool
-
-
-async def until(event: threading.Event) -> None:
-    while not event.is_set():
-        await asyncio.sleep(0.001)
-
-
-def joined(board: Board, key: str = "key") -> int:
-    """Return how many threads wait for the flight that is led by a thread."""
-    flight = board.flights._led.get(key)
-    return 0 if flight is None else len(flight._condition._waiters)  # type: ignore[attr-defined]
-
-
-def wait_for(condition: object) -> None:
-    deadline = threading.Event()
-    for _ in range(10_000):
-        if condition():  # type: ignore[operator]
-            return
-        deadline.wait(0.001)
-    pytest.fail("the condition did not come true")
 
 
 def test_threads_that_ask_meanwhile_share_one_fetch(board: Board, pool: ThreadPoolExecutor) -> None:

@@ -1,3 +1,34 @@
-"""The servers, for every test."""
+"""The servers, for every test; and how the test process ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytest_plugins = ["tests.servers.fixtures"]
+
+_finished: list[pytest.Session] = []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    _finished.append(session)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_unconfigure() -> Iterator[None]:
+    """End the process at once when all is reported.
+
+    It has loaded HDF5, GDAL, dask and obstore into one interpreter, and that combination now and then crashes while
+    the interpreter shuts down. How processes of this library end is tested in processes of their own.
+    """
+    yield
+    if _finished:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(_finished[0].exitstatus))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 
 import pytest
@@ -24,3 +25,10 @@ def files(tmp_path_factory):
         for name, write in WRITERS.items():
             write(folder / name)
     return {name: (folder / name).read_bytes() for name in WRITERS}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_open():
+    """Free what a module's tests left in reference cycles: HDF5 crashes at exit over files that are still open then."""
+    yield
+    gc.collect()

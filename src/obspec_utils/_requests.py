@@ -188,6 +188,8 @@ def begin(store: object, path: str, length: int, options: Mapping[str, object] |
     check_fork(store)
     source: Any = store
     if not supports(store, "get"):
+        if options:  # conditions and versions are for get
+            raise _unable(store, path)
         return _begin_with(source.head(path), store, path, length) if supports(store, "head") else _fail(store, path)
     try:
         return request(store, path, Span(0, length), options)
@@ -224,7 +226,7 @@ async def begin_async(store: object, path: str, length: int, options: Mapping[st
     check_fork(store)
     source: Any = store
     if not supports(store, "get_async"):
-        if not supports(store, "head_async"):
+        if options or not supports(store, "head_async"):
             raise _unable(store, path)
         meta = await source.head_async(path)
         span = Span(0, min(length, meta["size"]))

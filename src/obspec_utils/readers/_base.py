@@ -44,13 +44,14 @@ class StoreReader(LineReader):
     # `closed` of io.IOBase takes longer to ask than a small read takes. False until a reader is made: what its
     # constructor refused is closed, too, when it goes.
     _open = False
+    # Set once for each reader, by whichever thread is first to know it.
+    _version: Version | None = None
 
     def __init__(self, store: object, path: str) -> None:
         super().__init__()
         self._store = store
         self._path = path
         self._position = 0
-        self._version: Version | None = None
         self._window = _NOTHING
         self._open = True
 
@@ -96,11 +97,13 @@ class StoreReader(LineReader):
         """Ask for the first piece, which tells size and version."""
         answer = begin(self._store, self._path, self._first_length(start, stop))
         found = Version.of(cast("ObjectMeta", answer.meta))
-        if self._version is not None:  # another thread was faster
-            self._version.check(self._path, found)
         parts = Parts([answer.body()])
-        self._version = found
+        # One operation: of two threads that begin at the same time, the second must have met the version of the first.
+        first: Version = vars(self).setdefault("_version", found)
+        first.check(self._path, found)
         self._keep(parts)
+        if not self._open:  # closed meanwhile by another thread: nothing may stay
+            self._release()
         return parts
 
     def _load(self, start: int, stop: int) -> Parts | None:
@@ -122,6 +125,15 @@ class StoreReader(LineReader):
             return first
         rest = self._fetch(first.stop, stop)
         return Parts([*first.pieces(start, first.stop), *rest.pieces(first.stop, stop)], start=start)
+
+    def _at(self, position: int, end: int) -> bytes:
+        """Return the bytes from `position` to `end`, as far as there are any, and move nothing."""
+        start, stop, view = self._window
+        if start <= position and end <= stop:
+            return bytes(view[position - start : end - start])
+        self._check_open()
+        parts = self._load(position, end)
+        return b"" if parts is None else b"".join(parts.pieces(position, min(end, self.size)))
 
     def _check_open(self) -> None:
         if not self._open:
@@ -266,5 +278,7 @@ def _restore(
     kind: type[R], store: object, path: str, arguments: dict[str, object], state: tuple[int, Version | None]
 ) -> R:
     reader = kind._restored(store, path, arguments)  # noqa: SLF001 - of the same family
-    reader._position, reader._version = state  # noqa: SLF001
+    reader._position, version = state  # noqa: SLF001
+    if version is not None:
+        reader._version = version  # noqa: SLF001
     return reader

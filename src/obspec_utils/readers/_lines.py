@@ -21,6 +21,9 @@ class LineReader(io.BufferedIOBase):
     def _check_open(self) -> None:
         raise NotImplementedError
 
+    def _at(self, position: int, end: int) -> bytes:
+        raise NotImplementedError
+
     def readline(self, size: int | None = -1, /) -> bytes:
         """Return the next line with its newline, cut at `size` bytes if that is not negative."""
         begin_at = self._position
@@ -29,7 +32,7 @@ class LineReader(io.BufferedIOBase):
         position = begin_at
         pieces: list[bytes] = []
         length = _LINE_PIECE
-        while position < end and (piece := self.read(min(length, end - position))):
+        while position < end and (piece := self._at(position, min(end, position + length))):
             newline = piece.find(b"\n") + 1
             pieces.append(piece[:newline] if newline else piece)
             position += len(pieces[-1])

@@ -50,6 +50,11 @@ class StoreWrapper:
         """Tell whether the store below has a method, which this class itself always has."""
         return supports(self._store, method)
 
+    def _gets_whole(self, method: str) -> bool:
+        """Tell whether the store below answers a get of a whole object by `method`, `get` or `get_async`."""
+        below = getattr(self._store, "_gets_whole", None)
+        return hasattr(self._store, method) if below is None else bool(below(method))
+
     def _holds(self, path: str) -> bool:
         """Tell whether this store or one below answers a get of an object from memory."""
         holds = getattr(self._store, "_holds", None)

@@ -129,10 +129,12 @@ class CachingReadableStore(StoreWrapper):
         return _cached(path, result, Parts([await result.buffer_async()]))
 
     def _object(self, path: str, passed: list[GetResult] | None = None) -> CachedObject | None:
-        """Return an object, fetching it if need be; None if it is too large. `passed` gets the answer that told so."""
+        """Return an object, fetching it if need be; None if it can't be kept. `passed` gets the answer that told so."""
         cached = self._cache.get(_key(path))
         if cached is not None:
             return cached
+        if not self._gets_whole("get"):
+            return None
         fetch = partial(self._fetch, path, [] if passed is None else passed)
         found = self._flights.run(_key(path), fetch, find=self._find, keep=self._keep)
         return found if isinstance(found, CachedObject) else None
@@ -142,6 +144,8 @@ class CachingReadableStore(StoreWrapper):
         cached = self._cache.get(_key(path))
         if cached is not None:
             return cached
+        if not self._gets_whole("get_async"):
+            return None
         fetch = partial(self._fetch_async, path, [] if passed is None else passed)
         found = await self._flights.run_async(_key(path), fetch, find=self._find, keep=self._keep)
         return found if isinstance(found, CachedObject) else None

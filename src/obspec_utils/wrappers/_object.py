@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["CachedObject", "Conditions", "conditions", "is_complete_range", "is_complete_ranges"]
 
 _CONDITIONS = frozenset({"if_match", "if_none_match"})
-# Stores differ in what they make of weak and of unquoted ETags: those are for them to compare.
-_STRONG_TAGS = re.compile(r'\s*"[^"*]*"\s*(,\s*"[^"*]*"\s*)*')
+# Stores differ in what they make of weak and of unquoted ETags, and of commas: those are for them to compare.
+_STRONG_TAGS = re.compile(r'\s*"[^"*,]*"\s*(,\s*"[^"*,]*"\s*)*')
 # How many bytes an object has at most: what is no range of such a one is left to the store at once.
 _ANY_SIZE = 1 << 62
 

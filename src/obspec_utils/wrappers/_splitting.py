@@ -52,6 +52,10 @@ class SplittingReadableStore(StoreWrapper):
     def _arguments(self) -> tuple[object, ...]:
         return self._request_size, self._max_concurrent_requests
 
+    def _gets_whole(self, method: str) -> bool:
+        # Made of parts, where the store below has but those.
+        return super()._gets_whole(method) or self._supports(method.replace("get", "head"))
+
     def _splits(self, path: str, options: GetOptions | None) -> bool:
         """Tell whether a get is for a whole object, from a store that gains by it."""
         asked: Any = {} if options is None else options

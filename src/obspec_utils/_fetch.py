@@ -171,9 +171,12 @@ def _anew(answer: Answer, span: Span, version: Version, error: Exception) -> Ans
         version.check(answer.path, Version.of(cast("ObjectMeta", answer.meta)))
     except ObjectChangedError as changed:
         raise changed from error
-    if answer.span.start <= span.start and span.stop <= answer.span.stop:
-        return answer
-    raise error
+    try:
+        if answer.span.start <= span.start and span.stop <= answer.span.stop:
+            return answer
+        raise error
+    finally:
+        del error  # its traceback leads to this frame
 
 
 def fetch(

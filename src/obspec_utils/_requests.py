@@ -188,9 +188,12 @@ def begin(store: object, path: str, length: int, options: Mapping[str, object] |
     check_fork(store)
     source: Any = store
     if not supports(store, "get"):
-        if options:  # conditions and versions are for get
+        if options or not supports(store, "head"):  # conditions and versions are for get
             raise _unable(store, path)
-        return _begin_with(source.head(path), store, path, length) if supports(store, "head") else _fail(store, path)
+        meta = source.head(path)
+        span = Span(0, min(length, meta["size"]))
+        answer = request(store, path, span) if span.length else Answer(store, path, span, b"")
+        return _with_meta(answer, span, meta)
     try:
         return request(store, path, Span(0, length), options)
     except Exception as error:
@@ -201,17 +204,9 @@ def begin(store: object, path: str, length: int, options: Mapping[str, object] |
         result = source.get(path, options=options) if options else source.get(path)
     except Exception:  # noqa: BLE001 - whatever it was, the first error says more
         raise first from None
+    finally:
+        del first  # its traceback leads to this frame
     return _from_result(store, path, Span(0, 0), result)
-
-
-def _fail(store: object, path: str) -> Answer:
-    raise _unable(store, path)
-
-
-def _begin_with(meta: ObjectMeta, store: object, path: str, length: int) -> Answer:
-    span = Span(0, min(length, meta["size"]))
-    answer = request(store, path, span) if span.length else Answer(store, path, span, b"")
-    return _with_meta(answer, span, meta)
 
 
 def _with_meta(answer: Answer, span: Span, meta: ObjectMeta) -> Answer:
@@ -242,4 +237,6 @@ async def begin_async(store: object, path: str, length: int, options: Mapping[st
         result = await (source.get_async(path, options=options) if options else source.get_async(path))
     except Exception:  # noqa: BLE001 - whatever it was, the first error says more
         raise first from None
+    finally:
+        del first  # its traceback leads to this frame
     return _from_result(store, path, Span(0, 0), result)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import takewhile
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from obspec_utils._buffers import Parts
 from obspec_utils._fetch import fetch, fetch_async
 from obspec_utils._flight import Flights
+from obspec_utils._memory import Memory, Place, reserve
 from obspec_utils._plan import Span, split
 from obspec_utils._requests import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Mapping, Sequence
 
     from obspec import ObjectMeta
     from typing_extensions import Buffer
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from obspec_utils._requests import Answer
 
 __all__ = ["Limits", "SplitBody"]
+
+_Fetched: TypeAlias = "dict[Span, Buffer] | Parts"
 
 
 class Limits(NamedTuple):
@@ -45,52 +49,93 @@ class SplitBody:
         self._limits = limits
         self._options = options
         self._first: Answer | None = first
+        self._streams = first.streams
         rest = Span(first.span.stop, meta["size"])
         self._spans = split(rest, limits.request_size, limits.max_concurrent, under_way=1)
         if first.span.length:
             self._spans.insert(0, first.span)
         self._held: dict[Span, Buffer] = {}
         self._parts = Parts([])
-        self._flights: Flights[dict[Span, Buffer]] = Flights()
+        self._flights: Flights[_Fetched] = Flights()
 
-    def load(self, stop: int) -> Parts:
-        """Return the parts from 0 to at least `stop`, fetching what is missing of them in whole waves."""
+    def load(self, stop: int, *, whole: bool = False) -> Parts:
+        """Return the parts from 0 to at least `stop`, fetching what is missing of them in whole waves.
+
+        Where the `whole` is wanted and nothing is there yet, the parts go into one buffer at once, if their bodies can
+        be read as they arrive.
+        """
         while self._parts.stop < stop:
-            self._flights.run(None, lambda: self._fetch(stop), find=_nothing, keep=self._keep)
+            self._flights.run(None, lambda: self._fetch(stop, whole=whole), find=_nothing, keep=self._keep)
         return self._parts
 
-    async def load_async(self, stop: int) -> Parts:
+    async def load_async(self, stop: int, *, whole: bool = False) -> Parts:
         """Load as `load` does, on the running event loop."""
+        fetch_missing = partial(self._fetch_async, stop, whole=whole)
         while self._parts.stop < stop:
-            await self._flights.run_async(None, lambda: self._fetch_async(stop), find=_nothing, keep=self._keep)
+            await self._flights.run_async(None, fetch_missing, find=_nothing, keep=self._keep)
         return self._parts
 
-    def _keep(self, _: Hashable, fetched: dict[Span, Buffer]) -> None:
-        # A thread and a loop may have fetched the same spans side by side: what came first stays.
-        self._held = {**fetched, **self._held}
-        whole = takewhile(lambda span: span in self._held, self._spans)
-        self._parts = Parts([self._held[span] for span in whole])
+    def _keep(self, _: Hashable, fetched: _Fetched) -> None:
+        if self._parts.stop == self.version.size:  # fetched by a thread and a loop side by side: what came first stays
+            return
+        if isinstance(fetched, Parts):
+            self._parts = fetched
+        else:
+            self._held = {**fetched, **self._held}
+            held = takewhile(lambda span: span in self._held, self._spans)
+            self._parts = Parts([self._held[span] for span in held])
+        if self._parts.stop == self.version.size:
+            self._held = {}  # last: from here on the parts alone hold the bytes, so that joining them frees memory
 
-    def _plan(self, stop: int) -> tuple[Answer | None, list[Span]]:
-        """Return what to fetch next: all that is missing up to `stop`, and what fills the last wave."""
+    def _plan(self, stop: int, *, whole: bool) -> _Plan:
+        """Plan what to fetch next: all that is missing up to `stop`, and what fills the last wave."""
         held = self._held
+        if self._parts.stop >= stop:  # after a look at what is held, which is empty once all is there
+            return _Plan(None, [], None)
         missing = [span for span in self._spans if span not in held]
         needed = sum(span.start < stop for span in missing)
         waves = -(-needed // self._limits.max_concurrent)
         wave = missing[: waves * self._limits.max_concurrent]
         # A body can be read only once: after a failure its span is asked for anew.
         first, self._first = self._first, None
-        return (first if wave and first and wave[0] == first.span else None), wave
+        into_one = whole and self._streams and len(wave) == len(self._spans) > 1
+        memory = reserve(self.version.size) if into_one else None
+        return _Plan(first if wave and first and wave[0] == first.span else None, wave, memory)
 
-    def _fetch(self, stop: int) -> dict[Span, Buffer]:
-        first, wave = self._plan(stop)
-        args = (self._store, self._path, wave[1:] if first else wave, self.version, self._limits.max_concurrent)
-        return dict(zip(wave, fetch(*args, first=first, options=self._options), strict=True))
+    def _fetch(self, stop: int, *, whole: bool) -> _Fetched:
+        plan = self._plan(stop, whole=whole)
+        args = (self._store, self._path, plan.spans, self.version, self._limits.max_concurrent)
+        return plan.fetched(fetch(*args, first=plan.first, options=self._options, into=plan.places))
 
-    async def _fetch_async(self, stop: int) -> dict[Span, Buffer]:
-        first, wave = self._plan(stop)
-        args = (self._store, self._path, wave[1:] if first else wave, self.version, self._limits.max_concurrent)
-        return dict(zip(wave, await fetch_async(*args, first=first, options=self._options), strict=True))
+    async def _fetch_async(self, stop: int, *, whole: bool) -> _Fetched:
+        plan = self._plan(stop, whole=whole)
+        args = (self._store, self._path, plan.spans, self.version, self._limits.max_concurrent)
+        return plan.fetched(await fetch_async(*args, first=plan.first, options=self._options, into=plan.places))
+
+
+class _Plan(NamedTuple):
+    """What one flight fetches: the parts of a wave, the first of them maybe begun, maybe into memory that is there."""
+
+    first: Answer | None
+    wave: list[Span]
+    memory: Memory | None
+
+    @property
+    def spans(self) -> list[Span]:
+        """What is still to be asked for."""
+        return self.wave[1:] if self.first else self.wave
+
+    @property
+    def places(self) -> list[Place] | None:
+        """Where each part goes."""
+        return None if self.memory is None else [Place(self.memory, span.start) for span in self.wave]
+
+    def fetched(self, buffers: Sequence[Buffer]) -> _Fetched:
+        """Return what was fetched, by spans or as the whole it is."""
+        if self.memory is None:
+            return dict(zip(self.wave, buffers, strict=True))
+        whole = self.memory.view
+        return Parts([whole[start:stop] for start, stop in self.wave], whole=whole)
 
 
 def _nothing(_: Hashable) -> None:

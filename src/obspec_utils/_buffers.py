@@ -1,4 +1,4 @@
-"""An object, or a piece of one, held as the parts it arrived in."""
+"""An object, or a piece of one, held as the parts it arrived in, or in one buffer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from obstore import Bytes
+
+from obspec_utils._memory import reserve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,27 +23,38 @@ class Parts:
     Parameters
     ----------
     buffers
-        Bytes-like objects, one after the other. They are kept as they are, never copied.
+        Bytes-like objects, one after the other. They are kept as they are, not copied before `join`.
     start
         Where in the object the first byte lies.
+    whole
+        The one buffer that all of them are consecutive views of, if there is one.
     """
 
-    __slots__ = ("_starts", "_views", "start", "stop")
+    __slots__ = ("_pinned", "_starts", "_views", "_wholes", "start", "stop")
 
-    def __init__(self, buffers: Sequence[Buffer], start: int = 0) -> None:
+    def __init__(self, buffers: Sequence[Buffer], start: int = 0, whole: memoryview | None = None) -> None:
         self.start = start
         self._views: list[memoryview] = []
         self._starts: list[int] = []
+        # How many bytes each view keeps alive: those of the buffer it is a view of.
+        self._pinned: list[int] = []
+        self._wholes = [] if whole is None else [whole]
         for buffer in buffers:
             view = memoryview(buffer).cast("B")
             if view.nbytes:
                 self._views.append(view)
                 self._starts.append(start)
+                self._pinned.append(memoryview(view.obj).nbytes)
                 start += view.nbytes
         self.stop = start
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+    @property
+    def joined(self) -> bool:
+        """Whether all bytes are in one buffer."""
+        return bool(self._wholes) or len(self._views) < 2  # noqa: PLR2004 - several
 
     def window(self, position: int) -> tuple[int, int, memoryview]:
         """Return the part that holds the byte at `position`: its start, its stop and its bytes."""
@@ -60,16 +73,46 @@ class Parts:
     def slice(self, start: int, stop: int) -> Bytes:
         """Return the bytes from `start` to `stop` as one buffer.
 
-        A view, without a copy, where it is at least half of the part it keeps alive; else a copy, so that a small
-        piece that outlives the call does not hold a large part in memory.
+        A view, without a copy, where it is at least half of the buffer it keeps alive (a part, or all of them if they
+        were joined); else a copy, so that a small piece that outlives the call does not hold much more in memory.
         """
         if start < stop:
-            first, last, view = self.window(start)
-            if stop <= last:
+            number = bisect_right(self._starts, start) - 1
+            first, view = self._starts[number], self._views[number]
+            pinned = self._pinned[number]  # after the view: `joining` changes them in the other order
+            if stop > first + view.nbytes and self._wholes:
+                first, view = self.start, self._wholes[0]
+                pinned = view.nbytes
+            if stop <= first + view.nbytes:
                 piece = view[start - first : stop - first]
-                return Bytes(piece if 2 * (stop - start) >= last - first else bytes(piece))
+                return Bytes(piece if 2 * (stop - start) >= pinned else bytes(piece))
         return Bytes(b"".join(self.pieces(start, stop)))
 
     def join(self) -> Bytes:
-        """Return all bytes as one buffer: the part itself if there is one, else a copy."""
+        """Return all bytes as one buffer, which takes the place of the parts; nothing is copied the second time."""
+        for _ in self.joining():
+            pass
         return self.slice(self.start, self.stop)
+
+    def joining(self) -> Iterator[None]:
+        """Move the bytes into one buffer, one part at each step.
+
+        Each part is let go of as soon as it has been copied, so that at most one of them is there twice. What is read
+        meanwhile is right at any time. Who gives up on the way, or joins beside another, does no harm.
+        """
+        if self.joined:
+            return
+        memory = reserve(len(self))
+        whole = memory.view
+        for number, start in enumerate(self._starts):
+            first = start - self.start
+            last = memory.write(first, self._views[number])
+            self._pinned[number] = whole.nbytes
+            self._views[number] = whole[first:last]
+            yield
+        self._wholes.append(whole)
+        whole = self._wholes[0]  # of several that joined side by side, the first one's is for all
+        del self._wholes[1:]
+        for number, start in enumerate(self._starts):
+            first = start - self.start
+            self._views[number] = whole[first : first + self._views[number].nbytes]

@@ -53,11 +53,14 @@ def align(span: Span, size: int, block_size: int) -> range:
     return range(span.start // block_size, -(-stop // block_size))
 
 
-def merge(blocks: Iterable[int], block_size: int, size: int) -> Iterator[Span]:
-    """Join neighbouring blocks, given in ascending order, into as few spans as cover them."""
+def merge(blocks: Iterable[int], block_size: int, size: int, *, max_gap: int = 0) -> Iterator[Span]:
+    """Join neighbouring blocks, given in ascending order, into as few spans as cover them.
+
+    Blocks with at most `max_gap` others between them count as neighbours; the span covers those others, too.
+    """
     runs: list[list[int]] = []
     for block in blocks:
-        if runs and runs[-1][1] == block:
+        if runs and block - runs[-1][1] <= max_gap:
             runs[-1][1] = block + 1
         else:
             runs.append([block, block + 1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from obspec_utils._fork import check_fork, check_fork_below
@@ -11,8 +12,7 @@ from obspec_utils._plan import Span
 from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from obspec import Attributes, GetOptions, GetResult, GetResultAsync, ObjectMeta
     from typing_extensions import Buffer
@@ -21,6 +21,8 @@ __all__ = ["Answer", "Version", "begin", "begin_async", "request", "request_asyn
 
 # What a store raises for a range it can't serve: an empty object, or a server that ignores Range.
 _UNSERVED_RANGE = frozenset({"GenericError", "NotSupportedError"})
+# What an HTTPStore tells where the server told no date.
+_NO_DATE = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,13 @@ class Version:
     def of(cls, meta: ObjectMeta) -> Version:
         """Take the version out of an object's metadata."""
         return cls(meta["size"], meta.get("e_tag"), meta.get("last_modified"))
+
+    def comparable(self, found: Version) -> bool:
+        """Tell whether this and `found` both tell an ETag, or both a date: more to compare than the size."""
+        if self.e_tag is not None and found.e_tag is not None:
+            return True
+        dates = (self.last_modified, found.last_modified)
+        return None not in dates and _NO_DATE not in dates
 
     def check(self, path: str, found: Version) -> None:
         """Raise `ObjectChangedError` if `found` is another version of the object at `path`."""
@@ -85,10 +94,48 @@ class Answer:
         self.attributes = attributes
         self._source = source
 
+    @property
+    def streams(self) -> bool:
+        """Whether reading the body as it arrives costs no more than reading it whole.
+
+        A LocalStore reads files whole at once, but streams them in steps of 8 KiB: 256 MiB take 1.2 s, not 0.14.
+        """
+        return hasattr(self._source, "stream") and type(_innermost(self._store)).__name__ != "LocalStore"
+
     def body(self) -> Buffer:
         """Read the body."""
         source = self._unread()
         return self._complete(source.buffer() if hasattr(source, "buffer") else source)
+
+    def chunks(self, min_size: int) -> Iterator[Buffer]:
+        """Read the body as it arrives, in chunks of at least `min_size` bytes but for the last."""
+        source = self._unread()
+        self._source = b""
+        if not hasattr(source, "stream"):
+            yield self._complete(source.buffer() if hasattr(source, "buffer") else source)
+            return
+        length = 0
+        for chunk in source.stream(min_chunk_size=min_size):
+            length += memoryview(chunk).nbytes
+            if length > self.span.length:
+                break
+            yield chunk
+        self._check_length(length)
+
+    async def chunks_async(self, min_size: int) -> AsyncIterator[Buffer]:
+        """Read the body as `chunks` does, without blocking the event loop."""
+        source = self._unread()
+        self._source = b""
+        if not hasattr(source, "stream"):
+            yield self._complete(await source.buffer_async() if hasattr(source, "buffer_async") else source)
+            return
+        length = 0
+        async for chunk in source.stream(min_chunk_size=min_size):
+            length += memoryview(chunk).nbytes
+            if length > self.span.length:
+                break
+            yield chunk
+        self._check_length(length)
 
     async def body_async(self) -> Buffer:
         """Read the body without blocking the event loop."""
@@ -102,14 +149,16 @@ class Answer:
 
     def _complete(self, body: Buffer) -> Buffer:
         self._source = b""
-        length = memoryview(body).nbytes
+        self._check_length(memoryview(body).nbytes)
+        return body
+
+    def _check_length(self, length: int) -> None:
         if length != self.span.length:
             msg = (
                 f"The store answered the request for bytes {self.span.start} to {self.span.stop} of {self.path!r} with "
                 f"{length} bytes instead of {self.span.length}. The connection or a proxy cut it short: read again."
             )
             raise IncompleteReadError(msg)
-        return body
 
 
 def supports(store: object, method: str) -> bool:
@@ -118,12 +167,17 @@ def supports(store: object, method: str) -> bool:
     return told(method) if told is not None else hasattr(store, method)
 
 
-def _unable(store: object, path: str) -> TypeError:
+def _innermost(store: object) -> object:
     innermost: Any = store
-    while hasattr(innermost, "_supports"):  # a wrapper has all methods itself
+    while hasattr(innermost, "_supports"):  # a wrapper
         innermost = innermost._store  # noqa: SLF001 - where every wrapper keeps it
+    return innermost
+
+
+def _unable(store: object, path: str) -> TypeError:
+    name = type(_innermost(store)).__name__  # a wrapper has all methods itself
     return TypeError(
-        f"Can't read {path!r}: {type(innermost).__name__} has neither get() nor head() together with get_range() or "
+        f"Can't read {path!r}: {name} has neither get() nor head() together with get_range() or "
         "get_ranges(). Give a store with one of these, for example one of obstore.store."
     )
 

@@ -2,33 +2,68 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from obstore import Bytes
 
+from obspec_utils._flight import Flights
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Hashable, Iterator
 
     from obspec import Attributes, ObjectMeta
 
     from obspec_utils._buffers import Parts
 
-__all__ = ["Body", "Held", "Result"]
+__all__ = ["Body", "Held", "Result", "join"]
 
 # obstore's default, so that code written for its results sees chunks of the same size.
 _MIN_CHUNK_SIZE = 10 * 1024 * 1024
 
 
+# Parts that are being joined, by their ids: whoever asks meanwhile waits for the one buffer.
+_joins: Flights[Parts] = Flights()
+
+
+def join(parts: Parts) -> Parts:
+    """Return parts whose bytes are in one buffer, moving them there if they are not."""
+    return parts if parts.joined else _joins.run(id(parts), lambda: _join(parts), find=lambda _: None, keep=_no_keeping)
+
+
+async def _join_async(parts: Parts) -> Parts:
+    """Join as `join` does, giving way to other tasks after each part."""
+    if parts.joined:
+        return parts
+    return await _joins.run_async(id(parts), lambda: _join_in_steps(parts), find=lambda _: None, keep=_no_keeping)
+
+
+def _join(parts: Parts) -> Parts:
+    for _ in parts.joining():
+        pass
+    return parts
+
+
+async def _join_in_steps(parts: Parts) -> Parts:
+    for _ in parts.joining():
+        await asyncio.sleep(0)
+    return parts
+
+
+def _no_keeping(_: Hashable, __: Parts) -> None:
+    """Keep nothing: the parts themselves have changed."""
+
+
 class Body(Protocol):
     """Where a result's bytes come from."""
 
-    def load(self, stop: int, /) -> Parts:
-        """Return parts that reach at least to `stop`."""
+    def load(self, stop: int, /, *, whole: bool = False) -> Parts:
+        """Return parts that reach at least to `stop`; of a `whole` object in one buffer, if that costs no more."""
         ...
 
-    async def load_async(self, stop: int, /) -> Parts:
-        """Return parts that reach at least to `stop`."""
+    async def load_async(self, stop: int, /, *, whole: bool = False) -> Parts:
+        """Return parts that reach at least to `stop`; of a `whole` object in one buffer, if that costs no more."""
         ...
 
 
@@ -38,11 +73,11 @@ class Held:
 
     parts: Parts
 
-    def load(self, _: int, /) -> Parts:
+    def load(self, _: int, /, *, whole: bool = False) -> Parts:  # noqa: ARG002 - the protocol's
         """Return the parts."""
         return self.parts
 
-    async def load_async(self, _: int, /) -> Parts:
+    async def load_async(self, _: int, /, *, whole: bool = False) -> Parts:  # noqa: ARG002 - the protocol's
         """Return the parts."""
         return self.parts
 
@@ -66,21 +101,32 @@ class Result:
     attributes: Attributes
     _body: Body = field(repr=False)
 
-    def parts(self) -> Parts:
-        """Return all bytes as the parts they arrived in; they may reach beyond `range`."""
-        return self._body.load(self.range[1])
+    def parts(self, *, whole: bool = False) -> Parts:
+        """Return all bytes, without copying any; they may reach beyond `range`.
 
-    async def parts_async(self) -> Parts:
+        Parameters
+        ----------
+        whole
+            Whether they are better in one buffer, where they are still to be fetched.
+        """
+        return self._body.load(self.range[1], whole=whole and self._is_whole())
+
+    async def parts_async(self, *, whole: bool = False) -> Parts:
         """Return all bytes as `parts` does, on the running event loop."""
-        return await self._body.load_async(self.range[1])
+        return await self._body.load_async(self.range[1], whole=whole and self._is_whole())
 
     def buffer(self) -> Bytes:
-        """Return all bytes as one contiguous buffer."""
-        return self.parts().slice(*self.range)
+        """Return all bytes as one contiguous buffer. That of a whole object is kept, in place of the parts."""
+        parts = self.parts(whole=True)
+        return (join(parts) if self._is_whole() else parts).slice(*self.range)
 
     async def buffer_async(self) -> Bytes:
-        """Return all bytes as one contiguous buffer."""
-        return (await self.parts_async()).slice(*self.range)
+        """Return all bytes as one contiguous buffer. That of a whole object is kept, in place of the parts."""
+        parts = await self.parts_async(whole=True)
+        return (await _join_async(parts) if self._is_whole() else parts).slice(*self.range)
+
+    def _is_whole(self) -> bool:
+        return self.range == (0, self.meta.get("size"))
 
     bytes = buffer
     bytes_async = buffer_async

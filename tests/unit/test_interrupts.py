@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from obspec_utils import _guard
-from obspec_utils._fetch import run_all, run_all_async
+from obspec_utils._crew import run_all, run_all_async
 from obspec_utils._flight import Flights
 from obspec_utils._guard import paused
 

@@ -112,20 +112,22 @@ class CachingReadableStore(StoreWrapper):
         """Tell by its headers whether an object can be kept."""
         return result.meta["size"] <= self._max_size
 
-    def _fetch(self, path: str, passed: list[GetResult]) -> CachedObject | _TooLarge:
+    def _fetch(self, path: str, passed: list[GetResult], *, whole: bool) -> CachedObject | _TooLarge:
         result = super().get(path)
         if not self._accept(result):
             passed.append(result)
             return "too large"
-        return _cached(path, result, result.parts() if isinstance(result, Result) else Parts([result.buffer()]))
+        # One buffer for who asked for it all and may want just that; parts, which take less memory, for a range of it.
+        parts = result.parts(whole=whole) if isinstance(result, Result) else Parts([result.buffer()])
+        return _cached(path, result, parts)
 
-    async def _fetch_async(self, path: str, passed: list[GetResultAsync]) -> CachedObject | _TooLarge:
+    async def _fetch_async(self, path: str, passed: list[GetResultAsync], *, whole: bool) -> CachedObject | _TooLarge:
         result = await super().get_async(path)
         if not self._accept(result):
             passed.append(result)
             return "too large"
         if isinstance(result, Result):
-            return _cached(path, result, await result.parts_async())
+            return _cached(path, result, await result.parts_async(whole=whole))
         return _cached(path, result, Parts([await result.buffer_async()]))
 
     def _object(self, path: str, passed: list[GetResult] | None = None) -> CachedObject | None:
@@ -135,7 +137,7 @@ class CachingReadableStore(StoreWrapper):
             return cached
         if not self._gets_whole("get"):
             return None
-        fetch = partial(self._fetch, path, [] if passed is None else passed)
+        fetch = partial(self._fetch, path, [] if passed is None else passed, whole=passed is not None)
         found = self._flights.run(_key(path), fetch, find=self._find, keep=self._keep)
         return found if isinstance(found, CachedObject) else None
 
@@ -146,7 +148,7 @@ class CachingReadableStore(StoreWrapper):
             return cached
         if not self._gets_whole("get_async"):
             return None
-        fetch = partial(self._fetch_async, path, [] if passed is None else passed)
+        fetch = partial(self._fetch_async, path, [] if passed is None else passed, whole=passed is not None)
         found = await self._flights.run_async(_key(path), fetch, find=self._find, keep=self._keep)
         return found if isinstance(found, CachedObject) else None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from obspec_utils._plan import Span, resolve_length, resolve_range
-from obspec_utils._results import Held, Result
+from obspec_utils._results import Held, Result, join
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,8 +117,12 @@ class CachedObject:
 
     def get_range(self, start: int, end: int | None, length: int | None) -> Bytes | None:
         """Answer a get_range."""
-        span = resolve_length(start, end, length, len(self.parts))
-        return None if span is None else self.parts.slice(*span)
+        size = len(self.parts)
+        span = resolve_length(start, end, length, size)
+        if span is None:
+            return None
+        # All of it is asked for as `Result.buffer` is: in one buffer once and for all.
+        return (join(self.parts) if span.length == size else self.parts).slice(*span)
 
     def get_ranges(
         self, starts: Sequence[int], ends: Sequence[int] | None, lengths: Sequence[int] | None

@@ -1,0 +1,189 @@
+"""One part of a fetch: asked for, compared with the version, read; and where it breaks, asked for again."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from obspec_utils._buffers import Parts
+from obspec_utils._requests import Answer, Version, begin, begin_async, request, request_async, supports, unserved
+from obspec_utils._retry import Budget, Tries, may_pass
+from obspec_utils.exceptions import ObjectChangedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from obspec import ObjectMeta
+    from typing_extensions import Buffer
+
+    from obspec_utils._memory import Place
+    from obspec_utils._plan import Span
+
+__all__ = ["Part", "Source"]
+
+# How much of a body is taken at a time where it goes to a place that is there already. 18 parts of 256 MiB take 1.11
+# times that in memory (1.15 with 256 KiB, 1.25 with 1 MiB), at no loss of time. To hand a chunk to an event loop costs
+# more, so there they are larger: 1.28 times the memory, and 1.23 times the time of threads that keep parts.
+_CHUNK_SIZE = 64 * 1024
+_CHUNK_SIZE_ASYNC = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the parts of one fetch have in common."""
+
+    store: object
+    path: str
+    version: Version
+    options: Mapping[str, object] | None
+    budget: Budget
+
+    def tries(self, get: str) -> Tries:
+        """Return the further tries of one part; `get` is the store's method that tells a version."""
+        return Tries(self.budget, safe=self.version.comparable(self.version) and supports(self.store, get))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One span of a fetch.
+
+    Parameters
+    ----------
+    source
+        Where it comes from.
+    span
+        Which bytes it is.
+    first
+        An answer whose headers are there already. What breaks while its body is read is asked for anew.
+    into
+        Where the bytes are to go, and are written anew by each try; None for a buffer of their own.
+    """
+
+    source: Source
+    span: Span
+    first: Answer | None = field(default=None, repr=False)
+    into: Place | None = field(default=None, repr=False)
+
+    def run(self) -> Buffer:
+        """Fetch it; return nothing of it where it goes to a place.
+
+        The error raised is the first one, unless a later one tells for certain what is wrong.
+        """
+        answer, first, pause = self.first, cast("Exception | None", None), cast("float | None", None)
+        tries = self.source.tries("get")
+        try:
+            while True:
+                try:
+                    answer = self._ask() if answer is None else answer
+                    if first is None or self._comparable(answer):
+                        return self._read(answer)
+                    pause = None
+                except Exception as error:
+                    if first is not None and not may_pass(error):
+                        raise
+                    first = first or error
+                    pause = tries.pause_after(error, reading=answer is not None)
+                if pause is None or self.source.budget.stop.wait(pause):
+                    raise first
+                answer = None
+        finally:
+            del first  # its traceback leads to this frame
+
+    async def run_async(self) -> Buffer:
+        """Fetch it as `run` does, on the running event loop."""
+        answer, first, pause = self.first, cast("Exception | None", None), cast("float | None", None)
+        tries = self.source.tries("get_async")
+        try:
+            while True:
+                try:
+                    answer = await self._ask_async() if answer is None else answer
+                    if first is None or self._comparable(answer):
+                        return await self._read_async(answer)
+                    pause = None
+                except Exception as error:
+                    if first is not None and not may_pass(error):
+                        raise
+                    first = first or error
+                    pause = tries.pause_after(error, reading=answer is not None)
+                if pause is None:
+                    raise first
+                await asyncio.sleep(pause)
+                answer = None
+        finally:
+            del first  # its traceback leads to this frame
+
+    def _ask(self) -> Answer:
+        store, path, options = self.source.store, self.source.path, self.source.options
+        try:
+            answer = request(store, path, self.span, options)
+        except Exception as error:
+            if not unserved(error):
+                raise
+            answer = self._anew(begin(store, path, 1, options), error)
+        return self._checked(answer)
+
+    async def _ask_async(self) -> Answer:
+        store, path, options = self.source.store, self.source.path, self.source.options
+        try:
+            answer = await request_async(store, path, self.span, options)
+        except Exception as error:
+            if not unserved(error):
+                raise
+            answer = self._anew(await begin_async(store, path, 1, options), error)
+        return self._checked(answer)
+
+    def _anew(self, answer: Answer, error: Exception) -> Answer:
+        """Return an answer in place of one that failed, from a server without ranges; else raise what is wrong.
+
+        Where the object has shrunk that is what is wrong, not the range.
+        """
+        try:
+            self.source.version.check(answer.path, Version.of(cast("ObjectMeta", answer.meta)))
+        except ObjectChangedError as changed:
+            raise changed from error
+        try:
+            if answer.span.start <= self.span.start and self.span.stop <= answer.span.stop:
+                return answer
+            raise error
+        finally:
+            del error  # its traceback leads to this frame
+
+    def _checked(self, answer: Answer) -> Answer:
+        """Refuse an answer of another version, before its body is read."""
+        if answer.meta is not None:
+            self.source.version.check(answer.path, Version.of(answer.meta))
+        elif answer.span.stop < self.span.stop:
+            self.source.version.check(answer.path, Version(answer.span.stop))
+        return answer
+
+    def _comparable(self, answer: Answer) -> bool:
+        return answer.meta is not None and self.source.version.comparable(Version.of(answer.meta))
+
+    def _read(self, answer: Answer) -> Buffer:
+        if self.into is None or answer.span != self.span:
+            return self._placed(self._cut(answer, answer.body()))
+        position = 0
+        for chunk in answer.chunks(_CHUNK_SIZE):
+            position = self.into.write(position, chunk)
+        return b""
+
+    async def _read_async(self, answer: Answer) -> Buffer:
+        if self.into is None or answer.span != self.span:
+            return self._placed(self._cut(answer, await answer.body_async()))
+        position = 0
+        async for chunk in answer.chunks_async(_CHUNK_SIZE_ASYNC):
+            position = self.into.write(position, chunk)
+        return b""
+
+    def _placed(self, body: Buffer) -> Buffer:
+        if self.into is None:
+            return body
+        self.into.write(0, body)
+        return b""
+
+    def _cut(self, answer: Answer, body: Buffer) -> Buffer:
+        if answer.span == self.span:
+            return body
+        # A store that ignores ranges sent more: a view would keep all of it as long as what was asked for.
+        return Parts([body], answer.span.start).slice(*self.span)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from obspec_utils.readers import BlockStoreReader, BufferedStoreReader, EagerStoreReader, ParallelStoreReader
+from obspec_utils.readers import (
+    BlockStoreReader,
+    BufferedStoreReader,
+    EagerStoreReader,
+    ParallelStoreReader,
+    open_reader,
+)
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
 
 if TYPE_CHECKING:
@@ -20,6 +26,8 @@ READERS: dict[str, Callable[[Any, str], Any]] = {
     "parallel": lambda store, path: ParallelStoreReader(store, path, PIECE, 2),
     "block": lambda store, path: BlockStoreReader(store, path, PIECE, 2),
     "buffered": lambda store, path: BufferedStoreReader(store, path, PIECE),
+    "buffered in waves": lambda store, path: BufferedStoreReader(store, path, PIECE, max_concurrent_requests=2),
+    "opened": lambda store, path: open_reader(store, path, memory=90),
 }
 
 

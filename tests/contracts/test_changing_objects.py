@@ -15,12 +15,15 @@ from tests.contracts._stores import HeadAndRange, HeadAndRanges, IgnoringOptions
 
 pytestmark = pytest.mark.timeout(30)
 
-_OLD = b"a" * 200
-CHANGED = {"shrunk": b"b" * 90, "grown": b"b" * 300, "replaced": b"b" * 200, "emptied": b""}
+# More than any of these readers keeps.
+_OLD = b"a" * 2000
+CHANGED = {"shrunk": b"b" * 900, "grown": b"b" * 3000, "replaced": b"b" * 2000, "emptied": b""}
 LAZY = [name for name in READERS if name != "eager"]
 
 # These ask for all of so small an object at once, so that there is nothing to mix.
-_ONE_REQUEST = {"caching store", "splitting over caching store"} | {f"{name} reader, in one read" for name in LAZY}
+_ONE_REQUEST = {"caching store", "splitting over caching store"} | {
+    f"{name} reader, in one read" for name in LAZY if name != "opened"
+}
 
 every_change = pytest.mark.parametrize("change", CHANGED)
 every_lazy_reader = pytest.mark.parametrize("reader", LAZY)
@@ -54,7 +57,7 @@ def test_a_change_between_two_reads_is_an_error(reader, change, kind, versions):
     with READERS[reader](store, "object") as file:
         assert file.read(5) == _OLD[:5]
         store.replace("object", CHANGED[change])
-        file.seek(150)
+        file.seek(1500)
         with pytest.raises(ObjectChangedError, match="'object' changed"):
             file.read(40)
         # The error is no accident of one read: the reader stays with its version.
@@ -71,7 +74,7 @@ def test_a_range_that_ends_early_is_an_error(reader, kind, change):
     with READERS[reader](store, "object") as file:
         assert file.read(5) == _OLD[:5]
         store.replace("object", CHANGED[change])
-        file.seek(80)
+        file.seek(880)
         with pytest.raises(ObjectChangedError, match="'object' changed"):
             file.read(40)
 
@@ -86,7 +89,7 @@ def test_a_local_file_rewritten_between_two_reads_is_an_error(tmp_path, reader, 
         file_path.write_bytes(CHANGED[change])
         # A file system's clock may be too coarse to tell two writes of one test apart.
         os.utime(file_path, (2_000_000_000, 2_000_000_000))
-        file.seek(100)
+        file.seek(1000)
         with pytest.raises(ObjectChangedError, match="'object' changed"):
             file.read(90)
 
@@ -138,7 +141,7 @@ def test_a_server_without_strong_tags_is_read_and_its_changes_seen(object_server
         file.seek(0)
         assert file.read(5) == _OLD[:5]
         object_server.put("changing/object", CHANGED["shrunk"])
-        file.seek(150)
+        file.seek(1500)
         with pytest.raises(ObjectChangedError, match="'object' changed"):
             file.read(5)
 

@@ -30,7 +30,8 @@ READERS = {
     "eager": (EagerStoreReader, {"request_size": 8_192, "file_size": None, "max_concurrent_requests": 3}),
     "parallel": (ParallelStoreReader, {"chunk_size": 4_096, "max_cached_chunks": 5}),
     "block": (BlockStoreReader, {"block_size": 2_048, "max_cached_blocks": 6}),
-    "buffered": (BufferedStoreReader, {"buffer_size": 1_000}),
+    "buffered": (BufferedStoreReader, {"buffer_size": 1_000, "max_concurrent_requests": None}),
+    "waves": (BufferedStoreReader, {"buffer_size": 1_000, "max_concurrent_requests": 2}),
 }
 
 

@@ -20,9 +20,8 @@ from obspec_utils.readers import (
     BufferedStoreReader,
     EagerStoreReader,
     ParallelStoreReader,
-    _base,
-    _buffered,
-    _parallel,
+    _adaptive,
+    open_reader,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +38,8 @@ READERS: dict[str, Callable[..., Any]] = {
     "block": partial(BlockStoreReader, block_size=PIECE + 1, max_cached_blocks=2),
     "buffered": partial(BufferedStoreReader, buffer_size=PIECE),
     "buffered, one byte": partial(BufferedStoreReader, buffer_size=1),
+    "buffered, several requests": partial(BufferedStoreReader, buffer_size=PIECE, max_concurrent_requests=3),
+    "opened": partial(open_reader, memory=100),
 }
 SIZES = sorted({0, 1, 2, *(k * n + d for k in (1, 2, 3) for n in (PIECE, REQUEST) for d in (-1, 0, 1)), 300})
 
@@ -158,8 +159,8 @@ class SameAsBytesIO(RuleBasedStateMachine):
 @pytest.mark.parametrize("name", READERS)
 def test_behaves_as_bytesio_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Reads that are longer than one request are split: here, after a few dozen bytes.
-    for module in (_base, _buffered, _parallel):
-        monkeypatch.setattr(module, "REQUEST_SIZE", REQUEST)
+    monkeypatch.setattr(_adaptive, "REQUEST_SIZE", REQUEST)
+    monkeypatch.setattr(_adaptive, "_MIN_BLOCK_SIZE", 4)
     with tempfile.TemporaryDirectory() as directory:
         machine = type("Machine", (SameAsBytesIO,), {"make": staticmethod(READERS[name]), "directory": Path(directory)})
         run_state_machine_as_test(

@@ -10,11 +10,14 @@ from obspec_utils._body import Limits, SplitBody
 from obspec_utils._checks import positive
 from obspec_utils._requests import begin
 from obspec_utils.readers._base import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, StoreReader
+from obspec_utils.readers._window import NOTHING
 
 if TYPE_CHECKING:
     from typing import Self
 
     from obspec_utils._buffers import Parts
+    from obspec_utils._requests import Answer
+    from obspec_utils.readers._window import Window
 
 __all__ = ["EagerStoreReader"]
 
@@ -62,7 +65,12 @@ class EagerStoreReader(StoreReader):
         self._set_up(request_size, file_size, max_concurrent_requests)
         self._load_all()
 
-    def _set_up(self, request_size: int, file_size: int | None, max_concurrent_requests: int) -> None:
+    def _set_up(
+        self,
+        request_size: int,
+        file_size: int | None = None,
+        max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
+    ) -> None:
         self._limits = Limits(
             positive("request_size", request_size), positive("max_concurrent_requests", max_concurrent_requests)
         )
@@ -77,6 +85,13 @@ class EagerStoreReader(StoreReader):
         }
 
     @classmethod
+    def _begun(cls, store: Any, path: str, first: Answer, request_size: int) -> Self:  # noqa: ANN401 - as given
+        """Make a reader whose first part was asked for already."""
+        reader = cls._restored(store, path, {"request_size": request_size})
+        reader._load_rest(first)  # noqa: SLF001 - of this very class
+        return reader
+
+    @classmethod
     def _restored(cls, store: Any, path: str, arguments: dict[str, Any]) -> Self:  # noqa: ANN401 - as it was given
         reader = cls.__new__(cls)
         StoreReader.__init__(reader, store, path)
@@ -84,7 +99,9 @@ class EagerStoreReader(StoreReader):
         return reader
 
     def _load_all(self) -> Parts:
-        first = begin(self._store, self._path, self._limits.request_size)
+        return self._load_rest(begin(self._store, self._path, self._limits.request_size))
+
+    def _load_rest(self, first: Answer) -> Parts:
         body = SplitBody(self._store, first, self._limits)
         if self._version is not None:
             self._version.check(self._path, body.version)
@@ -92,6 +109,13 @@ class EagerStoreReader(StoreReader):
         self._version = body.version
         self._parts = parts
         return parts
+
+    def _find(self, position: int) -> Window:
+        parts = self._parts
+        if parts is None or position >= parts.stop:
+            return NOTHING
+        self._window = window = parts.window(position)
+        return window
 
     def _fetch(self, start: int, stop: int) -> Parts:  # noqa: ARG002 - the hook's signature
         parts = self._parts or self._load_all()  # not loaded yet: a reader that was unpickled

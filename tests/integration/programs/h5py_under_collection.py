@@ -22,7 +22,7 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 
-from obspec_utils.readers import _base, _buffered
+from obspec_utils.readers import BufferedStoreReader, _adaptive
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
 from tests.integration.readers import PIECE, SMALL_READERS
 from tests.servers import ObjectServer
@@ -61,16 +61,30 @@ class LitteringStore:
         self.content = content
         self.seconds = seconds
 
-    def get(self, path, *, options=None):
+    def wait(self) -> None:
         time.sleep(self.seconds)
         for _ in range(200):
             litter = []
             litter.append(litter)
+
+    def pieces(self, body, min_chunk_size):
+        for start in range(0, len(body), min_chunk_size):
+            self.wait()
+            yield body[start : start + min_chunk_size]
+
+    def get(self, path, *, options=None):
+        self.wait()
         start, stop = (options or {}).get("range", (0, len(self.content)))
         body = self.content[start:stop]
         span = (start, start + len(body))
         meta = {"path": path, "size": len(self.content), "e_tag": "1", "last_modified": None, "version": None}
-        return SimpleNamespace(meta=meta, range=span, attributes={}, buffer=lambda: body)
+        return SimpleNamespace(
+            meta=meta,
+            range=span,
+            attributes={},
+            buffer=lambda: body,
+            stream=lambda min_chunk_size: self.pieces(body, min_chunk_size),
+        )
 
     def get_range(self, path, *, start, end):
         return self.get(path, options={"range": (start, end)}).buffer()
@@ -120,8 +134,19 @@ def unloaded(reader):
 
 def one_reader(name: str, store) -> None:
     """Every read of several pieces is fetched by threads."""
-    _base.REQUEST_SIZE = _buffered.REQUEST_SIZE = PIECE
+    _adaptive.REQUEST_SIZE = PIECE
     until_time_is_up(lambda: read_through_h5py(unloaded(SMALL_READERS[name](store, FILES[0]))))
+
+
+def stream_through(store) -> None:
+    """Read all datasets in the order of their places, which are one response after the other."""
+    reader = BufferedStoreReader(store, FILES[0], buffer_size=4 * PIECE)
+    file = h5py.File(reader, "r")
+    for name in (f"d{number}" for number in range(DATASETS)):
+        RECENT.append(Cycle(file[name], file["/"], file.attrs))
+        assert file[name][...].sum() == 7_998_000.0
+    assert reader._streamed_to == reader.size
+    RECENT.append(Cycle(file))
 
 
 def caches(kind: str) -> CachingReadableStore:
@@ -168,6 +193,8 @@ def take_the_pause_away() -> None:
 SCENES = {
     **{f"python {name}": lambda _, name=name: one_reader(name, LitteringStore(make_file())) for name in SMALL_READERS},
     **{f"s3 {name}": lambda url, name=name: one_reader(name, s3_store(url)) for name in SMALL_READERS},
+    "python stream": lambda _: until_time_is_up(lambda: stream_through(LitteringStore(make_file()))),
+    "s3 stream": lambda url: until_time_is_up(lambda: stream_through(s3_store(url))),
     **{f"two-threads {kind}": lambda _, kind=kind: two_threads(kind) for kind in ("caching", "caching-splitting")},
     **{f"joined-flight {kind}": lambda _, kind=kind: joined_flight(kind) for kind in ("caching", "caching-splitting")},
 }

@@ -1,0 +1,128 @@
+"""How much to fetch around a miss. Offsets in, offsets out: no I/O and no store, so that it can be run on traces."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from obspec_utils._plan import Span
+
+__all__ = ["Plan", "ReadAhead"]
+
+# In chunks. Where three misses in a row lie this near to each other, a file is being gone through, and what lies
+# between them and ahead will be wanted: the metadata of a NetCDF4 file of 120 MB lies about one chunk apart.
+_SCAN_REACH = 16
+_SCAN_MISSES = 3
+# In chunks. Where two of the last 24 reads lie this near, they come back to one zone more often than chance would.
+_ZONE_REACH = 3
+_ZONE_READS = 2
+_REMEMBERED_READS = 24
+# In chunks: the first step of reading ahead through a file. A wave of requests takes as long as one of them. Also what
+# the first jump fetches: files laid out for the cloud have their metadata in few pages of that size.
+_FIRST_STEP = 4
+
+
+class Plan(NamedTuple):
+    """What to have after a miss, and how long a part of it should be at least."""
+
+    span: Span
+    least_part: int
+
+
+class ReadAhead:
+    """Tell by the reads so far what a reader should fetch beside the bytes it misses.
+
+    - Reads that go on where the last fetch ended are read ahead of, in steps that double.
+    - Misses that lie near each other, one after the other, are a way through the file: the same, with a quarter of
+      the step before the miss, since such ways go back and forth.
+    - The first jump, if it does not go far, fetches a page.
+    - Reads that come back to a zone fetch that zone, as far as it can be told from them.
+    - All others fetch what they ask for.
+
+    Once as many bytes were fetched as the object has, only what was asked for is fetched, unless at least half of it
+    was used. So what is read in vain never adds up to the object's size.
+
+    Several threads may use one of these: what they tell each other in the wrong order makes a plan worse, never wrong.
+
+    Parameters
+    ----------
+    chunk_size
+        The unit of all distances, in bytes.
+    budget
+        How many bytes the reader keeps. No plan is for more than half of them beyond what is asked for.
+    """
+
+    def __init__(self, chunk_size: int, budget: int) -> None:
+        self._chunk_size = chunk_size
+        self._most = budget // 2
+        self._step = chunk_size
+        self._fetched_to = 0
+        self._misses: deque[int] = deque(maxlen=_SCAN_MISSES)
+        self._reads: deque[int] = deque(maxlen=_REMEMBERED_READS)
+        self.note_read = self._reads.append
+        self.moved = 0
+        self.used = 0
+
+    def note_fetch(self, stop: int, length: int) -> None:
+        """Note that `length` bytes were fetched, the last of them before `stop`."""
+        self._fetched_to = stop
+        self.moved += length
+
+    def goes_on(self, start: int) -> bool:
+        """Tell whether a read goes on where the last fetch ended, or after a short skip."""
+        return self.moved > 0 and 0 <= start - self._fetched_to <= self._chunk_size // 4
+
+    def plan(self, missing: Span, size: int) -> Plan:
+        """Return what to have, at least what is missing, of an object of `size` bytes.
+
+        The read must have been noted before.
+        """
+        distance = missing.start - self._fetched_to
+        first_jump = self.moved and not self._misses and 0 <= distance <= _SCAN_REACH * self._chunk_size
+        self._misses.append(missing.start)
+        wish = self._wish(missing)
+        step = min(_FIRST_STEP * self._chunk_size, self._most)
+        if wish == missing and first_jump and missing.length < step:
+            # In one request: it may be all there is to find.
+            span = Span(missing.start, missing.start + step)
+            return Plan(self._clip(missing, span, size), max(step, self._chunk_size))
+        return Plan(self._clip(missing, wish, size), self._chunk_size)
+
+    def _wish(self, missing: Span) -> Span:
+        start = missing.start
+        if not self.moved:
+            return Span(start, start + self._chunk_size)
+        if self.goes_on(start):
+            self._step = self._longer(self._chunk_size)
+            return Span(start, start + self._step)
+        if self._scans(start):
+            self._step = max(self._longer(self._chunk_size), min(_FIRST_STEP * self._chunk_size, self._most))
+            return Span(start - self._step // 4, start + self._step * 3 // 4)
+        self._step = max(self._step // 2, self._chunk_size)
+        return self._zone(missing) or missing
+
+    def _longer(self, least: int) -> int:
+        return min(max(self._step, least) * 2, self._most)
+
+    def _scans(self, start: int) -> bool:
+        reach = max(_SCAN_REACH * self._chunk_size, self._step)
+        misses = list(self._misses)
+        return len(misses) == _SCAN_MISSES and all(abs(miss - start) <= reach for miss in misses)
+
+    def _zone(self, missing: Span) -> Span | None:
+        reach = _ZONE_REACH * self._chunk_size
+        *reads, _ = list(self._reads)
+        near = [read for read in reads if abs(read - missing.start) <= reach]
+        if len(near) < _ZONE_READS:
+            return None
+        first, last = min(*near, missing.start), max(*near, missing.stop)
+        # k points drawn from a zone leave out, at each end, about the part of their spread that lies between two.
+        margin = max((last - first) // len(near), self._chunk_size // 4)
+        # A zone that would take much of the memory is worth less than what it would push out.
+        return Span(first - margin, last + margin) if last - first + 2 * margin <= self._most // 4 else None
+
+    def _clip(self, missing: Span, wish: Span, size: int) -> Span:
+        allowed = size - size // 64 - self.moved
+        if 2 * self.used < self.moved and wish.length > allowed:
+            wish = missing if allowed < self._chunk_size else Span(missing.start, missing.start + allowed)
+        return Span(max(0, min(wish.start, missing.start)), min(size, max(wish.stop, missing.stop)))

@@ -1,0 +1,61 @@
+"""A reader for whoever does not want to choose one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from obspec_utils._checks import positive
+from obspec_utils._requests import begin
+from obspec_utils.readers._base import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
+from obspec_utils.readers._eager import EagerStoreReader
+from obspec_utils.readers._parallel import ParallelStoreReader
+
+if TYPE_CHECKING:
+    from obspec import Get, ObjectMeta
+
+__all__ = ["open_reader"]
+
+_CHUNK_SIZE = 1024 * 1024
+# A reader that adapts needs room for some chunks, so that a budget of less than that many has smaller ones.
+_MIN_CHUNKS = 16
+
+
+def open_reader(store: Get, path: str, *, memory: int = 64 * 1024 * 1024) -> EagerStoreReader | ParallelStoreReader:
+    """Open an object for reading, in the way that suits its size.
+
+    The first request, for 1 MiB at most, tells the size. An object that fits into `memory` is loaded whole, in
+    parallel parts; a larger one is read by an adaptive reader that keeps `memory` bytes of it.
+
+    Parameters
+    ----------
+    store
+        Any obspec store with `get`, or with `head` and `get_range` or `get_ranges`.
+    path
+        The object's path in the store.
+    memory
+        The most bytes kept, beside the read being served.
+
+    Returns
+    -------
+    EagerStoreReader or ParallelStoreReader
+        A binary file, open for reading, as `io.BufferedIOBase` describes it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such object.
+    ObjectChangedError
+        If the object was replaced while it was loaded.
+    ValueError
+        If `memory` is not positive.
+    """
+    memory = positive("memory", memory)
+    chunk_size = min(_CHUNK_SIZE, max(1, memory // _MIN_CHUNKS))
+    first = begin(store, path, chunk_size)
+    if cast("ObjectMeta", first.meta)["size"] <= memory:
+        # As many parts as may be in flight, if they are not too small or too large for that.
+        part_size = min(max(chunk_size, -(-memory // MAX_CONCURRENT_REQUESTS)), REQUEST_SIZE)
+        return EagerStoreReader._begun(store, path, first, part_size)  # noqa: SLF001 - of the same family
+    reader = ParallelStoreReader(store, path, chunk_size, memory // chunk_size)
+    reader._start_with(first)  # noqa: SLF001 - of the same family
+    return reader

@@ -1,0 +1,102 @@
+"""One response that is read as it arrives."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from obspec_utils._buffers import Parts
+from obspec_utils._requests import Answer, Version, request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from typing_extensions import Buffer
+
+    from obspec_utils._plan import Span
+
+__all__ = ["STEP", "Stream"]
+
+# In blocks, how much to wait for at a time: little enough to go on soon, enough for the cost of a call not to count.
+STEP = 4
+# In blocks: of a response of no more than that all has most likely arrived by the time it is wanted. A longer read is
+# faster in parallel.
+_SHORT = 64
+# In blocks: of a longer one, so much takes about as long to arrive as a round trip.
+_LONGEST_SKIP = 16
+
+
+class Stream:
+    """The bytes of a span, taken from the front in whole blocks. Nothing is asked for before the first is taken.
+
+    No thread works for it: what arrives before it is asked for waits in the connection's buffers.
+
+    Attributes
+    ----------
+    position
+        Where the next block starts.
+    stop
+        Where the span ends.
+    started
+        Whether the store has begun to answer.
+    """
+
+    def __init__(
+        self,
+        store: object,
+        path: str,
+        version: Version,
+        span: Span,
+        block_size: int,
+        answer: Answer | None = None,
+    ) -> None:
+        self._store = store
+        self._path = path
+        self._version = version
+        self._span = span
+        self._block_size = block_size
+        self._process = os.getpid()
+        self._chunks: Iterator[Buffer] | None = None if answer is None else answer.chunks(STEP * block_size)
+        self._rest: list[memoryview] = []
+        self.position, self.stop = span
+        self.started = answer is not None
+
+    @property
+    def left(self) -> int:
+        """How many bytes are still to be taken."""
+        return self.stop - self.position
+
+    def leads_to(self, span: Span) -> bool:
+        """Tell whether reading on gets to a span sooner than asking for it; in the process where this began."""
+        short = self.stop - self._span.start <= _SHORT * self._block_size
+        near = span.start - self.position <= _LONGEST_SKIP * self._block_size
+        little = min(span.stop, self.stop) - self.position <= _SHORT * self._block_size
+        ahead = self.position <= span.start < self.stop
+        return ahead and (short or (near and little)) and self._process == os.getpid()
+
+    def take(self, stop: int) -> Parts:
+        """Return what there is from `position` on, at least up to `stop`; `position` moves on by whole blocks of that.
+
+        Of a store that hands out more at a time, it moves on by a few blocks beyond `stop` all the same.
+        """
+        if self._chunks is None:
+            self._chunks = self._begin()
+        received = self.position + sum(piece.nbytes for piece in self._rest)
+        while received < stop:
+            chunk = memoryview(next(self._chunks)).cast("B")
+            self._rest.append(chunk)
+            received += chunk.nbytes
+        parts = Parts(self._rest, self.position)
+        reached = min(received, max(stop, self.position + STEP * self._block_size))
+        self.position = reached if reached == self.stop else reached - reached % self._block_size
+        self._rest = list(parts.pieces(self.position, received))
+        return parts
+
+    def _begin(self) -> Iterator[Buffer]:
+        answer = request(self._store, self._path, self._span)
+        self._version.check(self._path, Version.of(answer.meta) if answer.meta else Version(self._version.size))
+        if answer.span != self._span or not answer.streams:
+            msg = f"{type(self._store).__name__} does not stream {self._span} of {self._path!r}"
+            raise NotImplementedError(msg)
+        self.started = True
+        return answer.chunks(STEP * self._block_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,7 @@ class AdaptiveReader(StoreReader):
         numbers = self._numbers(Span(0, parts.stop))[: self._blocks.most]
         kept = min(parts.stop, len(numbers) * self._block_size)
         self._ahead.note_fetch(kept, kept)
-        self._add([parts], numbers, range(0))
+        self._add(deque([parts]), numbers, range(0))
 
     def _release(self) -> None:
         super()._release()
@@ -160,7 +161,7 @@ class AdaptiveReader(StoreReader):
             return {}
         self._ahead.note_fetch(stream.position, stream.position - begun)
         numbers = self._numbers(Span(begun, stream.position))
-        blocks = self._add([parts], numbers, wanted, self._most_kept(stream.stop, stream.position - begun))
+        blocks = self._add(deque([parts]), numbers, wanted, self._most_kept(stream.stop, stream.position - begun))
         if stream.position < stream.stop:
             self._stream = stream
         return {number: blocks[number] for number in missing if number in blocks}
@@ -178,11 +179,13 @@ class AdaptiveReader(StoreReader):
         runs = list(merge(absent, self._block_size, self.size, max_gap=_MAX_GAP))
         length = sum(run.length for run in runs)
         part_size = self._part_size(plan.least_part, length, len(runs))
-        if self._streams and len(runs) == 1 and STEP * self._block_size < length <= part_size:
+        few, much = STEP * self._block_size, min(part_size, _MOST_LEFT * self._chunk_size)
+        if self._streams and len(runs) == 1 and few < length <= much:
             self._stream = Stream(self._store, self._path, self._known(), runs[0], self._block_size)
             blocks = self._receive(missing, wanted)
             if len(blocks) == len(missing):
                 return blocks
+        self._blocks.make_room(len(absent))
         fetched = self._request(runs, part_size, self._connections)
         self._ahead.note_fetch(runs[-1].stop, length)
         return self._add(fetched, absent, wanted)
@@ -202,18 +205,22 @@ class AdaptiveReader(StoreReader):
         return min(max(least, -(-length // max(1, self._connections - runs + 1))), REQUEST_SIZE)
 
     def _add(
-        self, fetched: Sequence[Parts], numbers: Sequence[int], using: range, most: int | None = None
+        self, fetched: deque[Parts], numbers: Sequence[int], using: range, most: int | None = None
     ) -> dict[int, Window]:
-        """Keep blocks, as copies: a view would keep all that was fetched with it in memory."""
-        pieces = iter(fetched)
-        parts = next(pieces)
+        """Keep blocks, as copies: a view would keep all that was fetched with it in memory. Use `fetched` up."""
         blocks: dict[int, Window] = {}
         for number in numbers:
             start, stop = self._span(number)
-            while start >= parts.stop:
-                parts = next(pieces)
-            if stop <= parts.stop:  # but for the first piece of an object, which may end within a block
-                blocks[number] = (start, stop, b"".join(parts.pieces(start, stop)))
+            while fetched[0].stop <= start:
+                fetched.popleft()
+            data = b"".join(
+                piece
+                for parts in fetched
+                if parts.start < stop
+                for piece in parts.pieces(max(start, parts.start), min(stop, parts.stop))
+            )
+            if len(data) == stop - start:  # but for the first piece of an object, which may end within a block
+                blocks[number] = (start, stop, data)
         self._blocks.add(blocks, using, most)
         self._ahead.used += sum(len(block[2]) for number, block in blocks.items() if number in using)
         return blocks
@@ -225,7 +232,8 @@ class AdaptiveReader(StoreReader):
             for run in merge(missing, self._block_size, self.size)
         ]
         found = [Parts([data], start) for start, _, data in pieces.values()]
-        fetched = self._request(runs, REQUEST_SIZE, self._connections)
+        part_size = self._part_size(self._chunk_size, sum(run.length for run in runs), len(runs))
+        fetched = self._request(runs, part_size, self._connections)
         self._ahead.note_fetch(span.stop, sum(map(len, fetched)))
         self._ahead.used += sum(map(len, fetched))
         ordered = sorted([*found, *fetched], key=lambda parts: parts.start)

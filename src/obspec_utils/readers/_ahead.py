@@ -13,10 +13,10 @@ __all__ = ["Plan", "ReadAhead"]
 # between them and ahead will be wanted: the metadata of a NetCDF4 file of 120 MB lies about one chunk apart.
 _SCAN_REACH = 16
 _SCAN_MISSES = 3
-# In chunks. Where two of the last 24 reads lie this near, they come back to one zone more often than chance would.
+# In chunks. Where two of the last 20 reads lie this near, they come back to one zone more often than chance would.
 _ZONE_REACH = 3
 _ZONE_READS = 2
-_REMEMBERED_READS = 24
+_REMEMBERED_READS = 20
 # In chunks: the first step of reading ahead through a file. A wave of requests takes as long as one of them. Also what
 # the first jump fetches: files laid out for the cloud have their metadata in few pages of that size.
 _FIRST_STEP = 4
@@ -40,7 +40,7 @@ class ReadAhead:
     - All others fetch what they ask for.
 
     Once as many bytes were fetched as the object has, only what was asked for is fetched, unless at least half of it
-    was used. So what is read in vain never adds up to the object's size.
+    was used. So what is read in vain never adds up to the object's size, or to more than one step beyond what was used.
 
     Several threads may use one of these: what they tell each other in the wrong order makes a plan worse, never wrong.
 
@@ -96,7 +96,8 @@ class ReadAhead:
             self._step = self._longer(self._chunk_size)
             return Span(start, start + self._step)
         if self._scans(start):
-            self._step = max(self._longer(self._chunk_size), min(_FIRST_STEP * self._chunk_size, self._most))
+            longer = self._longer(self._chunk_size) if start >= self._fetched_to else min(self._step, self._most)
+            self._step = max(longer, min(_FIRST_STEP * self._chunk_size, self._most))
             return Span(start - self._step // 4, start + self._step * 3 // 4)
         self._step = max(self._step // 2, self._chunk_size)
         return self._zone(missing) or missing
@@ -117,12 +118,15 @@ class ReadAhead:
             return None
         first, last = min(*near, missing.start), max(*near, missing.stop)
         # k points drawn from a zone leave out, at each end, about the part of their spread that lies between two.
-        margin = max((last - first) // len(near), self._chunk_size // 4)
+        margin = max((last - first) // (len(near) + 1), self._chunk_size // 4)
         # A zone that would take much of the memory is worth less than what it would push out.
         return Span(first - margin, last + margin) if last - first + 2 * margin <= self._most // 4 else None
 
     def _clip(self, missing: Span, wish: Span, size: int) -> Span:
+        span = Span(max(0, min(wish.start, missing.start)), min(size, max(wish.stop, missing.stop)))
         allowed = size - size // 64 - self.moved
-        if 2 * self.used < self.moved and wish.length > allowed:
-            wish = missing if allowed < self._chunk_size else Span(missing.start, missing.start + allowed)
-        return Span(max(0, min(wish.start, missing.start)), min(size, max(wish.stop, missing.stop)))
+        if 2 * self.used >= self.moved or span.length <= allowed:
+            return span
+        if allowed < self._chunk_size:
+            return missing
+        return Span(missing.start, max(missing.stop, min(span.stop, missing.start + allowed)))

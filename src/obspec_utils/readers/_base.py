@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections import deque
 from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, cast
 
@@ -67,11 +67,14 @@ class StoreReader(PieceReader):
 
     # What they build on.
 
-    def _request(self, spans: Sequence[Span], part_size: int, limit: int) -> list[Parts]:
-        """Fetch spans of this version side by side, each in parts of about `part_size`; return what each brought."""
-        plan = [split(span, part_size, limit) for span in spans]
-        buffers = iter(fetch(self._store, self._path, [part for parts in plan for part in parts], self._known(), limit))
-        return [Parts(list(islice(buffers, len(parts))), span.start) for span, parts in zip(spans, plan, strict=True)]
+    def _request(self, spans: Sequence[Span], part_size: int, limit: int) -> deque[Parts]:
+        """Fetch spans of this version side by side, in parts of about `part_size`; return the parts in order.
+
+        They are in a deque, so that whoever copies out of them can let go of each before the next.
+        """
+        plan = [part for span in spans for part in split(span, part_size, limit)]
+        buffers = fetch(self._store, self._path, plan, self._known(), limit)
+        return deque(Parts([buffer], part.start) for buffer, part in zip(buffers, plan, strict=True))
 
     def _known(self) -> Version:
         if self._version is None:
@@ -80,15 +83,16 @@ class StoreReader(PieceReader):
 
     def _begin(self, start: int, stop: int) -> Parts:
         """Ask for the first piece, which tells size and version."""
-        return self._start_with(begin(self._store, self._path, self._first_length(start, stop)))
+        parts = self._start_with(begin(self._store, self._path, self._first_length(start, stop)))
+        if not self._open:  # closed meanwhile by another thread: nothing may stay
+            self._release()
+        return parts
 
     def _start_with(self, answer: Answer) -> Parts:
         """Take size and version from the answer to a first request, and keep what it brings."""
         parts = Parts([first_body(self._store, answer)])
         self._know(answer)
         self._keep(parts)
-        if not self._open:  # closed meanwhile by another thread: nothing may stay
-            self._release()
         return parts
 
     def _know(self, answer: Answer) -> Version:

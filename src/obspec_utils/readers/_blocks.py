@@ -68,6 +68,16 @@ class Blocks:
                 self._used[number] = block
         return block
 
+    def make_room(self, count: int) -> None:
+        """Forget others until there is room for `count` more: before they are fetched, so that not both take memory."""
+        with paused(), self._lock:
+            self._forget(count, self.most)
+
+    def _forget(self, count: int, most: int) -> None:
+        for kept in (self._ahead, self._used):
+            while kept and len(self) + count > most:
+                kept.popitem(last=False)
+
     def add(self, blocks: Mapping[int, Window], using: Container[int], most: int | None = None) -> None:
         """Keep blocks, those of `using` as used, and forget others until there are no more than `most`."""
         most = self.most if most is None else min(most, self.most)
@@ -75,8 +85,6 @@ class Blocks:
             for number in blocks:  # fetched by another thread meanwhile
                 self._used.pop(number, None)
                 self._ahead.pop(number, None)
-            for kept in (self._ahead, self._used):
-                while kept and len(self) + len(blocks) > most:
-                    kept.popitem(last=False)
+            self._forget(len(blocks), most)
             for number, block in list(blocks.items())[-most:]:
                 (self._used if number in using else self._ahead)[number] = block

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _RECEIVE = 64 << 10
 _LONGEST_HEAD = 64 << 10
+_TICK = 0.001
 
 
 class ConnectionLostError(Exception):
@@ -63,10 +64,14 @@ class Connection:
 
     async def sleep(self, seconds: float) -> None:
         """Sleep, unless the peer hangs up: a request nobody waits for is not in flight."""
+        end = self._loop.time() + seconds
         hung_up = self._loop.create_future()
         self._loop.add_reader(self._socket, self._check_peer, hung_up)
         try:
-            done, _ = await asyncio.wait({hung_up}, timeout=seconds)
+            # The loop's timers are up to a tick late; what is left of the last one passes awake.
+            done, _ = await asyncio.wait({hung_up}, timeout=max(0.0, seconds - _TICK))
+            while not done and self._loop.time() < end:
+                await asyncio.sleep(0)
         finally:
             self._loop.remove_reader(self._socket)
         if done:

@@ -75,7 +75,7 @@ def _clear_faults(state: State, _: dict[str, Any]) -> None:
 
 
 def _put_random(state: State, arguments: dict[str, Any]) -> None:
-    state.objects.put(arguments["path"], random_bytes(arguments["size"], arguments["seed"]))
+    state.objects.put(arguments.pop("path"), random_bytes(**arguments))
 
 
 def _wipe(state: State, _: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ class Exchange:
             body = await self.connection.read_body(self.request.content_length)
             self.request = replace(self.request, body=body)
             span = (logged.start or 0, logged.stop)
-            await self._respond(self.state.faults.hitting(logged.method, path, span))
+            await self._respond(self.state.faults.hitting(logged.method, path, span), logged.begin)
         finally:
             end = time.monotonic()
             records.finish(number, path, status=self.status, sent=self.sent, end=end)
@@ -75,13 +75,14 @@ class Exchange:
             version=version,
         )
 
-    async def _respond(self, faults: list[Fault]) -> None:
+    async def _respond(self, faults: list[Fault], begin: float) -> None:
         # The answer is settled on arrival, so that a fault that changes the object divides the
         # requests into those that came before it and those that came after.
         response = self._answer(faults)
         waits = [fault.seconds for fault in faults if fault.action == "stall" and fault.after is None]
         if seconds := self.state.profile.latency + sum(waits):
-            await self.connection.sleep(seconds)
+            # From the arrival of the request: the latency is what it says, whatever answering takes.
+            await self.connection.sleep(max(0.0, begin + seconds - time.monotonic()))
         if any(fault.action == "drop" and fault.after is None for fault in faults):
             raise ConnectionLostError
         self.status = response.status

@@ -81,11 +81,19 @@ class Objects:
         self._current.clear()
 
 
-def random_bytes(size: int, seed: int) -> bytearray:
-    """Return `size` bytes that depend on `seed` only; made in pieces to bound the extra memory."""
+def random_bytes(size: int, seed: int, period: int | None = None) -> bytearray:
+    """Return `size` bytes that depend on `seed` only; made in pieces to bound the extra memory.
+
+    With a `period` they repeat after so many bytes, which is made sooner.
+    """
     source = random.Random(seed)
     data = bytearray(size)
-    for start in range(0, size, _RANDOM_PIECE):
-        stop = min(size, start + _RANDOM_PIECE)
+    made = min(size, period or size)
+    for start in range(0, made, _RANDOM_PIECE):
+        stop = min(made, start + _RANDOM_PIECE)
         data[start:stop] = source.randbytes(stop - start)
+    with memoryview(data) as view:
+        for start in range(made, size, made or 1):
+            stop = min(size, start + made)
+            view[start:stop] = view[: stop - start]
     return data

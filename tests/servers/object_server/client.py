@@ -54,9 +54,9 @@ class ObjectServer(RunningServer):
         answer: dict[str, str] = json.loads(self._send("PUT", f"objects/{quote(path)}", data))
         return answer["etag"]
 
-    def put_random(self, path: str, size: int, seed: int = 0) -> None:
-        """Let the server make an object that equals `random_bytes(size, seed)`."""
-        self._command("put-random", {"path": path, "size": size, "seed": seed})
+    def put_random(self, path: str, size: int, seed: int = 0, period: int | None = None) -> None:
+        """Let the server make an object that equals `random_bytes(size, seed, period)`."""
+        self._command("put-random", {"path": path, "size": size, "seed": seed, "period": period})
 
     def get(self, path: str) -> bytes:
         """Bytes of the object at `bucket/key`, unlogged and at full speed."""

@@ -11,7 +11,7 @@ AZURITE := $(if $(NPM),$(TOOLS)/node_modules/.bin/azurite-blob)
 export UV_PROJECT_ENVIRONMENT ?= .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs clean
+.PHONY: help demo test lint format bench bench-quick docs clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
@@ -36,6 +36,14 @@ format: $(UV)  ## rewrite the code in the project's style
 	@$(SYNC) --group dev --inexact
 	$(RUN) ruff check --fix-only .
 	$(RUN) ruff format .
+
+bench: $(UV)  ## measure against 0.9.0 and the alternatives, and write docs/benchmarks
+	@$(SYNC) --group bench --inexact
+	$(RUN) python -m benchmarks $(ARGS)
+
+bench-quick: $(UV)  ## measure a little of everything in about a minute
+	@$(SYNC) --group bench --inexact
+	$(RUN) python -m benchmarks --quick $(ARGS)
 
 docs: $(UV)  ## build the documentation into site/
 	@$(SYNC) --group docs --inexact

@@ -104,14 +104,24 @@ class Parts:
             return
         memory = reserve(len(self))
         whole = memory.view
-        for number, start in enumerate(self._starts):
-            first = start - self.start
-            last = memory.write(first, self._views[number])
-            self._pinned[number] = whole.nbytes
-            self._views[number] = whole[first:last]
-            yield
-        self._wholes.append(whole)
-        whole = self._wholes[0]  # of several that joined side by side, the first one's is for all
+        try:
+            for number, start in enumerate(self._starts):
+                if self._wholes:  # joined meanwhile by another
+                    return
+                first = start - self.start
+                last = memory.write(first, self._views[number])
+                self._pinned[number] = whole.nbytes
+                self._views[number] = whole[first:last]
+                yield
+            self._wholes.append(whole)
+        finally:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Let all views be of the one buffer, if there is one: that of the first of several who joined side by side."""
+        if not self._wholes:
+            return
+        whole = self._wholes[0]
         del self._wholes[1:]
         for number, start in enumerate(self._starts):
             first = start - self.start

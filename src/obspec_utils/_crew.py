@@ -201,12 +201,20 @@ async def run_all_async(jobs: Sequence[Callable[[], Awaitable[T]]], limit: int) 
     One task needs no room; the others are as many as the process-wide `ALLOWANCE` has room for. The first error cancels
     the others and is raised when they have ended.
     """
+    error: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as group:
             tasks = _Tasks(jobs, limit, group)
             group.create_task(tasks.lead())
     except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
+        error = failed.exceptions[0]
+    if error is not None:
+        # Outside the handler, so that it does not lead to the group, which leads back to it and to what was fetched.
+        tasks.done.clear()
+        try:
+            raise error
+        finally:
+            del error
     if len(tasks.done) < len(jobs):  # a job was cancelled from within: its task ended quietly
         raise asyncio.CancelledError
     return [tasks.done[number] for number in range(len(jobs))]

@@ -80,12 +80,13 @@ def _enter(state: _State) -> None:
 def _leave(state: _State, thread: int) -> bool:
     """End the pause of a thread; return whether others still pause although collection would otherwise be on."""
     with state.lock:
+        others = not state.threads <= {thread} and state.wanted
+        if not others and state.wanted:
+            # Before the thread is taken out: where Ctrl-C hits in between, collection is on. Nothing after it allocates
+            # what is collected, so no collection can start before the lock is released.
+            gc.enable()
         state.threads.discard(thread)
         state.entering.discard(thread)
-        others = bool(state.threads) and state.wanted
-        if not state.threads and state.wanted:
-            # Nothing after it allocates what is collected, so no collection can start before the lock is released.
-            gc.enable()
         state.leaves += 1  # last: who sees it sees collection on, too
     return others
 
@@ -128,13 +129,21 @@ class paused:  # noqa: N801 - a context manager, used as a function
         self._end()  # where Ctrl-C hit on the way in or out
 
     def _end(self) -> Scope | None:
-        scope, self._scope = self._scope, None
+        scope: Scope | None = getattr(self, "_scope", None)  # Ctrl-C may have hit before it was there
+        self._scope = None
         if scope is not None:
             scope.ended = True
             # A child forked inside the pause has a new state, which never heard of this pause.
-            if self._state is _state and _leave(self._state, scope.thread):
+            if self._state is _state and self._leave(scope.thread):
                 _collect_due()
         return scope
+
+    def _leave(self, thread: int) -> bool:
+        try:
+            return _leave(self._state, thread)
+        except BaseException:  # Ctrl-C in the middle: once more, which does no harm
+            _leave(self._state, thread)
+            raise
 
 
 def _run(callbacks: list[Callable[[], None]]) -> None:

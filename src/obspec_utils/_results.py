@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from obspec_utils._buffers import Parts
 
-__all__ = ["Body", "Held", "Result", "join"]
+__all__ = ["Body", "Held", "Result", "join", "join_async"]
 
 # obstore's default, so that code written for its results sees chunks of the same size.
 _MIN_CHUNK_SIZE = 10 * 1024 * 1024
@@ -32,7 +32,7 @@ def join(parts: Parts) -> Parts:
     return parts if parts.joined else _joins.run(id(parts), lambda: _join(parts), find=lambda _: None, keep=_no_keeping)
 
 
-async def _join_async(parts: Parts) -> Parts:
+async def join_async(parts: Parts) -> Parts:
     """Join as `join` does, giving way to other tasks after each part."""
     if parts.joined:
         return parts
@@ -123,7 +123,12 @@ class Result:
     async def buffer_async(self) -> Bytes:
         """Return all bytes as one contiguous buffer. That of a whole object is kept, in place of the parts."""
         parts = await self.parts_async(whole=True)
-        return (await _join_async(parts) if self._is_whole() else parts).slice(*self.range)
+        return (await join_async(parts) if self._is_whole() else parts).slice(*self.range)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all bytes are there already, so that nothing is gained by taking them bit by bit."""
+        return isinstance(self._body, Held)
 
     def _is_whole(self) -> bool:
         return self.range == (0, self.meta.get("size"))

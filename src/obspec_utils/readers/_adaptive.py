@@ -59,6 +59,7 @@ class AdaptiveReader(StoreReader):
         self._note_read = self._ahead.note_read
         self._connections = connections
         self._streams = True
+        self._ranges_ignored = False
         self._stream: Stream | None = None
         super().__init__(store, path)
 
@@ -69,10 +70,11 @@ class AdaptiveReader(StoreReader):
         aligned = -(-stop // self._chunk_size) * self._chunk_size
         return max(self._chunk_size, min(aligned, REQUEST_SIZE))
 
-    def _start_with(self, answer: Answer) -> Parts:
+    def _start_with(self, answer: Answer, asked: int) -> Parts:
         self._streams = answer.streams
+        self._ranges_ignored = answer.span.length > asked
         if not self._streams or not STEP * self._block_size < answer.span.length <= _MOST_LEFT * self._chunk_size:
-            return super()._start_with(answer)
+            return super()._start_with(answer, asked)
         version = self._know(answer)
         self._stream = Stream(self._store, self._path, version, answer.span, self._block_size, answer)
         return Parts([])
@@ -107,6 +109,8 @@ class AdaptiveReader(StoreReader):
             return NOTHING
         self._note_read(position)
         self._window = window
+        if not self._open:  # closed meanwhile by another thread: nothing may stay
+            self._release()
         return window
 
     def _use(self, number: int) -> Window | None:
@@ -153,6 +157,10 @@ class AdaptiveReader(StoreReader):
         if stream is None or not stream.leads_to(Span(start, stop)):
             self._stream = stream
             return {}
+        return self._take(stream, stop, missing, wanted)
+
+    def _take(self, stream: Stream, stop: int, missing: Sequence[int], wanted: range) -> dict[int, Window]:
+        """Read on in a response that nobody else has, and keep it open if there is more."""
         begun = stream.position
         try:
             parts = stream.take(min(stop, stream.stop))
@@ -172,6 +180,8 @@ class AdaptiveReader(StoreReader):
 
     def _ask(self, missing: Sequence[int], wanted: range) -> dict[int, Window]:
         """Fetch and keep what is missing of the blocks wanted now, and what the reads so far suggest beside it."""
+        if self._ranges_ignored:
+            return self._ask_for_all(missing, wanted)
         plan = self._ahead.plan(Span(self._span(missing[0]).start, self._span(missing[-1]).stop), self.size)
         self._settle(whole=plan.span.length > STEP * self._block_size or self._connections <= STEP + 1)
         lacking = set(missing)
@@ -190,15 +200,28 @@ class AdaptiveReader(StoreReader):
         self._ahead.note_fetch(runs[-1].stop, length)
         return self._add(fetched, absent, wanted)
 
+    def _ask_for_all(self, missing: Sequence[int], wanted: range) -> dict[int, Window]:
+        """Ask a server without ranges, whose answer is the whole object, once, and keep what there is room for."""
+        count = max(self._blocks.most // 2, missing[-1] - missing[0] + 1)
+        numbers = self._numbers(Span(self._span(missing[0]).start, self.size))[:count]
+        run = Span(self._span(numbers[0]).start, self._span(numbers[-1]).stop)
+        self._blocks.make_room(len(numbers))
+        fetched = self._request([run], run.length, 1)
+        self._ahead.note_fetch(run.stop, run.length)
+        return self._add(fetched, numbers, wanted)
+
     def _settle(self, *, whole: bool) -> None:
         """Make room for other requests: leave an open response of which much is left, read the `whole` of another."""
-        stream = self._stream
-        if stream is None or stream.left > _MOST_LEFT * self._chunk_size:
-            self._stream = None
+        stream, self._stream = self._stream, None
+        if stream is None:
+            return
+        if stream.left > _MOST_LEFT * self._chunk_size:
+            # Some of it has been sent, as much as the buffers of a connection hold.
+            self._ahead.moved += min(stream.left, _MOST_LEFT * self._chunk_size)
         elif whole:
-            last = (stream.stop - 1) // self._block_size
-            self._receive(range(stream.position // self._block_size, last + 1), range(0))
-            self._stream = None
+            self._take(stream, stream.stop, (), range(0))
+        else:
+            self._stream = stream
 
     def _part_size(self, least: int, length: int, runs: int) -> int:
         """Return the size of parts that make one wave of requests, if they are not too small or too large for that."""

@@ -68,6 +68,10 @@ class ReadAhead:
         self._fetched_to = stop
         self.moved += length
 
+    def is_wary(self, size: int) -> bool:
+        """Tell whether nothing may be fetched ahead: as much as the object has was fetched, and less than half used."""
+        return 2 * self.used < self.moved and self.moved >= size - size // 64
+
     def goes_on(self, start: int) -> bool:
         """Tell whether a read goes on where the last fetch ended, or after a short skip."""
         return self.moved > 0 and 0 <= start - self._fetched_to <= self._chunk_size // 4

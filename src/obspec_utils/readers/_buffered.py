@@ -53,7 +53,7 @@ class BufferedStoreReader(AdaptiveReader):
         Bytes of the first piece, and the unit of all that is read ahead.
     max_concurrent_requests
         Read ahead with up to that many requests in flight, in place of one response at a time: several times as fast
-        where each connection has a bandwidth of its own, for up to 32 buffers of memory.
+        where each connection has a bandwidth of its own, for up to 64 buffers of memory.
 
     Raises
     ------
@@ -92,6 +92,7 @@ class BufferedStoreReader(AdaptiveReader):
         goes_on, self._goes_on = self._goes_on, self._ahead.goes_on(span.start)
         # Once is chance: what goes on from the first piece may be the rest of a header.
         in_sequence = goes_on and self._goes_on and self._max_concurrent_requests is None
+        in_sequence = in_sequence and not self._ahead.is_wary(self.size) and not self._ranges_ignored
         if not in_sequence or not self._streams or span.length > _LONGEST_STEP * self._chunk_size:
             return super()._ask(missing, wanted)
         self._stream = self._next_stream(span.start)

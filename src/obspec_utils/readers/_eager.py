@@ -115,6 +115,8 @@ class EagerStoreReader(StoreReader):
         if parts is None or position >= parts.stop:
             return NOTHING
         self._window = window = parts.window(position)
+        if not self._open:  # closed meanwhile by another thread: nothing may stay
+            self._release()
         return window
 
     def _fetch(self, start: int, stop: int) -> Parts:  # noqa: ARG002 - the hook's signature

@@ -18,7 +18,7 @@ class ParallelStoreReader(AdaptiveReader):
     A read that misses fetches a sixteenth of a chunk or what it asks for. Where reads go on in sequence, go through the
     file from piece to piece, or come back to a zone, more is fetched with them, in steps that grow up to half of what
     is kept, and in up to 18 requests side by side. What is fetched in vain never adds up to more than the object's
-    size. A read longer than what is kept goes around it.
+    size or what was used, whichever is more. A read longer than what is kept goes around it.
 
     Memory: at most `chunk_size * max_cached_chunks` bytes, and the read being served.
 

@@ -194,7 +194,7 @@ class CachingReadableStore(StoreWrapper):
         cached = self._cache.get(_key(path))
         if cached is None and is_complete_range(start, end, length):
             cached = await self._object_async(path)
-        answer = cached.get_range(start, end, length) if cached else None
+        answer = await cached.get_range_async(start, end, length) if cached else None
         return await super().get_range_async(path, start=start, end=end, length=length) if answer is None else answer
 
     def get_ranges(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from obspec_utils._plan import Span, resolve_length, resolve_range
-from obspec_utils._results import Held, Result, join
+from obspec_utils._results import Held, Result, join, join_async
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -123,6 +123,13 @@ class CachedObject:
             return None
         # All of it is asked for as `Result.buffer` is: in one buffer once and for all.
         return (join(self.parts) if span.length == size else self.parts).slice(*span)
+
+    async def get_range_async(self, start: int, end: int | None, length: int | None) -> Bytes | None:
+        """Answer a get_range; what has to be joined for it gives way to other tasks."""
+        span = resolve_length(start, end, length, len(self.parts))
+        if span is not None and span.length == len(self.parts):
+            await join_async(self.parts)
+        return self.get_range(start, end, length)
 
     def get_ranges(
         self, starts: Sequence[int], ends: Sequence[int] | None, lengths: Sequence[int] | None

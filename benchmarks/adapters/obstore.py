@@ -1,0 +1,89 @@
+"""Bare obstore: what every reader of this library builds on, and the practical limit."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import obstore
+from obstore.store import S3Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["LOAD", "OPEN", "connect"]
+
+
+def connect(url: str, bucket: str) -> S3Store:
+    """Return a store of the bucket; it has no connection yet."""
+    return S3Store(
+        bucket,
+        endpoint=url,
+        region="us-east-1",
+        skip_signature=True,
+        virtual_hosted_style_request=False,
+        client_options={"allow_http": True},
+    )
+
+
+def _get(store: S3Store, path: str) -> list[Any]:
+    return [store.get(path).buffer()]
+
+
+def _dropped(store: S3Store, path: str) -> list[Any]:
+    """Keep nothing: finding room for the bytes would take the client longer than receiving them."""
+    length = sum(len(chunk) for chunk in store.get(path).stream(min_chunk_size=1 << 20))
+    return [str(length).encode()]
+
+
+def _threads(store: S3Store, path: str, size: int, count: int = 18) -> list[Any]:
+    """Fetch as many ranges as there are threads; nothing is asked that is known: the size is given."""
+    step = -(-size // count)
+
+    def fetch(start: int) -> Any:
+        return store.get_range(path, start=start, end=min(size, start + step))
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(fetch, range(0, size, step)))
+
+
+LOAD = {"get": _get, "dropped": _dropped, "threads": _threads}
+
+
+class _StreamedGet:
+    """The body of one get() as a file that only goes forward."""
+
+    def __init__(self, store: S3Store, path: str) -> None:
+        self._chunks: Iterator[Any] = iter(store.get(path).stream(min_chunk_size=1 << 20))
+        self._chunk = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes; they may span chunks."""
+        piece = bytes(self._chunk[:size])
+        self._chunk = self._chunk[size:]
+        while len(piece) < size:
+            try:
+                self._chunk = memoryview(next(self._chunks))
+            except StopIteration:
+                break
+            missing = size - len(piece)
+            piece += self._chunk[:missing]
+            self._chunk = self._chunk[missing:]
+        return piece
+
+
+class _ReadableFile:
+    """obstore's file with `bytes` from its reads, as h5py wants them."""
+
+    def __init__(self, store: S3Store, path: str) -> None:
+        self._file = obstore.open_reader(store, path)
+        self.seek = self._file.seek
+        self.tell = self._file.tell
+        self.close = self._file.close
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes."""
+        return bytes(self._file.read(None if size < 0 else size))
+
+
+OPEN = {"streamed": _StreamedGet, "open_reader": _ReadableFile}

@@ -1,0 +1,66 @@
+"""B1: load an object whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from benchmarks.catalogue import EAGER, ours, previous
+from benchmarks.measure import Row, Work
+from benchmarks.results import MEBIBYTE, ScenarioResult
+from benchmarks.server import put_noise
+from benchmarks.verdicts import best, within
+
+if TYPE_CHECKING:
+    from benchmarks.measure import Bench
+    from benchmarks.results import Table, Verdict
+
+LIMIT = "obstore get_range, 18 threads"
+PARTS = (EAGER, "Splitting.get(), parts", "Splitting.get(), iterated", "Splitting.get_async(), iterated")
+BUFFER = "Splitting.get().buffer()"
+_PARTS_FACTOR, _BUFFER_FACTOR, _LOCAL_GAIN = 1.25, 1.5, 2.0
+
+
+def loading_rows(size: int) -> list[Row]:
+    """Return every way to have all of an object in memory."""
+    return [
+        Row(LIMIT, "obstore", "obstore", "threads", {"size": size}),
+        ours(PARTS[0], "eager", None),
+        ours(PARTS[1], "splitting parts", None),
+        ours(PARTS[2], "splitting iterated", None),
+        ours(PARTS[3], "splitting async", None),
+        ours(BUFFER, "splitting buffer", None),
+        previous("EagerStoreReader", "eager", None),
+        replace(previous("Splitting.get().buffer()", "splitting buffer", None), quick=False),
+        Row("obstore get().buffer()", "obstore", "obstore", "get", quick=False),
+        Row("boto3 transfer manager, 10 threads", "boto3", "boto3", "transfer"),
+        Row("boto3 transfer manager, 18 threads", "boto3", "boto3", "transfer", {"max_concurrency": 18}, quick=False),
+        Row("s3fs cat_file", "fsspec", "fsspec", "s3", quick=False),
+        Row("fsspec http cat_file", "fsspec", "fsspec", "http", quick=False),
+        Row("smart_open read()", "smart_open", "smart_open", "s3", quick=False),
+    ]
+
+
+def run(bench: Bench) -> ScenarioResult:
+    """Load on every network."""
+    size = 256 * MEBIBYTE  # smaller ones say little of parts of 12 MiB
+    work = Work("load", put_noise(bench.server, size))
+    tables, verdicts = [], []
+    for profile in bench.profiles("cloud") if bench.quick else bench.profiles("cloud", "region", "laptop", "local"):
+        rows = loading_rows(size)
+        if profile.total_bandwidth:  # where all share one line, there is little to tell them apart
+            rows = [row for row in rows if row.quick]
+        title = f"Load {size // MEBIBYTE} MiB"
+        table = bench.table(f"B1-{profile.name}", title, profile, rows, work, reference=LIMIT)
+        tables.append(table)
+        verdicts += _verdicts(table, profile.name)
+    return ScenarioResult("B1", "Load a large object", tables, verdicts)
+
+
+def _verdicts(table: Table, profile: str) -> list[Verdict]:
+    if profile == "local":
+        former = best(table.of_kind("0.9.0"))
+        return [within("local", table, label, 1 / _LOCAL_GAIN, former) for label in (*PARTS, BUFFER)]
+    limit = table.row(LIMIT)
+    found = [within(f"{profile}, parts", table, label, _PARTS_FACTOR, limit) for label in PARTS]
+    return [*found, within(f"{profile}, contiguous", table, BUFFER, _BUFFER_FACTOR, limit)]

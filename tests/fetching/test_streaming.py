@@ -277,3 +277,13 @@ def test_with_several_requests_allowed_it_reads_ahead_in_waves_of_them(
     assert [stop for _, stop in found] == [*(start for start, _ in found[1:]), 64 * MIB]
     # A step is 32 buffers at the most, and no part is shorter than one.
     assert remote.server.most_in_flight("bucket/object") == min(most, 32)
+
+
+def test_a_server_without_ranges_is_asked_for_the_whole_object_once_in_half_of_the_memory(remote: Remote) -> None:
+    content = put(remote, 24 * MIB)
+    remote.server.add_fault("ignore_range")
+    file = BufferedStoreReader(remote.store, "object", buffer_size=MIB // 4)  # keeps 16 MiB
+    read_to(file, 24 * MIB, content)
+    # The first answer fills the memory; what it does not hold takes one more, in half of the memory.
+    assert sum(request.sent == 24 * MIB for request in remote.log()) == 2
+    assert remote.server.most_in_flight("bucket/object") == 1

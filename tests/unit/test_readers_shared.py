@@ -1,0 +1,174 @@
+"""What threads, Ctrl-C and failures must not leave behind in readers, results and the pause of collection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from obstore.store import MemoryStore
+
+from obspec_utils import _guard
+from obspec_utils._buffers import Parts
+from obspec_utils._crew import run_all_async
+from obspec_utils._results import Held, Result
+from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader, _stream
+from obspec_utils.wrappers import CachingReadableStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WAIT = 30
+MIB = 1 << 20
+CONTENT = bytes(range(256)) * (2 * MIB // 256)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    store = MemoryStore()
+    store.put("object", CONTENT)
+    return store
+
+
+def test_an_open_response_that_another_thread_reads_to_its_end_meanwhile_is_no_error(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = ParallelStoreReader(store, "object", chunk_size=1 << 16)
+    looked, go_on = threading.Event(), threading.Event()
+    original: Callable[[Any], int] = _stream.Stream.left.fget  # type: ignore[attr-defined]
+
+    def left(stream: _stream.Stream) -> int:
+        if threading.current_thread() is other and not looked.is_set():
+            looked.set()
+            go_on.wait(WAIT)
+        return original(stream)
+
+    results: list[bytes] = []
+
+    def jump() -> None:
+        file.seek(MIB)
+        results.append(file.read(200_000))
+
+    other = threading.Thread(target=jump)
+    monkeypatch.setattr(_stream.Stream, "left", property(left))
+    file.read(100)
+    assert file._stream is not None
+    other.start()
+    assert looked.wait(WAIT)
+    assert file._at(60_000, 65_536) == CONTENT[60_000:65_536]
+    go_on.set()
+    other.join(WAIT)
+    assert results == [CONTENT[MIB : MIB + 200_000]]
+
+
+@pytest.mark.parametrize("reader", [EagerStoreReader, ParallelStoreReader, BufferedStoreReader])
+def test_a_window_that_is_opened_while_another_thread_closes_does_not_stay(
+    store: MemoryStore, reader: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = reader(store, "object")
+    file.read(10)
+    file.seek(MIB // 2)
+    file._window = (0, 0, b"")
+    if reader is EagerStoreReader:
+        window = file._parts.window
+
+        def closing(position: int) -> Any:
+            file.close()
+            return window(position)
+
+        class Closing:
+            stop = file.size
+
+        Closing.window = staticmethod(closing)  # type: ignore[attr-defined]
+        file._parts = Closing()
+    else:
+        note = file._note_read
+
+        def note_and_close(position: int) -> None:
+            note(position)
+            file.close()
+
+        file.read(10)
+        file._window = (0, 0, b"")
+        file.seek(MIB // 2)
+        monkeypatch.setattr(file, "_note_read", note_and_close)
+    file.read(10)
+    assert len(file._window[2]) == 0
+    with pytest.raises(ValueError, match="closed"):
+        file.read(10)
+
+
+class InterruptedSet(set[int]):
+    """Ctrl-C, right after an element was taken out."""
+
+    armed = False
+
+    def discard(self, element: int) -> None:
+        super().discard(element)
+        if self.armed:
+            self.armed = False
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_at_the_end_of_a_pause_does_not_leave_collection_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = InterruptedSet()
+    monkeypatch.setattr(_guard._state, "threads", threads)
+    threads.armed = True
+    with pytest.raises(KeyboardInterrupt), _guard.paused():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with _guard.paused():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_ctrl_c_before_a_pause_is_made_leaves_nothing_to_complain_about() -> None:
+    pause = _guard.paused.__new__(_guard.paused)
+    assert pause._end() is None
+
+
+async def test_a_failed_async_fetch_does_not_lead_back_to_itself() -> None:
+    class BrokenError(Exception):
+        pass
+
+    async def fail() -> bytes:
+        raise BrokenError
+
+    async def work() -> bytes:
+        return bytes(10)
+
+    with pytest.raises(BrokenError) as caught:
+        await run_all_async([work, fail], 2)
+    assert caught.value.__context__ is None
+
+
+async def test_a_task_cancelled_beside_a_thread_that_joined_leaves_one_buffer() -> None:
+    size = 24 * MIB
+    parts = Parts([bytes([number]) * MIB for number in range(24)])
+    meta: Any = {"path": "o", "size": size}
+    result = Result(meta, (0, size), {}, Held(parts))
+    task = asyncio.create_task(result.buffer_async())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    thread = threading.Thread(target=result.buffer)
+    thread.run()  # here and now, as a thread would in between
+    for _ in range(10):
+        await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert len({id(view.obj) for view in parts._views}) == 1
+    assert bytes(result.buffer()) == b"".join(bytes([number]) * MIB for number in range(24))
+
+
+def test_a_reader_over_a_cache_does_not_keep_what_the_cache_lets_go(store: MemoryStore) -> None:
+    cached = CachingReadableStore(store)
+    file = BufferedStoreReader(cached, "object", buffer_size=1 << 17)
+    while file.tell() < MIB:
+        file.read(5000)
+    assert file._stream is None
+    cached.clear_cache()
+    assert file.read(5000) == CONTENT[file.tell() - 5000 : file.tell()]

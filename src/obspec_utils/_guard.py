@@ -80,14 +80,16 @@ def _enter(state: _State) -> None:
 def _leave(state: _State, thread: int) -> bool:
     """End the pause of a thread; return whether others still pause although collection would otherwise be on."""
     with state.lock:
-        others = not state.threads <= {thread} and state.wanted
-        if not others and state.wanted:
-            # Before the thread is taken out: where Ctrl-C hits in between, collection is on. Nothing after it allocates
-            # what is collected, so no collection can start before the lock is released.
-            gc.enable()
+        state.entering.add(
+            thread
+        )  # until it is through: where Ctrl-C hits before, nobody takes "off" for what is wanted
         state.threads.discard(thread)
-        state.entering.discard(thread)
+        others = bool(state.threads) and state.wanted
+        if not state.threads and state.wanted:
+            # As late as can be: a collection that starts before the lock is released could ask for it again.
+            gc.enable()
         state.leaves += 1  # last: who sees it sees collection on, too
+    state.entering.discard(thread)
     return others
 
 

@@ -80,9 +80,8 @@ def _enter(state: _State) -> None:
 def _leave(state: _State, thread: int) -> bool:
     """End the pause of a thread; return whether others still pause although collection would otherwise be on."""
     with state.lock:
-        state.entering.add(
-            thread
-        )  # until it is through: where Ctrl-C hits before, nobody takes "off" for what is wanted
+        # Until it is through: where Ctrl-C hits before, nobody takes "off" for what is wanted.
+        state.entering.add(thread)
         state.threads.discard(thread)
         others = bool(state.threads) and state.wanted
         if not state.threads and state.wanted:

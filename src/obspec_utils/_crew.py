@@ -201,11 +201,11 @@ async def run_all_async(jobs: Sequence[Callable[[], Awaitable[T]]], limit: int) 
     One task needs no room; the others are as many as the process-wide `ALLOWANCE` has room for. The first error cancels
     the others and is raised when they have ended.
     """
+    tasks = _Tasks(jobs, limit, asyncio.TaskGroup())
     error: BaseException | None = None
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = _Tasks(jobs, limit, group)
-            group.create_task(tasks.lead())
+        async with tasks.group:
+            tasks.group.create_task(tasks.lead())
     except BaseExceptionGroup as failed:
         error = failed.exceptions[0]
     if error is not None:

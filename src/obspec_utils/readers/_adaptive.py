@@ -217,7 +217,7 @@ class AdaptiveReader(StoreReader):
             return
         if stream.left > _MOST_LEFT * self._chunk_size:
             # Some of it has been sent, as much as the buffers of a connection hold.
-            self._ahead.moved += min(stream.left, _MOST_LEFT * self._chunk_size)
+            self._ahead.moved += _MOST_LEFT * self._chunk_size
         elif whole:
             self._take(stream, stream.stop, (), range(0))
         else:

@@ -25,8 +25,9 @@ _KEPT = 64
 _LONG_RUN = 8
 _KEPT_BEHIND = 2
 # How much longer each response is than the one before, and the longest. Each costs a round trip: through 128 MiB at
-# 50 MB/s and 30 ms, in seven requests, they are 5 % of the time. What nobody takes of a response is not sent, so that a
-# long one costs little if it is left; but a server or a client may end one that is read slowly (obstore: after 30 seconds).
+# 50 MB/s and 30 ms, in seven requests, they are 5 % of the time. What nobody takes of a response is not sent, so
+# that a long one costs little if it is left; but a server or a client may end one that is read slowly (obstore:
+# after 30 seconds).
 _GROWTH = 4
 _LONGEST = 64
 # A longer read is fetched in parallel.

@@ -10,8 +10,8 @@ from obspec_utils._buffers import Parts
 from obspec_utils._fetch import fetch, fetch_async
 from obspec_utils._flight import Flights
 from obspec_utils._memory import Memory, Place, reserve
-from obspec_utils._plan import Span, split
-from obspec_utils._requests import Version
+from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, Span, split
+from obspec_utils._version import Version
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -29,8 +29,8 @@ _Fetched: TypeAlias = "dict[Span, Buffer] | Parts"
 class Limits(NamedTuple):
     """How a whole object is fetched: parts near `request_size` bytes, `max_concurrent` of them in flight."""
 
-    request_size: int
-    max_concurrent: int
+    request_size: int = REQUEST_SIZE
+    max_concurrent: int = MAX_CONCURRENT_REQUESTS
 
 
 class SplitBody:
@@ -74,6 +74,14 @@ class SplitBody:
         while self._parts.stop < stop:
             await self._flights.run_async(None, fetch_missing, find=_nothing, keep=self._keep)
         return self._parts
+
+    def window(self, position: int) -> Parts:
+        """Return the parts from 0 to beyond `position`."""
+        return self.load(position + 1)
+
+    async def window_async(self, position: int) -> Parts:
+        """Return the parts from 0 to beyond `position`."""
+        return await self.load_async(position + 1)
 
     def _keep(self, _: Hashable, fetched: _Fetched) -> None:
         if self._parts.stop == self.version.size:  # fetched by a thread and a loop side by side: what came first stays

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 from obspec_utils._crew import run_all, run_all_async
 from obspec_utils._part import Part, Source
-from obspec_utils._requests import Answer, Version
 from obspec_utils._retry import Budget
+from obspec_utils._version import Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from obspec_utils._memory import Place
     from obspec_utils._plan import Span
+    from obspec_utils._requests import Answer
 
 __all__ = ["fetch", "fetch_async", "first_body"]
 

@@ -6,35 +6,43 @@ import asyncio
 import contextlib
 import threading
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from obspec_utils._guard import paused, reset_after_fork
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable
+    from collections.abc import Awaitable, Callable, Hashable, Iterable
 
-__all__ = ["Flights"]
+__all__ = ["Flights", "Ticket"]
 
 T = TypeVar("T")
 
-
-class _Abandoned:
-    """The result of a flight whose leader was cancelled: a waiter takes over."""
-
-
-_ABANDONED: Final = _Abandoned()
-
+# What a flight brings, by keys. Nothing, where its leader was cancelled: one of those who wait takes over.
+Landed: TypeAlias = "dict[Hashable, T]"
 Find: TypeAlias = "Callable[[Hashable], T | None]"
 Keep: TypeAlias = "Callable[[Hashable, T], None]"
+_Board: TypeAlias = "dict[Hashable, Any]"
+
+
+class Ticket:
+    """A flight, the keys it was claimed for, and the flights that bring the others that are wanted with them."""
+
+    __slots__ = ("flight", "joined", "keys")
+
+    def __init__(self, flight: Any) -> None:  # noqa: ANN401 - a thread's future or a task's
+        self.flight = flight
+        self.keys: list[Hashable] = []
+        self.joined: list[Any] = []
 
 
 class Flights(Generic[T]):
-    """The fetches under way, each led by a thread or by a task.
+    """The fetches under way, each led by a thread or by a task, each of one key or of several at once.
 
     Threads join flights led by threads. Tasks join those and flights led by tasks of their own event loop. A thread
     never waits for a task: it may be running on that task's own loop, or hold a lock the loop is waiting for. So
-    there is at most one flight per key led by threads, and one per event loop.
+    there is at most one flight per key led by threads, and one per event loop. Who asks for several keys first fetches
+    those that nobody else does, and then waits for the others, so no two ever wait for each other.
 
     Everything a thread may wait for happens inside `paused()`.
 
@@ -48,121 +56,201 @@ class Flights(Generic[T]):
 
     def _reset_after_fork(self) -> None:
         self._lock = threading.Lock()
-        self._led: dict[Hashable, Future[T | _Abandoned]] = {}
-        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, asyncio.Future[T | _Abandoned]]] = (
+        self._led: dict[Hashable, Future[Landed[T]]] = {}
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, asyncio.Future[Landed[T]]]] = (
             WeakKeyDictionary()
         )
 
-    def forget(self, key: Hashable | None = None) -> None:
-        """Keep what is being fetched for a key (None: for any key) from being kept, and from being joined."""
-        boards: list[dict[Hashable, Any]]
+    def forget(self, keys: Iterable[Hashable] | None = None, also: Callable[[], None] | None = None) -> None:
+        """Keep what is being fetched for keys (None: for any key) from being kept, and from being joined.
+
+        What `also` does, no flight lands in the middle of.
+        """
         with paused(), self._lock:
-            boards = [self._led, *self._loops.values()]
+            boards: list[_Board] = [self._led, *self._loops.values()]
             for board in boards:
-                if key is None:
-                    board.clear()
-                else:
+                for key in list(board) if keys is None else keys:
                     board.pop(key, None)
+            if also is not None:
+                also()
 
     def run(self, key: Hashable, fetch: Callable[[], T], *, find: Find[T], keep: Keep[T]) -> T:
         """Return the result for a key: found, fetched by another thread meanwhile, or fetched by this one."""
-        with paused():
-            while True:
-                mine: Future[T | _Abandoned] = Future()
-                mine.set_running_or_notify_cancel()  # from now on nobody's cancel() can reach it
-                flight = mine
-                try:
-                    with self._lock:
-                        found = find(key)
-                        if found is not None:
-                            return found
-                        flight = self._led.setdefault(key, mine)
-                    value = self._lead(key, mine, fetch, keep) if flight is mine else flight.result()
-                finally:
-                    if flight is mine and not mine.done():  # Ctrl-C, wherever it hit, is for this thread alone
-                        self._land(self._led, key, mine)
-                        mine.set_result(_ABANDONED)
-                    # An error's traceback leads to this frame: nothing here may lead back to the error.
-                    del mine, flight
-                if not isinstance(value, _Abandoned):
-                    return value
-
-    def _lead(self, key: Hashable, flight: Future[T | _Abandoned], fetch: Callable[[], T], keep: Keep[T]) -> T:
-        try:
-            value = fetch()
-            self._land(self._led, key, flight, value, keep)
-        except Exception as error:
-            self._land(self._led, key, flight)
-            if not isinstance(error, StopIteration):  # which a task that has joined could not be told
-                flight.set_exception(error)
-            raise
-        else:
-            flight.set_result(value)
-            return value
-        finally:
-            del flight
-
-    def _land(
-        self,
-        board: dict[Hashable, Any],
-        key: Hashable,
-        flight: object,
-        value: T | None = None,
-        keep: Keep[T] | None = None,
-    ) -> None:
-        """Take a flight off the board, and keep what it brought unless it was forgotten."""
-        with paused(), self._lock:
-            if board.get(key) is flight:
-                del board[key]
-                if value is not None and keep is not None:
-                    keep(key, value)
+        return self.run_many([key], lambda _: {key: fetch()}, find=find, keep=keep)[key]
 
     async def run_async(self, key: Hashable, fetch: Callable[[], Awaitable[T]], *, find: Find[T], keep: Keep[T]) -> T:
         """Return the result for a key as `run` does, on the running event loop."""
+
+        async def fetch_one(_: list[Hashable]) -> Landed[T]:
+            return {key: await fetch()}
+
+        return (await self.run_many_async([key], fetch_one, find=find, keep=keep))[key]
+
+    def claim(self, keys: list[Hashable], find: Find[T]) -> Ticket:
+        """Claim those keys that nobody has or is fetching for a flight to come, which others may join from now on.
+
+        The ticket is for `run_many`, or for `abandon`; the thread stays inside `paused()` until then.
+        """
+        return self._claim([self._led], Ticket(_flight()), keys, {}, find)
+
+    def claim_async(self, keys: list[Hashable], find: Find[T]) -> Ticket:
+        """Claim keys as `claim` does, for a flight on the running event loop."""
         loop = asyncio.get_running_loop()
-        while True:
-            with paused(), self._lock:
-                found = find(key)
-                if found is not None:
-                    return found
-                in_thread = self._led.get(key)
-                board = self._loops.setdefault(loop, {})
-                flight = board.get(key)
-                leads = in_thread is None and flight is None
-                if leads:
-                    flight = board[key] = loop.create_future()
+        with paused():
+            return self._claim([self._led, self._board(loop)], Ticket(loop.create_future()), keys, {}, find)
+
+    def abandon(self, ticket: Ticket) -> None:
+        """Give up what was claimed, if there has been no flight for it."""
+        if ticket.keys and not ticket.flight.done():
+            boards: list[_Board] = [self._led, *self._loops.values()]
+            for board in boards:
+                self._land(board, ticket)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits on it any more
+                ticket.flight.set_result({})
+
+    def run_many(
+        self,
+        keys: list[Hashable],
+        fetch: Callable[[list[Hashable]], Landed[T]],
+        *,
+        find: Find[T],
+        keep: Keep[T],
+        ticket: Ticket | None = None,
+    ) -> Landed[T]:
+        """Return the results for several keys; `fetch` is given those of them that nobody has or is fetching.
+
+        A `ticket` is for some of them, claimed before.
+        """
+        found: Landed[T] = {}
+        with paused():
+            while len(found) < len(keys):
+                mine, ticket = ticket or Ticket(_flight()), None
+                try:
+                    self._claim([self._led], mine, keys, found, find)
+                    if mine.keys:
+                        _take(found, keys, self._lead(mine, fetch, keep))
+                    for flight in mine.joined:
+                        _take(found, keys, flight.result())
+                finally:
+                    self.abandon(mine)  # Ctrl-C, wherever it hit, is for this thread alone
+                    # An error's traceback leads to this frame: nothing here may lead back to the error.
+                    del mine
+                    flight = None
+        return found
+
+    def _board(self, loop: asyncio.AbstractEventLoop) -> _Board:
+        return self._loops.setdefault(loop, {})
+
+    def _claim(
+        self, boards: list[_Board], ticket: Ticket, keys: list[Hashable], found: Landed[T], find: Find[T]
+    ) -> Ticket:
+        """Look keys up once more, join the flights of those that are being fetched, and claim the rest."""
+        with self._lock:
+            for key in keys:
+                if key in found or key in ticket.keys:
+                    continue
+                value = find(key)
+                if value is not None:
+                    found[key] = value
+                    continue
+                flight = next((board[key] for board in boards if key in board), None)
+                if flight is None:
+                    ticket.keys.append(key)  # first: what is on the board is always among what is taken off it
+                    boards[-1][key] = ticket.flight
+                elif flight not in ticket.joined:
+                    ticket.joined.append(flight)
+        return ticket
+
+    def _lead(self, ticket: Ticket, fetch: Callable[[list[Hashable]], Landed[T]], keep: Keep[T]) -> Landed[T]:
+        try:
+            landed = fetch(ticket.keys)
+            self._land(self._led, ticket, landed, keep)
+        except Exception as error:
+            self._land(self._led, ticket)
+            if not isinstance(error, StopIteration):  # which a task that has joined could not be told
+                ticket.flight.set_exception(error)
+            raise
+        else:
+            ticket.flight.set_result(landed)
+            return landed
+        finally:
+            del ticket
+
+    def _land(
+        self, board: _Board, ticket: Ticket, landed: Landed[T] | None = None, keep: Keep[T] | None = None
+    ) -> None:
+        """Take a flight off the board, and keep what it brought unless it was forgotten."""
+        with paused(), self._lock:
+            for key in ticket.keys:
+                if board.get(key) is ticket.flight:
+                    del board[key]
+                    if landed is not None and keep is not None:
+                        keep(key, landed[key])
+
+    async def run_many_async(
+        self,
+        keys: list[Hashable],
+        fetch: Callable[[list[Hashable]], Awaitable[Landed[T]]],
+        *,
+        find: Find[T],
+        keep: Keep[T],
+        ticket: Ticket | None = None,
+    ) -> Landed[T]:
+        """Return the results for several keys as `run_many` does, on the running event loop."""
+        loop = asyncio.get_running_loop()
+        found: Landed[T] = {}
+        while len(found) < len(keys):
+            mine, ticket = ticket or Ticket(loop.create_future()), None
+            board = self._board(loop)
+            with paused():
+                self._claim([self._led, board], mine, keys, found, find)
             try:
-                if leads and flight is not None:
-                    return await self._lead_async(board, key, flight, fetch, keep)
-                # A waiter that is cancelled must not cancel what the others wait for.
-                value = await (asyncio.wrap_future(in_thread) if in_thread else asyncio.shield(flight))  # type: ignore[arg-type]
+                if mine.keys:
+                    _take(found, keys, await self._lead_async(board, mine, fetch, keep))
+                for flight in mine.joined:
+                    # A waiter that is cancelled must not cancel what the others wait for.
+                    _take(found, keys, await _shielded(flight))
             finally:
-                del in_thread, flight
-            if not isinstance(value, _Abandoned):
-                return value
+                del mine
+                flight = None
+        return found
 
     async def _lead_async(
         self,
-        board: dict[Hashable, asyncio.Future[T | _Abandoned]],
-        key: Hashable,
-        flight: asyncio.Future[T | _Abandoned],
-        fetch: Callable[[], Awaitable[T]],
+        board: _Board,
+        ticket: Ticket,
+        fetch: Callable[[list[Hashable]], Awaitable[Landed[T]]],
         keep: Keep[T],
-    ) -> T:
+    ) -> Landed[T]:
+        flight = ticket.flight
         try:
-            value = await fetch()
-            self._land(board, key, flight, value, keep)
-            flight.set_result(value)
+            landed = await fetch(ticket.keys)
+            self._land(board, ticket, landed, keep)
+            flight.set_result(landed)
         except BaseException as error:
-            self._land(board, key, flight)
+            self._land(board, ticket)
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits on it any more
                 if isinstance(error, Exception):
                     flight.set_exception(error)
                     flight.exception()  # seen, even if nobody waits
                 else:
-                    flight.set_result(_ABANDONED)
+                    flight.set_result({})
             raise
         else:
-            return value
+            return landed
         finally:
-            del flight
+            del flight, ticket
+
+
+def _flight() -> Future[Any]:
+    flight: Future[Any] = Future()
+    flight.set_running_or_notify_cancel()  # from now on nobody's cancel() can reach it
+    return flight
+
+
+def _shielded(flight: Any) -> Awaitable[Landed[Any]]:  # noqa: ANN401 - a thread's future or a task's
+    return asyncio.wrap_future(flight) if isinstance(flight, Future) else asyncio.shield(flight)
+
+
+def _take(found: Landed[T], keys: list[Hashable], landed: Landed[T]) -> None:
+    found |= {key: landed[key] for key in keys if key in landed}

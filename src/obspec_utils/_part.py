@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from obspec_utils._buffers import Parts
-from obspec_utils._requests import Answer, Version, begin, begin_async, request, request_async, supports, unserved
+from obspec_utils._requests import Answer, begin, begin_async, request, request_async, supports, unserved
 from obspec_utils._retry import Budget, Tries, may_pass
+from obspec_utils._version import Version
 from obspec_utils.exceptions import ObjectChangedError
 
 if TYPE_CHECKING:

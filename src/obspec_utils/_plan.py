@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["Span", "align", "merge", "resolve_length", "resolve_range", "split"]
+__all__ = [
+    "MAX_CONCURRENT_REQUESTS",
+    "REQUEST_SIZE",
+    "Span",
+    "align",
+    "merge",
+    "resolve_length",
+    "resolve_range",
+    "split",
+]
+
+# The parts of whole objects and of long reads, by default: 12 MiB take a cloud store the time of a few round trips.
+REQUEST_SIZE = 12 * 1024 * 1024
+MAX_CONCURRENT_REQUESTS = 18
 
 # Stores count bytes in 64 bits; what does not fit is an error of theirs.
 _NO_OFFSET = 1 << 64

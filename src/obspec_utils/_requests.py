@@ -1,15 +1,14 @@
-"""One request for one span of an object, by whichever method the store has, and the version it was answered from."""
+"""One request for one span of an object, by whichever method the store has."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from obspec_utils._fork import check_fork, check_fork_below
 from obspec_utils._plan import Span
-from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
+from obspec_utils._version import Version
+from obspec_utils.exceptions import IncompleteReadError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -17,50 +16,20 @@ if TYPE_CHECKING:
     from obspec import Attributes, GetOptions, GetResult, GetResultAsync, ObjectMeta
     from typing_extensions import Buffer
 
-__all__ = ["Answer", "Version", "begin", "begin_async", "request", "request_async", "supports", "unserved"]
+__all__ = [
+    "Answer",
+    "answered",
+    "begin",
+    "begin_async",
+    "innermost",
+    "request",
+    "request_async",
+    "supports",
+    "unserved",
+]
 
 # What a store raises for a range it can't serve: an empty object, or a server that ignores Range.
 _UNSERVED_RANGE = frozenset({"GenericError", "NotSupportedError"})
-# What an HTTPStore tells where the server told no date.
-_NO_DATE = datetime.fromtimestamp(0, UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """What tells one version of an object from another, as far as its store reports it."""
-
-    size: int
-    e_tag: str | None = None
-    last_modified: datetime | None = None
-
-    @classmethod
-    def of(cls, meta: ObjectMeta) -> Version:
-        """Take the version out of an object's metadata."""
-        return cls(meta["size"], meta.get("e_tag"), meta.get("last_modified"))
-
-    def comparable(self, found: Version) -> bool:
-        """Tell whether this and `found` both tell an ETag, or both a date: more to compare than the size."""
-        if self.e_tag is not None and found.e_tag is not None:
-            return True
-        dates = (self.last_modified, found.last_modified)
-        return None not in dates and _NO_DATE not in dates
-
-    def check(self, path: str, found: Version) -> None:
-        """Raise `ObjectChangedError` if `found` is another version of the object at `path`."""
-        if self.size != found.size:
-            changed = True
-        elif self.e_tag is not None and found.e_tag is not None:
-            changed = self.e_tag.removeprefix("W/") != found.e_tag.removeprefix("W/")
-        else:
-            changed = (
-                None not in (self.last_modified, found.last_modified) and self.last_modified != found.last_modified
-            )
-        if changed:
-            msg = (
-                f"{path!r} changed while it was being read: expected {self}, found {found}. "
-                "Nothing was returned, so that no result mixes two versions; open the object anew to read the new one."
-            )
-            raise ObjectChangedError(msg)
 
 
 class Answer:
@@ -95,6 +64,11 @@ class Answer:
         self._source = source
 
     @property
+    def source(self) -> GetResult | GetResultAsync | Buffer:
+        """The answer as the store gave it, for who passes it on or reads it in a way of its own."""
+        return self._source
+
+    @property
     def streams(self) -> bool:
         """Whether reading the body as it arrives costs no more than reading it whole.
 
@@ -102,7 +76,7 @@ class Answer:
         """
         if getattr(self._source, "in_memory", False):  # of a cache: a stream would keep all of it alive
             return False
-        return hasattr(self._source, "stream") and type(_innermost(self._store)).__name__ != "LocalStore"
+        return hasattr(self._source, "stream") and type(innermost(self._store)).__name__ != "LocalStore"
 
     def body(self) -> Buffer:
         """Read the body."""
@@ -169,7 +143,8 @@ def supports(store: object, method: str) -> bool:
     return told(method) if told is not None else hasattr(store, method)
 
 
-def _innermost(store: object) -> object:
+def innermost(store: object) -> object:
+    """Return what is below all wrappers."""
     innermost: Any = store
     while hasattr(innermost, "_supports"):  # a wrapper
         innermost = innermost._store  # noqa: SLF001 - where every wrapper keeps it
@@ -177,7 +152,7 @@ def _innermost(store: object) -> object:
 
 
 def _unable(store: object, path: str) -> TypeError:
-    name = type(_innermost(store)).__name__  # a wrapper has all methods itself
+    name = type(innermost(store)).__name__  # a wrapper has all methods itself
     return TypeError(
         f"Can't read {path!r}: {name} has neither get() nor head() together with get_range() or "
         "get_ranges(). Give a store with one of these, for example one of obstore.store."
@@ -188,7 +163,8 @@ def _ranged(span: Span, options: Mapping[str, object] | None) -> GetOptions:
     return cast("GetOptions", {**(options or {}), "range": (span.start, span.stop)})
 
 
-def _from_result(store: object, path: str, wanted: Span, result: GetResult | GetResultAsync) -> Answer:
+def answered(store: object, path: str, wanted: Span, result: GetResult | GetResultAsync) -> Answer:
+    """Take the headers of a store's result, which must hold what was `wanted` of the object."""
     meta = result.meta
     span = Span(*result.range)
     if span.start > wanted.start or span.stop < min(wanted.stop, meta["size"]):
@@ -202,7 +178,7 @@ def request(store: object, path: str, span: Span, options: Mapping[str, object] 
     check_fork(store)
     source: Any = store
     if supports(store, "get"):
-        return _from_result(store, path, span, source.get(path, options=_ranged(span, options)))
+        return answered(store, path, span, source.get(path, options=_ranged(span, options)))
     if supports(store, "get_range"):
         return _bare(store, path, span, source.get_range(path, start=span.start, end=span.stop))
     if supports(store, "get_ranges"):
@@ -216,7 +192,7 @@ async def request_async(store: object, path: str, span: Span, options: Mapping[s
     check_fork(store)
     source: Any = store
     if supports(store, "get_async"):
-        return _from_result(store, path, span, await source.get_async(path, options=_ranged(span, options)))
+        return answered(store, path, span, await source.get_async(path, options=_ranged(span, options)))
     if supports(store, "get_range_async"):
         return _bare(store, path, span, await source.get_range_async(path, start=span.start, end=span.stop))
     if supports(store, "get_ranges_async"):
@@ -235,8 +211,10 @@ def unserved(error: Exception) -> bool:
     return type(error).__name__ in _UNSERVED_RANGE
 
 
-def begin(store: object, path: str, length: int, options: Mapping[str, object] | None = None) -> Answer:
-    """Ask for the first `length` bytes of an object, which also tells its size and version.
+def begin(
+    store: object, path: str, length: int, options: Mapping[str, object] | None = None, *, start: int = 0
+) -> Answer:
+    """Ask for the first `length` bytes of an object, or for as many from `start`; this also tells size and version.
 
     A range that can't be served (an empty object, a server without ranges) is asked for again as a whole, and if that
     fails too, the first error is raised.
@@ -247,11 +225,11 @@ def begin(store: object, path: str, length: int, options: Mapping[str, object] |
         if options or not supports(store, "head"):  # conditions and versions are for get
             raise _unable(store, path)
         meta = source.head(path)
-        span = Span(0, min(length, meta["size"]))
+        span = Span(start, max(start, min(start + length, meta["size"])))
         answer = request(store, path, span) if span.length else Answer(store, path, span, b"")
         return _with_meta(answer, span, meta)
     try:
-        return request(store, path, Span(0, length), options)
+        return request(store, path, Span(start, start + length), options)
     except Exception as error:
         if not unserved(error):
             raise
@@ -262,7 +240,7 @@ def begin(store: object, path: str, length: int, options: Mapping[str, object] |
         raise first from None
     finally:
         del first  # its traceback leads to this frame
-    return _from_result(store, path, Span(0, 0), result)
+    return answered(store, path, Span(0, 0), result)
 
 
 def _with_meta(answer: Answer, span: Span, meta: ObjectMeta) -> Answer:
@@ -272,7 +250,9 @@ def _with_meta(answer: Answer, span: Span, meta: ObjectMeta) -> Answer:
     return answer
 
 
-async def begin_async(store: object, path: str, length: int, options: Mapping[str, object] | None = None) -> Answer:
+async def begin_async(
+    store: object, path: str, length: int, options: Mapping[str, object] | None = None, *, start: int = 0
+) -> Answer:
     """Ask as `begin` does, on the running event loop."""
     check_fork(store)
     source: Any = store
@@ -280,11 +260,11 @@ async def begin_async(store: object, path: str, length: int, options: Mapping[st
         if options or not supports(store, "head_async"):
             raise _unable(store, path)
         meta = await source.head_async(path)
-        span = Span(0, min(length, meta["size"]))
+        span = Span(start, max(start, min(start + length, meta["size"])))
         answer = await request_async(store, path, span) if span.length else Answer(store, path, span, b"")
         return _with_meta(answer, span, meta)
     try:
-        return await request_async(store, path, Span(0, length), options)
+        return await request_async(store, path, Span(start, start + length), options)
     except Exception as error:
         if not unserved(error):
             raise
@@ -295,4 +275,4 @@ async def begin_async(store: object, path: str, length: int, options: Mapping[st
         raise first from None
     finally:
         del first  # its traceback leads to this frame
-    return _from_result(store, path, Span(0, 0), result)
+    return answered(store, path, Span(0, 0), result)

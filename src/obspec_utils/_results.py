@@ -66,6 +66,14 @@ class Body(Protocol):
         """Return parts that reach at least to `stop`; of a `whole` object in one buffer, if that costs no more."""
         ...
 
+    def window(self, position: int, /) -> Parts:
+        """Return parts that hold the byte at `position`, and what comes with it."""
+        ...
+
+    async def window_async(self, position: int, /) -> Parts:
+        """Return parts that hold the byte at `position`, and what comes with it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -78,6 +86,14 @@ class Held:
         return self.parts
 
     async def load_async(self, _: int, /, *, whole: bool = False) -> Parts:  # noqa: ARG002 - the protocol's
+        """Return the parts."""
+        return self.parts
+
+    def window(self, _: int, /) -> Parts:
+        """Return the parts."""
+        return self.parts
+
+    async def window_async(self, _: int, /) -> Parts:
         """Return the parts."""
         return self.parts
 
@@ -140,7 +156,7 @@ class Result:
         """Yield the bytes in the parts they arrive in, without copying them."""
         position, stop = self.range
         while position < stop:
-            parts = self._body.load(position + 1)
+            parts = self._body.window(position)
             reached = min(parts.stop, stop)
             for piece in parts.pieces(position, reached):
                 yield Bytes(piece)
@@ -150,7 +166,7 @@ class Result:
         """Yield the bytes in the parts they arrive in, without copying them."""
         position, stop = self.range
         while position < stop:
-            parts = await self._body.load_async(position + 1)
+            parts = await self._body.window_async(position)
             reached = min(parts.stop, stop)
             for piece in parts.pieces(position, reached):
                 yield Bytes(piece)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from obspec.exceptions import PreconditionError, map_exception
 
-from obspec_utils._requests import Version
+from obspec_utils._version import Version
 from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.readers import BlockStoreReader, BufferedStoreReader, EagerStoreReader, ParallelStoreReader
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore

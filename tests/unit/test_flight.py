@@ -88,7 +88,7 @@ def test_what_is_forgotten_is_neither_kept_nor_joined(
 ) -> None:
     old = pool.submit(board.run, "key", lambda: board.fetch("old"))
     assert board.started.wait(WAIT)
-    board.flights.forget(forgotten)
+    board.flights.forget(None if forgotten is None else [forgotten])
     assert board.run("key", lambda: "new") == "new"
     board.release.set()
     assert old.result(WAIT) == "old"
@@ -220,7 +220,7 @@ async def test_what_is_forgotten_is_not_kept_by_a_task(board: Board) -> None:
 
     task = asyncio.create_task(board.run_async("key", fetch))
     await asyncio.sleep(0.01)
-    board.flights.forget("key")
+    board.flights.forget(["key"])
     board.release.set()
     assert await task == "old"
     assert board.kept == {}

@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from obspec_utils._buffers import Parts
-from obspec_utils._plan import Span, align, merge
+from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, Span, align, merge
 from obspec_utils.readers._ahead import ReadAhead
-from obspec_utils.readers._base import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, StoreReader
+from obspec_utils.readers._base import StoreReader
 from obspec_utils.readers._blocks import Blocks
 from obspec_utils.readers._stream import STEP, Stream
 from obspec_utils.readers._window import NOTHING

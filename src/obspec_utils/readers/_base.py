@@ -10,7 +10,8 @@ from obspec_utils._buffers import Parts
 from obspec_utils._fetch import fetch, first_body
 from obspec_utils._pickling import pickled
 from obspec_utils._plan import Span, split
-from obspec_utils._requests import Version, begin
+from obspec_utils._requests import begin
+from obspec_utils._version import Version
 from obspec_utils.readers._file import PieceReader
 
 if TYPE_CHECKING:
@@ -21,13 +22,9 @@ if TYPE_CHECKING:
 
     from obspec_utils._requests import Answer
 
-__all__ = ["MAX_CONCURRENT_REQUESTS", "REQUEST_SIZE", "StoreReader"]
+__all__ = ["StoreReader"]
 
 R = TypeVar("R", bound="StoreReader")
-
-# Parts of a read that is longer than one request, as the eager reader and the splitting store have them by default.
-REQUEST_SIZE = 12 * 1024 * 1024
-MAX_CONCURRENT_REQUESTS = 18
 
 
 class StoreReader(PieceReader):

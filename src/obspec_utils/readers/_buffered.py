@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 from obspec import Get
 
 from obspec_utils._checks import positive
-from obspec_utils._plan import Span
+from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, Span
 from obspec_utils.readers._adaptive import AdaptiveReader
-from obspec_utils.readers._base import MAX_CONCURRENT_REQUESTS
 from obspec_utils.readers._stream import STEP, Stream
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from obspec import Get
 
 from obspec_utils._body import Limits, SplitBody
 from obspec_utils._checks import positive
+from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._requests import begin
-from obspec_utils.readers._base import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, StoreReader
+from obspec_utils.readers._base import StoreReader
 from obspec_utils.readers._window import NOTHING
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from obspec_utils._checks import positive
+from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._requests import begin
-from obspec_utils.readers._base import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils.readers._eager import EagerStoreReader
 from obspec_utils.readers._parallel import ParallelStoreReader
 

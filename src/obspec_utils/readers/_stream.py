@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from obspec_utils._buffers import Parts
-from obspec_utils._requests import Answer, Version, request
+from obspec_utils._requests import Answer, request
+from obspec_utils._version import Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,55 @@
+"""What tells one version of an object from another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from obspec_utils.exceptions import ObjectChangedError
+
+if TYPE_CHECKING:
+    from obspec import ObjectMeta
+
+__all__ = ["Version"]
+
+# What an HTTPStore tells where the server told no date.
+_NO_DATE = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What tells one version of an object from another, as far as its store reports it."""
+
+    size: int
+    e_tag: str | None = None
+    last_modified: datetime | None = None
+
+    @classmethod
+    def of(cls, meta: ObjectMeta) -> Version:
+        """Take the version out of an object's metadata."""
+        return cls(meta["size"], meta.get("e_tag"), meta.get("last_modified"))
+
+    def comparable(self, found: Version) -> bool:
+        """Tell whether this and `found` both tell an ETag, or both a date: more to compare than the size."""
+        if self.e_tag is not None and found.e_tag is not None:
+            return True
+        dates = (self.last_modified, found.last_modified)
+        return None not in dates and _NO_DATE not in dates
+
+    def check(self, path: str, found: Version) -> None:
+        """Raise `ObjectChangedError` if `found` is another version of the object at `path`."""
+        if self.size != found.size:
+            changed = True
+        elif self.e_tag is not None and found.e_tag is not None:
+            changed = self.e_tag.removeprefix("W/") != found.e_tag.removeprefix("W/")
+        else:
+            changed = (
+                None not in (self.last_modified, found.last_modified) and self.last_modified != found.last_modified
+            )
+        if changed:
+            msg = (
+                f"{path!r} changed while it was being read: expected {self}, found {found}. "
+                "Nothing was returned, so that no result mixes two versions; open the object anew to read the new one."
+            )
+            raise ObjectChangedError(msg)

@@ -8,7 +8,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obspec_utils.caches import LruCache
+from obspec_utils.caches._lru import LruCache
 
 steps = st.lists(
     st.one_of(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from obspec_utils._guard import paused, reset_after_fork
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["MAX_ENTRIES", "LruCache"]
 
@@ -27,10 +30,15 @@ class LruCache(Generic[K, V]):
     ----------
     max_size
         The budget, in the unit of the sizes given to `put` (bytes, or 1 each to count values).
+    left
+        Is told each key that is not there any more, or could not be kept; called under the lock, so it must be quick,
+        and ask nothing of this cache.
     """
 
-    def __init__(self, max_size: int) -> None:
+    def __init__(self, max_size: int, left: Callable[[K], None] | None = None) -> None:
         self.max_size = max_size
+        self.evictions = 0  # values that made room for others
+        self._left = left
         self._lock = threading.Lock()
         self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._size = 0
@@ -63,15 +71,23 @@ class LruCache(Generic[K, V]):
             return entry[0]  # evicted this moment; the value is as good as ever
         return entry[0]
 
+    def peek(self, key: K) -> V | None:
+        """Return the value of a key, which is not used by that; None if it is not there."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry[0]
+
     def put(self, key: K, value: V, size: int) -> None:
         """Keep a value, and forget others until the budget holds; a value larger than the budget is not kept."""
         with paused(), self._lock:
-            self._drop(key)
+            self._size -= self._entries.pop(key, (None, 0))[1]
             if size > self.max_size:
+                self._tell(key)
                 return
             while self._entries and (self._size + size > self.max_size or len(self._entries) >= MAX_ENTRIES):
-                _, (_, freed) = self._entries.popitem(last=False)
+                evicted, (_, freed) = self._entries.popitem(last=False)
                 self._size -= freed
+                self.evictions += 1
+                self._tell(evicted)
             # In this order: where Ctrl-C hits in between, too much is counted, never too little, until it is empty.
             self._size = size + (self._size if self._entries else 0)
             self._entries[key] = (value, size)
@@ -79,14 +95,19 @@ class LruCache(Generic[K, V]):
     def delete(self, key: K) -> None:
         """Forget a key, if it is there."""
         with paused(), self._lock:
-            self._drop(key)
-
-    def _drop(self, key: K) -> None:
-        _, size = self._entries.pop(key, (None, 0))
-        self._size -= size
+            if key in self._entries:
+                self._size -= self._entries.pop(key)[1]
+                self._tell(key)
 
     def clear(self) -> None:
         """Forget everything."""
         with paused(), self._lock:
+            keys = list(self._entries)
             self._entries.clear()
             self._size = 0
+            for key in keys:
+                self._tell(key)
+
+    def _tell(self, key: K) -> None:
+        if self._left is not None:
+            self._left(key)

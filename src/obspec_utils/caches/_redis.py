@@ -1,0 +1,247 @@
+"""A cache in a Redis server, which processes and machines share."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from obspec_utils._checks import positive
+from obspec_utils._guard import paused
+from obspec_utils.caches._lru import MAX_ENTRIES
+from obspec_utils.caches._trouble import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from redis import Redis
+    from typing_extensions import Buffer
+
+    from obspec_utils.caches._protocol import Lease
+    from obspec_utils.caches._redis_client import Server
+
+__all__ = ["RedisCache"]
+
+# How long a lease lasts if its holder dies: about as long as the slowest fetch of a part should take.
+_LEASE_MS = 30_000
+_RELEASE = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
+# Names looked at and removed in one go, so that other users of the server need not wait for long.
+_BATCH = 1000
+# Smaller values are copied, and sent together with their command.
+_COPIED_BELOW = 65_536
+
+
+class RedisCache:
+    """Values in a Redis server, or one that speaks its protocol, shared by all who give the same server and prefix.
+
+    The budget is the server's: set `maxmemory`, and `maxmemory-policy allkeys-lru`, with which it forgets what was not
+    used for longest. Under its default policy, `noeviction`, a full server takes nothing new; what is there is served.
+
+    While the server is away, refuses what it is asked for, or is too slow, nothing is cached and nothing fails: one
+    RuntimeWarning says so, and it is tried again every 10 s. What was deleted or replaced meanwhile is not served by
+    this process when the server is back. Whoever can write to the server decides what others read.
+
+    Parameters
+    ----------
+    client
+        A URL (`redis://…`, `rediss://…` or `unix://…`, with redis-py's options in its query), which can be pickled, or
+        a `redis.Redis` client. A client's timeouts and retries are its own: make it with a short `socket_timeout` and
+        `socket_connect_timeout`, and without retries. Needs redis-py: `pip install 'obspec-utils[redis]'`.
+    prefix
+        What the keys begin with. `clear` removes all that begins so: no prefix should begin with another.
+    ttl
+        After how many seconds, or after what `timedelta`, a value is forgotten; None keeps it until it is evicted.
+    max_value_size
+        Values of more bytes than that are not sent.
+    timeout
+        For how many seconds connecting, and each wait for more of an answer, may take; for a URL only. There are no
+        retries.
+
+    Raises
+    ------
+    ImportError
+        If redis-py is not installed.
+    ValueError
+        If the URL, the prefix or a number is unusable, or the client decodes responses.
+    TypeError
+        If the client is neither a URL nor a `redis.Redis`.
+    """
+
+    def __init__(
+        self,
+        client: str | Redis,
+        *,
+        prefix: str = "obspec-utils:",
+        ttl: float | timedelta | None = None,
+        max_value_size: int = 64 * 1024 * 1024,
+        timeout: float = 1.0,
+    ) -> None:
+        if not prefix:
+            msg = "prefix must not be empty: clear() removes all keys that begin with it"
+            raise ValueError(msg)
+        self._prefix = prefix
+        self._ttl = ttl
+        self._ttl_ms = None if ttl is None else max(1, round(1000 * _seconds("ttl", ttl)))
+        self._max_value_size = positive("max_value_size", max_value_size)
+        self._timeout = _seconds("timeout", timeout)
+        self._server = _connect(client, self._timeout)
+        self._client = self._server.client
+        self._away = Trouble(repr(self))
+        self._refusing = Trouble(repr(self))  # it takes nothing new, but answers
+        # What this process deleted or replaced while the server could not be told: not to be served any more.
+        self._stale: set[bytes] = set()
+        self._all_stale = False
+
+    @property
+    def max_size(self) -> int:
+        """The most bytes a value may have."""
+        return self._max_value_size
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "prefix": self._prefix,
+            "ttl": self._ttl,
+            "max_value_size": self._max_value_size,
+            "timeout": self._timeout,
+        }
+
+    def __repr__(self) -> str:
+        options = "".join(f", {name}={option!r}" for name, option in self._options().items())
+        return f"{type(self).__name__}({self._server.address!r}{options})"
+
+    def __reduce__(self) -> tuple[Callable[..., RedisCache], tuple[object, ...]]:
+        return _restore, (type(self), self._server.portable(), self._options())
+
+    def get(self, key: str) -> bytes | None:
+        """Return what was put under a key, or None."""
+        return self.get_many([key])[0]
+
+    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what `get` would return for each key, in one round trip."""
+        nothing: list[bytes | None] = [None] * len(keys)
+        names = [self._name(key) for key in keys]
+        if not names or not self._forget():
+            return nothing
+        # MGET for one key too: what is no value, but a list or a hash, is not there for it, and an error for GET.
+        found: list[bytes | None] = self._ask(lambda: self._client.mget(names), nothing)
+        return found
+
+    def put(self, key: str, value: Buffer) -> None:
+        """Keep a value in place of what was there; one that is too large only drops what was there."""
+        view = memoryview(value)
+        name = self._name(key)
+        if view.nbytes > self._max_value_size:
+            self._drop(name)
+            return
+        copied = view.nbytes < _COPIED_BELOW or not view.c_contiguous
+        # redis-py takes a memoryview's len() for its size in bytes.
+        body = view.tobytes() if copied else view.cast("B")
+        if not (self._forget() and self._ask(lambda: self._client.set(name, body, px=self._ttl_ms), writes=True)):
+            self._mark(name)
+
+    def delete(self, key: str) -> None:
+        """Forget a key, if it is there."""
+        self._drop(self._name(key))
+
+    def clear(self) -> None:
+        """Forget everything that begins with the prefix, and nothing else; it looks through all the server's keys."""
+        self._all_stale = True
+        self._forget()
+
+    def lease(self, key: str) -> Lease | None:
+        """Take the right to fetch what belongs under a key, for 30 s at most; None while somebody else has it.
+
+        While the server can't be asked everybody gets it.
+        """
+        name, token = self._name(key, "lease:"), secrets.token_hex(16)
+        taken = self._ask(lambda: self._client.set(name, token, nx=True, px=_LEASE_MS) or False, writes=True)
+        if taken is None:
+            return _Lease(lambda: None)
+        return _Lease(lambda: self._ask(lambda: self._client.eval(_RELEASE, 1, name, token))) if taken else None
+
+    def _name(self, key: str, kind: str = "value:") -> bytes:
+        # A kind of its own for leases: no key of a value can be that of a lease.
+        return f"{self._prefix}{kind}{key}".encode("utf-8", "surrogatepass")
+
+    def _ask(self, command: Callable[[], Any], otherwise: Any = None, *, writes: bool = False) -> Any:  # noqa: ANN401
+        """Return what the server answers to a command, or `otherwise` while it is of no use."""
+        if self._away.resting or (writes and self._refusing.resting):
+            return otherwise
+        with paused():  # redis-py's pool has locks
+            try:
+                return command()
+            except self._server.errors as error:
+                refused = writes and isinstance(error, self._server.refusal)
+                (self._refusing if refused else self._away).met(error)
+        return otherwise
+
+    def _drop(self, name: bytes) -> None:
+        self._mark(name)
+        self._forget()
+
+    def _mark(self, name: bytes) -> None:
+        if len(self._stale) >= MAX_ENTRIES:  # too many to remember
+            self._all_stale = True
+            self._stale = set()
+        self._stale.add(name)
+
+    def _forget(self) -> bool:
+        """Have the server forget what is stale; return False as long as it has not."""
+        if self._all_stale:
+            if not self._remove_all():
+                return False
+            self._all_stale = False
+        names = self._stale.copy()
+        if names and self._ask(lambda: self._client.unlink(*names)) is None:
+            return False
+        self._stale -= names
+        return True
+
+    def _remove_all(self) -> bool:
+        pattern = "".join(f"\\{letter}" if letter in "*?[]^-\\" else letter for letter in self._prefix) + "*"
+        scan, unlink = self._client.scan, self._client.unlink
+        cursor: int | None = None
+        while cursor != 0:
+            found = self._ask(partial(scan, cursor or 0, match=pattern, count=_BATCH))
+            if found is None:
+                return False
+            cursor, names = found
+            if names and self._ask(partial(unlink, *names)) is None:
+                return False
+        return True
+
+
+class _Lease:
+    """The right to fetch, until it is given back."""
+
+    def __init__(self, release: Callable[[], None]) -> None:
+        self._release = release
+
+    def release(self) -> None:
+        """Give it back, unless it has ended and somebody else has it now."""
+        self._release()
+
+
+def _seconds(name: str, given: float | timedelta) -> float:
+    seconds = given.total_seconds() if isinstance(given, timedelta) else given
+    if not (math.isfinite(seconds) and seconds > 0):
+        msg = f"{name} must be a positive number of seconds, got {given!r}"
+        raise ValueError(msg)
+    return seconds
+
+
+def _connect(client: str | Redis, timeout: float) -> Server:
+    try:
+        from obspec_utils.caches._redis_client import Server  # noqa: PLC0415 - an extra, needed here only
+    except ImportError as error:
+        msg = "RedisCache needs redis-py: pip install 'obspec-utils[redis]'"
+        raise ModuleNotFoundError(msg, name="redis") from error
+    return Server(client, timeout)
+
+
+def _restore(cls: type[RedisCache], portable: object, options: dict[str, Any]) -> RedisCache:
+    from obspec_utils.caches._redis_client import restored  # noqa: PLC0415 - an extra, needed here only
+
+    return cls(restored(portable), **options)

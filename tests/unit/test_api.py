@@ -51,7 +51,13 @@ DEFAULTS = {
     "readers.BlockStoreReader": {"block_size": 1 << 20, "max_cached_blocks": 64},
     "readers.BufferedStoreReader": {"buffer_size": 1 << 20, "max_concurrent_requests": None},
     "readers.open_reader": {"memory": 64 << 20},
-    "wrappers.CachingReadableStore": {"max_size": 256 << 20},
+    "wrappers.CachingReadableStore": {
+        "max_size": 256 << 20,
+        "block_size": None,
+        "max_age": None,
+        "cache": None,
+        "namespace": None,
+    },
     "wrappers.SplittingReadableStore": {"request_size": 12 << 20, "max_concurrent_requests": 18},
     "wrappers.TracingReadableStore": {"on_request": None},
 }

@@ -13,7 +13,7 @@ import pytest
 from obstore.store import LocalStore, MemoryStore
 
 from obspec_utils import ObjectStoreRegistry, glob
-from obspec_utils.caches import MAX_ENTRIES, LruCache
+from obspec_utils.caches._lru import MAX_ENTRIES, LruCache
 from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore

@@ -171,10 +171,11 @@ def test_a_cached_object_is_joined_once_and_small_ranges_of_it_are_copies(store:
 def test_an_object_of_one_part_is_not_copied(store: Any) -> None:
     cached = CachingReadableStore(SplittingReadableStore(store))
     cached.get("object")
-    entry = cached._cache.get("object")
-    assert entry is not None
-    assert entry.parts._wholes == []
-    assert address(cached.get("object").buffer()) == address(entry.parts._views[0])
+    engine = cached._engine
+    parts = engine.index.block((engine.index.find("object"), 0))
+    assert parts is not None
+    assert parts._wholes == []
+    assert address(cached.get("object").buffer()) == address(parts._views[0])
 
 
 def test_threads_and_tasks_that_ask_at_once_get_one_buffer() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
+from obspec_utils._body import Limits
 from obspec_utils._fork import check_fork
 from obspec_utils._pickling import pickled
 from obspec_utils._requests import supports
@@ -46,6 +48,10 @@ class StoreWrapper:
         """Return what follows `store` in the constructor's arguments."""
         return ()
 
+    def _options(self) -> dict[str, Any]:
+        """Return the further arguments that the constructor takes by name, without those of no effect."""
+        return {}
+
     def _supports(self, method: str) -> bool:
         """Tell whether the store below has a method, which this class itself always has."""
         return supports(self._store, method)
@@ -54,6 +60,12 @@ class StoreWrapper:
         """Tell whether the store below answers a get of a whole object by `method`, `get` or `get_async`."""
         below = getattr(self._store, "_gets_whole", None)
         return hasattr(self._store, method) if below is None else bool(below(method))
+
+    def _limits(self) -> Limits:
+        """Return how long ranges are fetched in parallel: as a splitting store below is told to."""
+        below = getattr(self._store, "_limits", None)
+        limits: Limits = Limits() if below is None else below()
+        return limits
 
     def _holds(self, path: str) -> bool:
         """Tell whether this store or one below answers a get of an object from memory."""
@@ -77,13 +89,15 @@ class StoreWrapper:
         return attribute
 
     def __copy__(self) -> StoreWrapper:
-        return type(self)(self._store, *self._arguments())
+        return type(self)(self._store, *self._arguments(), **self._options())
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Callable[..., StoreWrapper], tuple[object, ...]]:
-        return type(self), (pickled(self._store, index(protocol)), *self._arguments())
+        make = partial(type(self), **self._options()) if self._options() else type(self)
+        return make, (pickled(self._store, index(protocol)), *self._arguments())
 
     def __repr__(self) -> str:
         arguments = "".join(f", {argument!r}" for argument in self._arguments())
+        arguments += "".join(f", {name}={value!r}" for name, value in self._options().items())
         return f"{type(self).__name__}({self._store!r}{arguments})"
 
     def get(self, path: str, *, options: GetOptions | None = None) -> GetResult:

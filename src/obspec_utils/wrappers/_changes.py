@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-__all__ = ["Change", "changed_paths", "changes"]
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["changes", "forgetting", "forgetting_async"]
 
 
 class Change(NamedTuple):
@@ -31,7 +35,7 @@ def changes(method: str) -> Change | None:
     return _CHANGES.get(method.removesuffix("_async"))
 
 
-def changed_paths(change: Change, args: list[object], kwargs: dict[str, object]) -> list[str] | None:
+def _changed_paths(change: Change, args: list[object], kwargs: dict[str, object]) -> list[str] | None:
     """Return the paths that a call changes; None if its arguments have other names, so that it could be any.
 
     A one-shot iterator of paths among the arguments is replaced by a list.
@@ -58,3 +62,39 @@ def _paths(value: object) -> Iterable[str]:
     if isinstance(value, str):
         return [value]
     return [path for path in value if isinstance(path, str)] if isinstance(value, Iterable) else []
+
+
+def forgetting(
+    method: Callable[..., object], change: Change, forget: Callable[[list[str] | None], None]
+) -> Callable[..., object]:
+    """Return a method that has what it changes forgotten, before and after."""
+
+    @wraps(method)
+    def changing(*args: object, **kwargs: object) -> object:
+        given = list(args)
+        paths = _changed_paths(change, given, kwargs)
+        forget(paths)
+        try:
+            return method(*given, **kwargs)
+        finally:  # even a failed change may have happened
+            forget(paths)
+
+    return changing
+
+
+def forgetting_async(
+    method: Callable[..., Any], change: Change, forget: Callable[[list[str] | None], Awaitable[None]]
+) -> Callable[..., object]:
+    """Return a coroutine function that has what it changes forgotten, before and after."""
+
+    @wraps(method)
+    async def changing(*args: object, **kwargs: object) -> object:
+        given = list(args)
+        paths = _changed_paths(change, given, kwargs)
+        await forget(paths)
+        try:
+            return await method(*given, **kwargs)
+        finally:
+            await forget(paths)
+
+    return changing

@@ -1,23 +1,19 @@
-"""An object held in memory, and the requests it can answer as its store would."""
+"""Which requests an object that is held in memory can answer as its store would."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
+from operator import index
 from typing import TYPE_CHECKING, Any, cast
 
 from obspec_utils._plan import Span, resolve_length, resolve_range
-from obspec_utils._results import Held, Result, join, join_async
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from obspec import Attributes, ObjectMeta
-    from obstore import Bytes
-
-    from obspec_utils._buffers import Parts
-
-__all__ = ["CachedObject", "Conditions", "conditions", "is_complete_range", "is_complete_ranges"]
+__all__ = ["WHOLE", "Conditions", "Wanted", "conditions", "wanted_by_get", "wanted_by_range", "wanted_by_ranges"]
 
 _CONDITIONS = frozenset({"if_match", "if_none_match"})
 # Stores differ in what they make of weak and of unquoted ETags, and of commas: those are for them to compare.
@@ -39,6 +35,16 @@ class Conditions:
         """Whether the answer depends on the object's ETag."""
         return self.if_match is not None or self.if_none_match is not None
 
+    def hold(self, tag: str | None) -> bool:
+        """Tell whether they hold for an object of this ETag; where one fails, the error is the store's own."""
+        if not self.conditional:
+            return True
+        if tag is None or tag.startswith("W/"):
+            return False
+        if self.if_match is not None and tag not in _tags(self.if_match):
+            return False
+        return self.if_none_match is None or tag not in _tags(self.if_none_match)
+
 
 def conditions(options: Mapping[str, Any] | None) -> Conditions | None:
     """Read the options of a get; None where only the store can answer.
@@ -58,86 +64,72 @@ def conditions(options: Mapping[str, Any] | None) -> Conditions | None:
     return Conditions(asked.get("range"), asked.get("if_match"), asked.get("if_none_match"))
 
 
-def is_complete_range(start: object, end: object, length: object) -> bool:
-    """Tell whether the arguments of a get_range make a range of some object."""
-    return resolve_length(start, end, length, _ANY_SIZE) is not None
-
-
-def is_complete_ranges(
-    starts: Sequence[int],
-    ends: Sequence[int] | None,
-    lengths: Sequence[int] | None,
-    options: Mapping[str, object],
-) -> bool:
-    """Tell whether the arguments of a get_ranges make ranges of some object, at least one.
-
-    Of further options obstore's `coalesce` is known: from memory, it changes nothing.
-    """
-    if (ends is None) == (lengths is None) or set(options) - {"coalesce"}:
-        return False
-    stops = ends if lengths is None else lengths
-    if len(starts) == 0 or len(starts) != len(cast("Sequence[int]", stops)):
-        return False
-    return all(is_complete_range(*triple) for triple in _triples(starts, ends, lengths))
-
-
-def _triples(
-    starts: Sequence[int], ends: Sequence[int] | None, lengths: Sequence[int] | None
-) -> list[tuple[int, int | None, int | None]]:
-    nothing = [None] * len(starts)
-    return list(zip(starts, nothing if ends is None else ends, nothing if lengths is None else lengths, strict=True))
-
-
 def _tags(value: str) -> list[str]:
     return [tag.strip() for tag in value.split(",")]
 
 
 @dataclass(frozen=True, slots=True)
-class CachedObject:
-    """One version of an object, whole. Its methods return None where only the store can answer."""
+class Wanted:
+    """The ranges that a request is for.
 
-    meta: ObjectMeta
-    attributes: Attributes
-    parts: Parts
+    Parameters
+    ----------
+    first
+        The first of them, as far as it is known before the object's size is: it may run past the end. The last n bytes
+        are the span from -n to 0.
+    """
 
-    def get(self, asked: Conditions) -> Result | None:
-        """Answer a get whose conditions hold; a condition that fails is left to the store, whose error it is."""
-        tag = self.meta.get("e_tag")
-        if asked.conditional and (tag is None or tag.startswith("W/")):
-            return None
-        if asked.if_match is not None and tag not in _tags(asked.if_match):
-            return None
-        if asked.if_none_match is not None and tag in _tags(asked.if_none_match):
-            return None
-        size = len(self.parts)
-        span = Span(0, size) if asked.range is None else resolve_range(asked.range, size)
-        if span is None:
-            return None
-        return Result(self.metadata(), (span.start, span.stop), dict(self.attributes), Held(self.parts))
+    first: Span
+    _resolve: Callable[[int], Span | None] | Sequence[Callable[[int], Span | None]]
 
-    def get_range(self, start: int, end: int | None, length: int | None) -> Bytes | None:
-        """Answer a get_range."""
-        size = len(self.parts)
-        span = resolve_length(start, end, length, size)
-        if span is None:
-            return None
-        # All of it is asked for as `Result.buffer` is: in one buffer once and for all.
-        return (join(self.parts) if span.length == size else self.parts).slice(*span)
+    def spans(self, size: int) -> list[Span] | None:
+        """Return the spans of an object of `size` bytes, or None where only the store can answer."""
+        if callable(self._resolve):
+            span = self._resolve(size)
+            return None if span is None else [span]
+        spans = [resolve(size) for resolve in self._resolve]
+        return None if None in spans else cast("list[Span]", spans)
 
-    async def get_range_async(self, start: int, end: int | None, length: int | None) -> Bytes | None:
-        """Answer a get_range; what has to be joined for it gives way to other tasks."""
-        span = resolve_length(start, end, length, len(self.parts))
-        if span is not None and span.length == len(self.parts):
-            await join_async(self.parts)
-        return self.get_range(start, end, length)
 
-    def get_ranges(
-        self, starts: Sequence[int], ends: Sequence[int] | None, lengths: Sequence[int] | None
-    ) -> list[Bytes] | None:
-        """Answer a get_ranges."""
-        buffers = [self.get_range(*triple) for triple in _triples(starts, ends, lengths)]
-        return None if None in buffers else cast("list[Bytes]", buffers)
+WHOLE = Wanted(Span(0, _ANY_SIZE), partial(Span, 0))
 
-    def metadata(self) -> ObjectMeta:
-        """Return the object's metadata, as a dict of the caller's own."""
-        return cast("ObjectMeta", dict(self.meta))
+
+def wanted_by_get(asked: Conditions) -> Wanted:
+    """Return what a get is for."""
+    if asked.range is None:
+        return WHOLE
+    if isinstance(asked.range, dict) and "suffix" in asked.range:
+        first = Span(-index(asked.range["suffix"]), 0)
+    else:
+        first = cast("Span", resolve_range(asked.range, _ANY_SIZE))
+    return Wanted(first, partial(resolve_range, asked.range))
+
+
+def wanted_by_range(start: object, end: object, length: object) -> Wanted | None:
+    """Return what a get_range is for; None where only the store can answer."""
+    first = resolve_length(start, end, length, _ANY_SIZE)
+    return None if first is None else Wanted(first, partial(resolve_length, start, end, length))
+
+
+def wanted_by_ranges(
+    starts: Sequence[int],
+    ends: Sequence[int] | None,
+    lengths: Sequence[int] | None,
+    options: Mapping[str, object],
+) -> Wanted | None:
+    """Return what a get_ranges is for; None where only the store can answer.
+
+    Of further options obstore's `coalesce` is known: from memory, it changes nothing.
+    """
+    if (ends is None) == (lengths is None) or set(options) - {"coalesce"}:
+        return None
+    stops = ends if lengths is None else lengths
+    if len(starts) == 0 or len(starts) != len(cast("Sequence[int]", stops)):
+        return None
+    nothing = [None] * len(starts)
+    triples = zip(starts, nothing if ends is None else ends, nothing if lengths is None else lengths, strict=True)
+    each = [wanted_by_range(*triple) for triple in triples]
+    if None in each:
+        return None
+    ranges = cast("list[Wanted]", each)
+    return Wanted(ranges[0].first, [cast("Callable[[int], Span | None]", one._resolve) for one in ranges])  # noqa: SLF001 - its own class

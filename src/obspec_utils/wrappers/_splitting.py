@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from obspec_utils._body import Limits, SplitBody
 from obspec_utils._checks import positive
+from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._requests import begin, begin_async
 from obspec_utils._results import Result
 from obspec_utils.wrappers._base import StoreWrapper
@@ -43,7 +44,10 @@ class SplittingReadableStore(StoreWrapper):
     """
 
     def __init__(
-        self, store: ReadableStore, request_size: int = 12 * 1024 * 1024, max_concurrent_requests: int = 18
+        self,
+        store: ReadableStore,
+        request_size: int = REQUEST_SIZE,
+        max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
     ) -> None:
         super().__init__(store)
         self._request_size = positive("request_size", request_size)
@@ -51,6 +55,9 @@ class SplittingReadableStore(StoreWrapper):
 
     def _arguments(self) -> tuple[object, ...]:
         return self._request_size, self._max_concurrent_requests
+
+    def _limits(self) -> Limits:
+        return Limits(self._request_size, self._max_concurrent_requests)
 
     def _gets_whole(self, method: str) -> bool:
         # Made of parts, where the store below has but those.
@@ -66,9 +73,8 @@ class SplittingReadableStore(StoreWrapper):
     def _result(self, first: Answer, options: GetOptions | None) -> Result:
         # Conditions were met by the first answer; what the others are held to is its version.
         pinned = {name: value for name, value in (options or {}).items() if name == "version"}
-        limits = Limits(self._request_size, self._max_concurrent_requests)
         meta = cast("ObjectMeta", first.meta)
-        body = SplitBody(self._store, first, limits, pinned)
+        body = SplitBody(self._store, first, self._limits(), pinned)
         return Result(meta, (0, meta["size"]), first.attributes or {}, body)
 
     def get(self, path: str, *, options: GetOptions | None = None) -> Result:

@@ -1,0 +1,108 @@
+"""What a caching store has in the memory of its process: versions of objects, and blocks of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from obspec_utils._buffers import Parts
+from obspec_utils.caches._lru import MAX_ENTRIES, LruCache
+from obspec_utils.wrappers._known import BlockKey, Known
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from obspec_utils._plan import Span
+    from obspec_utils.caches import MemoryCache
+
+__all__ = ["Index"]
+
+
+class Index:
+    """Which version each path has, and the blocks of these versions that are in memory.
+
+    Blocks go as the budget of `memory` wants it; what is known of a version stays. So a version without blocks tells
+    nothing by itself: what is fetched for it is compared with it.
+
+    Parameters
+    ----------
+    memory
+        Where blocks are kept; None if they are kept elsewhere only.
+    """
+
+    def __init__(self, memory: MemoryCache | None) -> None:
+        self.memory = memory
+        self._known: LruCache[str, Known] = LruCache(MAX_ENTRIES)
+        self._values: LruCache[Hashable, Parts] = LruCache(1) if memory is None else memory.values
+        # One attribute lookup less on the way of every hit.
+        self.find: Callable[[str], Known | None] = self._known.peek
+        self.block: Callable[[Hashable], Parts | None] = self._values.get
+
+    def held(self, known: Known, span: Span) -> Parts | None:
+        """Return parts that hold a span of a version, if all of it is in memory."""
+        unit = known.unit
+        first, last = span.start // unit, (span.stop - 1) // unit
+        if first >= last:
+            return self.block((known, first))
+        found: list[Parts] = []
+        for number in range(first, last + 1):
+            parts = self.block((known, number))
+            if parts is None:
+                return None
+            found.append(parts)
+        return together(found)
+
+    def put(self, path: str, known: Known) -> None:
+        """Take a version for the one that a path has; another one that was known before is forgotten."""
+        former = self._known.peek(path)
+        if former is not known:
+            if former is not None:
+                self._bury(former)
+            self._known.put(path, known, 1)
+
+    def keep(self, known: Known, number: int, parts: Parts) -> None:
+        """Keep a block in memory, within the budget."""
+        if self.memory is None or known.dead:
+            return
+        known.blocks.add(number)  # first: where there is no room for it, it is told at once that it has left
+        self._values.put(BlockKey(known, number), parts, len(parts))
+
+    def drop(self, path: str, known: Known | None = None) -> None:
+        """Forget a path, or only one version of it."""
+        found = self._known.peek(path)
+        if found is not None and (known is None or found is known):
+            self._known.delete(path)
+            self._bury(found)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for path in self._known.keys():  # noqa: SIM118 - no dict
+            self.drop(path)
+
+    def _bury(self, known: Known) -> None:
+        known.dead = True
+        for number in list(known.blocks):
+            self._values.delete(BlockKey(known, number))
+
+    def _mine(self) -> list[tuple[str, Known]]:
+        found = [(path, self._known.peek(path)) for path in self._known.keys()]  # noqa: SIM118 - no dict
+        return [(path, known) for path, known in found if known is not None and known.blocks]
+
+    @property
+    def size(self) -> int:
+        """How many bytes are in memory, those of other stores with the same memory included."""
+        return 0 if self.memory is None else self.memory.size
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths of the objects of which something is in memory, the one not used for longest first."""
+        paths = {known: path for path, known in self._mine()}
+        used = dict.fromkeys(key[0] for key in reversed(self._values.keys()) if isinstance(key, tuple))
+        return [paths[known] for known in reversed(used) if known in paths]
+
+
+def together(found: list[Parts]) -> Parts:
+    """Return the parts of consecutive blocks as those of one piece, without copying any."""
+    if len(found) == 1:
+        return found[0]
+    pieces = [piece for parts in found for piece in parts.pieces(parts.start, parts.stop)]
+    return Parts(pieces, found[0].start if found else 0)

@@ -1,0 +1,99 @@
+"""What is known of one version of an object, and which of its blocks are in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from obspec_utils._plan import Span
+from obspec_utils._version import Version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from obspec import Attributes, ObjectMeta
+
+    from obspec_utils._requests import Answer
+
+__all__ = ["BlockKey", "Known"]
+
+
+class Known:
+    """One version of one object.
+
+    Parameters
+    ----------
+    meta
+        The object's metadata.
+    attributes
+        Its further attributes, such as its content type.
+    unit
+        How many bytes its blocks have, but for the last one; its size, or 1 if it is empty, where it is one block.
+    checked
+        When this was the object's version for certain: when the request that told so was made (`time.time()`).
+
+    Attributes
+    ----------
+    blocks
+        The blocks that are in memory.
+    dead
+        Whether nothing may be kept of it any more.
+    """
+
+    __slots__ = ("_pending", "attributes", "blocks", "checked", "dead", "meta", "published", "size", "unit", "version")
+
+    def __init__(self, meta: ObjectMeta, attributes: Attributes, unit: int, checked: float) -> None:
+        self.meta = meta
+        self.attributes = attributes
+        self.version = Version.of(meta)
+        self.size = self.version.size
+        self.unit = unit
+        self.checked = checked
+        self.blocks: set[int] = set()
+        self.dead = False
+        # How to tell the shared tiers of it, once its first bytes are there; None if they know.
+        self.published: Callable[[], None] | None = None
+        self._pending: list[tuple[Answer, object]] = []
+
+    def metadata(self) -> ObjectMeta:
+        """Return the object's metadata, as a dict of the caller's own."""
+        return cast("ObjectMeta", dict(self.meta))
+
+    def span(self, block: int) -> Span:
+        """Return the bytes of a block."""
+        return Span(block * self.unit, min((block + 1) * self.unit, self.size))
+
+    # The answer that told of this version: its body is there to be read by whoever fetches these bytes first.
+
+    def offer(self, answer: Answer, owner: object) -> None:
+        """Put an answer where who fetches some of its bytes finds it; `owner` is the event loop it belongs to."""
+        self._pending.append((answer, owner))
+
+    def take(self, wanted: Span, owner: object) -> Answer | None:
+        """Take the answer, if it is there, holds bytes of what is `wanted`, and can be read by this `owner`."""
+        for pending in self._pending:
+            answer, its_owner = pending
+            if its_owner is owner and answer.span.start < wanted.stop and wanted.start < answer.span.stop:
+                try:
+                    self._pending.remove(pending)
+                except ValueError:  # another thread was faster
+                    return None
+                return answer
+        return None
+
+    def withdraw(self) -> Answer | None:
+        """Take the answer, if nobody has, whatever it holds."""
+        try:
+            return self._pending.pop()[0]
+        except IndexError:
+            return None
+
+
+class BlockKey(NamedTuple):
+    """What a block is kept in memory by: it is told when the block has left."""
+
+    known: Known
+    block: int
+
+    def left(self) -> None:
+        """Take note that the block is not in memory any more."""
+        self.known.blocks.discard(self.block)

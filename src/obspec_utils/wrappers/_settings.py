@@ -1,0 +1,106 @@
+"""What a caching store was told to do, checked, and told again to its copies."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+
+from obspec_utils._checks import positive
+from obspec_utils._identity import identify
+from obspec_utils.caches import Cache, MemoryCache
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from obspec_utils.wrappers._origin import BlockSize
+
+__all__ = ["Settings"]
+
+_MAX_SIZE = 256 * 1024 * 1024
+# For how long, in seconds, what another process found out about an object is taken for true.
+_SHARED_MAX_AGE = 3600.0
+
+
+@dataclass(slots=True)
+class Settings:
+    """The arguments of a `CachingReadableStore`, which see."""
+
+    max_size: int
+    block_size: BlockSize
+    max_age: float | timedelta | None
+    cache: Cache | Sequence[Cache] | None
+    namespace: str | None
+
+    def __post_init__(self) -> None:
+        self.max_size = positive("max_size", self.max_size)
+        if isinstance(self.block_size, str):
+            if self.block_size != "auto":
+                msg = f"block_size must be a number of bytes, 'auto' or None, got {self.block_size!r}"
+                raise ValueError(msg)
+        elif self.block_size is not None:
+            self.block_size = positive("block_size", self.block_size)
+        if self._seconds() is not None and not cast("float", self._seconds()) >= 0:
+            msg = f"max_age must not be negative, got {self.max_age!r}"
+            raise ValueError(msg)
+        if self.namespace is not None and not str.strip(self.namespace):
+            msg = f"namespace must not be empty, got {self.namespace!r}"
+            raise ValueError(msg)
+        if self.cache is not None and self.max_size != _MAX_SIZE:
+            msg = f"Give the budget to the caches, not both cache= and max_size={self.max_size}."
+            raise ValueError(msg)
+
+    def _seconds(self) -> float | None:
+        return self.max_age.total_seconds() if isinstance(self.max_age, timedelta) else self.max_age
+
+    def seconds(self, *, shared: bool) -> float | None:
+        """Return for how long versions are trusted; None without limit."""
+        seconds = self._seconds()
+        return _SHARED_MAX_AGE if seconds is None and shared else seconds
+
+    def _given(self) -> list[Cache]:
+        if self.cache is None:
+            return [MemoryCache(self.max_size)]
+        return [self.cache] if isinstance(self.cache, Cache) else list(self.cache)
+
+    def caches(self) -> tuple[MemoryCache | None, list[Cache]]:
+        """Return the cache in memory, if there is one, and the shared ones."""
+        given = self._given()
+        for cache in given:
+            if not isinstance(cache, Cache):
+                msg = (
+                    f"A cache needs the methods get, put, delete and clear (obspec_utils.caches.Cache); got {cache!r}."
+                )
+                raise TypeError(msg)
+        memory, shared = (given[0], given[1:]) if given and isinstance(given[0], MemoryCache) else (None, given)
+        if not given or any(isinstance(cache, MemoryCache) for cache in shared):
+            msg = f"Give at least one cache, and at most one MemoryCache, the first of them; got {self.cache!r}."
+            raise ValueError(msg)
+        return memory, shared
+
+    def namespace_of(self, store: object) -> str:
+        """Return what tells a store's objects from others in shared caches."""
+        namespace = self.namespace or identify(store)
+        if namespace is None:
+            msg = (
+                f"{store!r} does not tell what it reads from, so its objects could be taken for those of another store "
+                "in a shared cache. Give a namespace= that no other store has."
+            )
+            raise ValueError(msg)
+        return namespace
+
+    def options(self) -> dict[str, object]:
+        """Return the arguments given by name, those caches that are in memory new and empty."""
+        caches = self.cache
+        if isinstance(caches, MemoryCache):
+            caches = copy.copy(caches)
+        elif caches is not None and not isinstance(caches, Cache):
+            caches = [copy.copy(cache) if isinstance(cache, MemoryCache) else cache for cache in caches]
+        options = {
+            "block_size": self.block_size,
+            "max_age": self.max_age,
+            "cache": caches,
+            "namespace": self.namespace,
+        }
+        return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,166 @@
+"""Fetching together with other processes: what one of them has put into a shared cache, the others find there."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from obspec_utils._buffers import Parts
+    from obspec_utils._plan import Span
+    from obspec_utils.caches import Lease
+    from obspec_utils.wrappers._known import Known
+    from obspec_utils.wrappers._origin import Origin
+    from obspec_utils.wrappers._tally import Tally
+    from obspec_utils.wrappers._tiers import Tiers
+    from obspec_utils.wrappers._ways import Call, Way
+
+__all__ = ["Shared"]
+
+# For how many seconds is waited for what another process is fetching. One that died is not waited for: its leases end.
+_PATIENCE = 30.0
+# How long it takes to look again, in seconds: at first, and at most.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
+
+
+class Shared:
+    """The store below and the caches shared with other processes, of which one at a time fetches the same bytes.
+
+    That is best effort: who waits too long, or can't tell who fetches, fetches too.
+    """
+
+    def __init__(self, origin: Origin, tiers: Tiers, tally: Tally) -> None:
+        self._origin = origin
+        self._tiers = tiers
+        self._tally = tally
+
+    # Versions.
+
+    async def version(self, call: Call, first: Span, old: Known | None, oldest: float) -> Known:
+        """Return the version of an object, checked at `oldest` or later; `old` is what it was as far as is known."""
+        lease: Lease | None = None
+        if self._tiers:
+            old, lease = await self._from_tiers(call, old, oldest)
+            if old is not None and _fresh(old, oldest):
+                return old
+        try:
+            found = await self._origin.ask(call.way, call.path, first, old)
+        except BaseException:
+            if lease is not None:
+                call.way.leave(lease.release)
+            raise
+        self._tally.add(revalidations=int(old is not None))
+        if self._tiers:
+            found.published = partial(self._publish, call.key, found, lease)
+        return found
+
+    async def _from_tiers(self, call: Call, old: Known | None, oldest: float) -> tuple[Known | None, Lease | None]:
+        """Return the latest version that is known to anybody, and the right to ask for it if it is too old."""
+        deadline, pause = time.monotonic() + _PATIENCE, _FIRST_PAUSE
+        while True:
+            old = self._latest(old, await call.way.call(self._tiers.record, call.key, oldest))
+            if old is not None and _fresh(old, oldest):
+                return old, None
+            lease = await call.way.call(self._tiers.lease_path, call.key)
+            if lease is not None or time.monotonic() > deadline:
+                break
+            await call.way.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        # Whoever had the lease until now has told what it found.
+        try:
+            latest = self._latest(old, await call.way.call(self._tiers.record, call.key, oldest))
+        except BaseException:
+            if lease is not None:
+                call.way.leave(lease.release)
+            raise
+        if latest is not None and _fresh(latest, oldest) and lease is not None:
+            await call.way.call(lease.release)
+        return latest, lease
+
+    def _latest(self, old: Known | None, record: tuple[object, object, float] | None) -> Known | None:
+        """Return what was known before, or what a record says if it is later; the same version stays the same."""
+        if record is None or (old is not None and old.checked >= record[2]):
+            return old
+        known = self._origin.known(*record)  # type: ignore[arg-type]
+        if old is not None and old.version == known.version:
+            old.checked = known.checked
+            return old
+        return known
+
+    def _publish(self, key: str, known: Known, lease: Lease | None) -> None:
+        self._tiers.publish(key, known)
+        if lease is not None:
+            lease.release()
+
+    async def settle(self, way: Way, known: Known) -> None:
+        """Tell the shared caches of a version, after its first bytes are there."""
+        publish, known.published = known.published, None
+        if publish is not None:
+            await way.call(publish)
+
+    def abandon(self, way: Way, known: Known) -> None:
+        """Give back the right to ask for a version, without waiting: on the way out after an error."""
+        publish, known.published = known.published, None
+        if publish is not None:
+            way.leave(publish)
+
+    # Blocks.
+
+    async def fetch(self, call: Call, known: Known, numbers: list[int], *, whole: bool) -> dict[int, Parts]:
+        """Fetch blocks from the store below."""
+        blocks = await self._origin.fetch(call.way, call.path, known, numbers, contiguous=whole) if numbers else {}
+        self._tally.add(misses=len(numbers), origin_bytes=sum(map(len, blocks.values())))
+        return blocks
+
+    async def bring(self, call: Call, known: Known, numbers: list[int], *, whole: bool) -> dict[int, Parts]:
+        """Find blocks in the shared caches; fetch the others, and put them there."""
+        if not self._tiers:
+            return await self.fetch(call, known, numbers, whole=whole)
+        found = await self._find(call, known, numbers)
+        deadline, pause = time.monotonic() + _PATIENCE, _FIRST_PAUSE
+        while missing := [number for number in numbers if number not in found]:
+            patient = time.monotonic() < deadline
+            leases: dict[int, Lease] = (
+                await call.way.call(self._tiers.lease, call.key, known, missing) if patient else {}
+            )
+            mine = list(leases) if patient else missing
+            if mine:
+                found |= await self._lead(call, known, (mine, leases), whole=whole)
+                continue
+            await call.way.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            found |= await self._find(call, known, missing)
+        return found
+
+    async def _find(self, call: Call, known: Known, numbers: list[int]) -> dict[int, Parts]:
+        found = await call.way.call(self._tiers.find, call.key, known, numbers)
+        self._tally.add(hits=len(found))
+        return found
+
+    async def _lead(
+        self, call: Call, known: Known, led: tuple[list[int], dict[int, Lease]], *, whole: bool
+    ) -> dict[int, Parts]:
+        """Fetch blocks that this process has the right to fetch, unless they have been put there just before."""
+        numbers, leases = led
+        release = partial(_release, list(leases.values()))
+        try:
+            found = await self._find(call, known, numbers)
+            missing = [number for number in numbers if number not in found]
+            fetched = await self.fetch(call, known, missing, whole=whole)
+            await call.way.call(self._tiers.put, call.key, known, fetched)
+        except BaseException:
+            call.way.leave(release)
+            raise
+        await call.way.call(release)
+        return found | fetched
+
+
+def _fresh(known: Known, oldest: float) -> bool:
+    """Tell whether a version was checked late enough, and not in the future: clocks of other machines differ."""
+    return oldest <= known.checked <= time.time()
+
+
+def _release(leases: list[Lease]) -> None:
+    for lease in leases:
+        lease.release()

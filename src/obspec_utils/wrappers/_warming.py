@@ -1,0 +1,57 @@
+"""Filling a cache before anybody asks."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+from obspec_utils._checks import positive
+from obspec_utils._crew import run_all, run_all_async
+from obspec_utils.wrappers._ways import Blocking, Looping, run_now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+
+    from obspec_utils.wrappers._ways import Way
+
+__all__ = ["prefetch", "prefetch_async"]
+
+_Warm: TypeAlias = "Callable[[Way, str], Coroutine[object, object, None]]"
+
+
+def prefetch(warm: _Warm, paths: Iterable[str], most: int) -> dict[str, Exception]:
+    """Warm paths side by side, with at most `most` requests in flight; return what failed."""
+    todo, each = _shares(paths, most)
+    failed: dict[str, Exception] = {}
+    way = Blocking(each)
+    run_all([partial(_run, warm, way, path, failed) for path in todo], most)
+    return failed
+
+
+async def prefetch_async(warm: _Warm, paths: Iterable[str], most: int) -> dict[str, Exception]:
+    """Warm paths as `prefetch` does, on the running event loop."""
+    todo, each = _shares(paths, most)
+    failed: dict[str, Exception] = {}
+    way = Looping(each)
+    await run_all_async([partial(_try, warm, way, path, failed) for path in todo], most)
+    return failed
+
+
+def _shares(paths: Iterable[str], most: int) -> tuple[list[str], int]:
+    """Return each path once, and how many requests each may have in flight."""
+    if isinstance(paths, str):
+        msg = f"paths must be several paths, such as [{paths!r}], got the text {paths!r}"
+        raise TypeError(msg)
+    todo = list(dict.fromkeys(paths))
+    return todo, max(1, positive("max_concurrent_requests", most) // max(1, len(todo)))
+
+
+def _run(warm: _Warm, way: Way, path: str, failed: dict[str, Exception]) -> None:
+    run_now(_try(warm, way, path, failed))
+
+
+async def _try(warm: _Warm, way: Way, path: str, failed: dict[str, Exception]) -> None:
+    try:
+        await warm(way, path)
+    except Exception as error:  # noqa: BLE001 - reported, path by path
+        failed[path] = error

@@ -1,0 +1,234 @@
+"""Two ways of going the same road: in the calling thread, or as a task of an event loop.
+
+What a cache does on a miss is written once, as coroutines that are given a way. `Blocking` never waits for an event
+loop: its steps are done when they return, so such a coroutine runs from its beginning to its end in one go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+from obspec_utils._fetch import fetch, fetch_async
+from obspec_utils._fork import check_fork
+from obspec_utils._guard import paused
+from obspec_utils._requests import begin, begin_async
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+
+    from typing_extensions import Buffer
+
+    from obspec_utils._buffers import Parts
+    from obspec_utils._flight import Flights, Ticket
+    from obspec_utils._plan import Span
+    from obspec_utils._requests import Answer
+    from obspec_utils._results import Result
+    from obspec_utils._version import Version
+
+__all__ = ["BLOCKING", "LOOPING", "Blocking", "Call", "Looping", "Way", "run_now"]
+
+T = TypeVar("T")
+
+
+def run_now(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine whose way is `BLOCKING`.
+
+    All of it happens inside `paused()`: others may wait, from one of its steps to the next, for what it has claimed.
+    """
+    try:
+        with paused():
+            coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    finally:
+        coroutine.close()
+    raise RuntimeError  # it has waited for something
+
+
+class Way(Protocol):
+    """The steps that differ."""
+
+    get: str
+    """The name of the store's method that gets an object."""
+
+    def owner(self) -> object:
+        """Return the running event loop; None in a thread."""
+        ...
+
+    async def ask(self, store: object, path: str, options: dict[str, object]) -> Any:  # noqa: ANN401 - any result
+        """Get an object; returns when the headers are there."""
+        ...
+
+    async def begin(self, store: object, path: str, span: Span, options: dict[str, object]) -> Answer:
+        """Ask for the first bytes that are wanted of an object."""
+        ...
+
+    async def fetch(
+        self, store: object, path: str, spans: Sequence[Span], version: Version, limit: int, *, first: Answer | None
+    ) -> list[Buffer]:
+        """Fetch spans of one version side by side."""
+        ...
+
+    async def parts(self, result: Result, *, whole: bool) -> Parts:
+        """Return all bytes of a result of ours."""
+        ...
+
+    async def fly(
+        self,
+        flights: Flights[T],
+        keys: list[Hashable],
+        fetch: Callable[[list[Hashable]], Coroutine[Any, Any, dict[Hashable, T]]],
+        find: Callable[[Hashable], T | None],
+        keep: Callable[[Hashable, T], None],
+        ticket: Ticket | None = None,
+    ) -> dict[Hashable, T]:
+        """Return the results for keys, each fetched once by all who ask at the same time."""
+        ...
+
+    def claim(self, flights: Flights[T], keys: list[Hashable], find: Callable[[Hashable], T | None]) -> Ticket:
+        """Claim keys for a flight to come."""
+        ...
+
+    async def call(self, function: Callable[..., T], *args: object) -> T:
+        """Call what may block: a disk, a server."""
+        ...
+
+    def leave(self, function: Callable[[], None]) -> None:
+        """Call what may block, and whose end need not be waited for: on the way out after an error."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+def _within_pause(function: Callable[..., T], *args: object) -> T:
+    with paused():  # whatever lock it takes
+        return function(*args)
+
+
+class Blocking:
+    """Steps taken in the calling thread.
+
+    Parameters
+    ----------
+    most
+        How many requests may be in flight for one fetch, if that is less than its own limit.
+    """
+
+    get = "get"
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
+
+    def owner(self) -> None:
+        return None
+
+    async def ask(self, store: Any, path: str, options: dict[str, object]) -> Any:  # noqa: ANN401 - any store
+        check_fork(store)
+        return store.get(path, options=options) if options else store.get(path)
+
+    async def begin(self, store: object, path: str, span: Span, options: dict[str, object]) -> Answer:
+        return begin(store, path, span.length, options, start=span.start)
+
+    async def fetch(
+        self, store: object, path: str, spans: Sequence[Span], version: Version, limit: int, *, first: Answer | None
+    ) -> list[Buffer]:
+        return fetch(store, path, spans, version, min(limit, self._most or limit), first=first)
+
+    async def parts(self, result: Result, *, whole: bool) -> Parts:
+        return result.parts(whole=whole)
+
+    async def fly(
+        self,
+        flights: Flights[T],
+        keys: list[Hashable],
+        fetch: Callable[[list[Hashable]], Coroutine[Any, Any, dict[Hashable, T]]],
+        find: Callable[[Hashable], T | None],
+        keep: Callable[[Hashable, T], None],
+        ticket: Ticket | None = None,
+    ) -> dict[Hashable, T]:
+        return flights.run_many(keys, lambda mine: run_now(fetch(mine)), find=find, keep=keep, ticket=ticket)
+
+    def claim(self, flights: Flights[T], keys: list[Hashable], find: Callable[[Hashable], T | None]) -> Ticket:
+        return flights.claim(keys, find)
+
+    async def call(self, function: Callable[..., T], *args: object) -> T:
+        return _within_pause(function, *args)
+
+    def leave(self, function: Callable[[], None]) -> None:
+        _within_pause(function)
+
+    async def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)  # noqa: ASYNC251 - no event loop runs this
+
+
+class Looping:
+    """Steps taken as a task, which never block its event loop; parameters as of `Blocking`."""
+
+    get = "get_async"
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
+
+    def owner(self) -> object:
+        return asyncio.get_running_loop()
+
+    async def ask(self, store: Any, path: str, options: dict[str, object]) -> Any:  # noqa: ANN401 - any store
+        check_fork(store)
+        return await (store.get_async(path, options=options) if options else store.get_async(path))
+
+    async def begin(self, store: object, path: str, span: Span, options: dict[str, object]) -> Answer:
+        return await begin_async(store, path, span.length, options, start=span.start)
+
+    async def fetch(
+        self, store: object, path: str, spans: Sequence[Span], version: Version, limit: int, *, first: Answer | None
+    ) -> list[Buffer]:
+        return await fetch_async(store, path, spans, version, min(limit, self._most or limit), first=first)
+
+    async def parts(self, result: Result, *, whole: bool) -> Parts:
+        return await result.parts_async(whole=whole)
+
+    async def fly(
+        self,
+        flights: Flights[T],
+        keys: list[Hashable],
+        fetch: Callable[[list[Hashable]], Awaitable[dict[Hashable, T]]],
+        find: Callable[[Hashable], T | None],
+        keep: Callable[[Hashable, T], None],
+        ticket: Ticket | None = None,
+    ) -> dict[Hashable, T]:
+        return await flights.run_many_async(keys, fetch, find=find, keep=keep, ticket=ticket)
+
+    def claim(self, flights: Flights[T], keys: list[Hashable], find: Callable[[Hashable], T | None]) -> Ticket:
+        return flights.claim_async(keys, find)
+
+    async def call(self, function: Callable[..., T], *args: object) -> T:
+        return await asyncio.to_thread(_within_pause, function, *args)
+
+    def leave(self, function: Callable[[], None]) -> None:
+        try:
+            asyncio.get_running_loop().run_in_executor(None, partial(_within_pause, function))
+        except RuntimeError:  # the loop has come to its end
+            _within_pause(function)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class Call(NamedTuple):
+    """Who asks, and for which object."""
+
+    way: Way
+    path: str
+    """As it was given."""
+    key: str
+    """What it is cached by."""
+
+
+BLOCKING: Way = Blocking()
+LOOPING: Way = Looping()

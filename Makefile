@@ -7,6 +7,8 @@ SYNC := $(UV) sync --quiet --frozen
 RUN := $(UV) run --quiet --no-sync
 NPM := $(shell command -v npm 2>/dev/null)
 AZURITE := $(if $(NPM),$(TOOLS)/node_modules/.bin/azurite-blob)
+APT := $(shell command -v apt-get 2>/dev/null)
+REDIS := $(if $(shell command -v redis-server 2>/dev/null),,$(if $(APT),$(TOOLS)/redis/usr/bin/redis-server))
 
 export UV_PROJECT_ENVIRONMENT ?= .venv
 
@@ -20,7 +22,7 @@ demo: $(UV)  ## read a NetCDF4 file from an object server with every reader
 	@$(SYNC) --group demo --inexact
 	@$(RUN) python -m examples.quickstart
 
-test: $(UV) $(AZURITE)  ## run all tests, with branch coverage
+test: $(UV) $(AZURITE) $(REDIS)  ## run all tests, with branch coverage
 	@$(SYNC) --group test --inexact
 	$(RUN) python -m pytest --cov --cov-report=term $(ARGS)
 
@@ -63,3 +65,14 @@ $(TOOLS)/uv/bin/uv:
 $(TOOLS)/node_modules/.bin/azurite-blob:
 	@npm install --silent --no-audit --no-fund --prefix $(TOOLS) azurite@3.37.0 \
 	  || echo "Could not install azurite with npm: the tests that read from Azure will be skipped." >&2
+
+# The Redis server that the tests cache in, as Debian packs it; likewise. Everything stays in the folder, apt's lists too.
+APT_HERE = -q -o Debug::NoLocking=1 -o APT::Sandbox::User= -o Dir::State::lists=$(CURDIR)/$(TOOLS)/redis/lists \
+  -o Dir::Cache=$(CURDIR)/$(TOOLS)/redis/cache
+$(TOOLS)/redis/usr/bin/redis-server:
+	@mkdir -p $(TOOLS)/redis/lists/partial $(TOOLS)/redis/cache/archives/partial
+	@{ apt-get $(APT_HERE) update \
+	  && apt-get $(APT_HERE) install --download-only --no-install-recommends --yes redis-server \
+	  && for package in $(TOOLS)/redis/cache/archives/*.deb; do dpkg-deb -x $$package $(TOOLS)/redis || exit 1; done; \
+	} >$(TOOLS)/redis/log 2>&1 && rm -rf $(TOOLS)/redis/lists $(TOOLS)/redis/cache \
+	  || echo "Could not get redis-server with apt-get ($(TOOLS)/redis/log): the tests of RedisCache will be skipped." >&2

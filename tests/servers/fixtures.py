@@ -6,11 +6,12 @@ import os
 import time
 from contextlib import ExitStack
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.servers._process import ServerUnavailable
+from tests.servers.redis_server import RedisServer
 from tests.servers.stores import STORE_KINDS, OpenedStore, Servers, Store, StoreKind, open_store
 
 if TYPE_CHECKING:
@@ -60,6 +61,34 @@ def object_server(servers: Servers) -> Iterator[ObjectServer]:
     yield server
     # Objects go afterwards: another fixture may have stored some before this one ran.
     server.reset()
+
+
+@pytest.fixture(scope="session")
+def _redis_of_session() -> Iterator[RedisServer]:
+    with _start_redis() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(_redis_of_session: RedisServer) -> RedisServer:
+    """A Redis server that is empty."""
+    _redis_of_session.client.flushall()
+    return _redis_of_session
+
+
+@pytest.fixture
+def start_redis() -> Iterator[Callable[..., RedisServer]]:
+    """Start Redis servers of a test's own, with the arguments of `RedisServer.start`."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(_start_redis(**options))
+
+
+def _start_redis(**options: Any) -> RedisServer:
+    try:
+        return RedisServer.start(**options)
+    except ServerUnavailable as reason:
+        skip_or_fail(reason)
+        raise
 
 
 @pytest.fixture(params=["s3_store", "http_store"])

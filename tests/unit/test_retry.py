@@ -10,8 +10,8 @@ import pytest
 from obspec_utils import _retry
 from obspec_utils._fetch import fetch, fetch_async
 from obspec_utils._plan import Span
-from obspec_utils._version import Version
 from obspec_utils._retry import Budget, Tries
+from obspec_utils._version import Version
 from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
 
 CONTENT = bytes(range(100))

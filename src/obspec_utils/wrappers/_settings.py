@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, cast
 
 from obspec_utils._checks import positive
@@ -81,14 +82,16 @@ class Settings:
 
     def namespace_of(self, store: object) -> str:
         """Return what tells a store's objects from others in shared caches."""
-        namespace = self.namespace or identify(store)
-        if namespace is None:
+        identity = None if self.namespace else identify(store)
+        if identity is not None:
+            return sha256(identity.encode()).hexdigest()  # short, and tells nobody what a URL may tell
+        if not self.namespace:
             msg = (
                 f"{store!r} does not tell what it reads from, so its objects could be taken for those of another store "
                 "in a shared cache. Give a namespace= that no other store has."
             )
             raise ValueError(msg)
-        return namespace
+        return self.namespace
 
     def options(self) -> dict[str, object]:
         """Return the arguments given by name, those caches that are in memory new and empty."""

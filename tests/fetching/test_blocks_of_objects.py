@@ -238,9 +238,7 @@ async def test_tasks_fetch_each_block_once(remote: Remote) -> None:
     remote.server.configure(latency=0.1)
     store = CachingReadableStore(remote.store, block_size=BLOCK)
     spans = [(number * BLOCK, (number + 4) * BLOCK) for number in range(THREADS)]
-    answers = await asyncio.gather(
-        *(store.get_range_async("object", start=start, end=stop) for start, stop in spans)
-    )
+    answers = await asyncio.gather(*(store.get_range_async("object", start=start, end=stop) for start, stop in spans))
     assert [bytes(answer) for answer in answers] == [content[start:stop] for start, stop in spans]
     assert sum(stop - start for start, stop in remote.ranges()) == 11 * BLOCK
 

@@ -196,11 +196,11 @@ def test_a_server_without_ranges_is_asked_for_the_whole_again(remote: Remote) ->
 def test_requests_that_pass_through_are_not_asked_for_again(remote: Remote) -> None:
     remote.put("object", SIZE)
     remote.server.add_fault("drop", after=1000)
-    for store in (splitting(remote), CachingReadableStore(remote.store)):
+    for store, asked in ((splitting(remote), 1), (CachingReadableStore(remote.store), 3)):
         remote.server.clear()
         with pytest.raises(GenericError):
             store.get("object", options={"range": (0, PART)}).buffer()
-        assert len(remote.log()) == 1
+        assert len(remote.log()) == asked  # what a cache fetches for itself does not pass through
 
 
 def test_a_task_cancelled_while_it_pauses_asks_for_nothing_more(

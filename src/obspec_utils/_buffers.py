@@ -76,6 +76,9 @@ class Parts:
         A view, without a copy, where it is at least half of the buffer it keeps alive (a part, or all of them if they
         were joined); else a copy, so that a small piece that outlives the call does not hold much more in memory.
         """
+        if len(self._views) == 1 and start < stop:  # by far the most common, and never changed by `joining`
+            piece = self._views[0][start - self.start : stop - self.start]
+            return Bytes(piece if 2 * (stop - start) >= self._pinned[0] else bytes(piece))
         if start < stop:
             number = bisect_right(self._starts, start) - 1
             first, view = self._starts[number], self._views[number]

@@ -9,6 +9,8 @@ import pytest
 
 from tests.servers import random_bytes
 
+from ._ways import Async, Sync
+
 if TYPE_CHECKING:
     from obstore.store import HTTPStore, S3Store
 
@@ -44,3 +46,9 @@ def remote(request: pytest.FixtureRequest, object_server: ObjectServer) -> Remot
     if request.param == "s3":
         return Remote(object_server, object_server.s3_store("bucket", **retry))
     return Remote(object_server, object_server.http_store("bucket", **retry))
+
+
+@pytest.fixture(params=[Sync, Async], ids=["sync", "async"])
+def call(request: pytest.FixtureRequest) -> Sync | Async:
+    kind: type[Sync | Async] = request.param
+    return kind()

@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,54 +17,13 @@ from .conftest import MIB
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ._ways import Async, Sync
     from .conftest import Remote
 
 KIB = 1024
 BLOCK = 64 * KIB
 SIZE = 20 * BLOCK + 1000
 THREADS = 8
-
-
-class Sync:
-    """A store's methods, called from a thread."""
-
-    def get_range(self, store: CachingReadableStore, path: str, start: int, end: int) -> bytes:
-        return bytes(store.get_range(path, start=start, end=end))
-
-    def get_ranges(self, store: CachingReadableStore, path: str, starts: list[int], ends: list[int]) -> list[bytes]:
-        return [bytes(buffer) for buffer in store.get_ranges(path, starts=starts, ends=ends)]
-
-    def get(self, store: CachingReadableStore, path: str, **options: Any) -> bytes:
-        return bytes(store.get(path, options=options or None).buffer())  # type: ignore[arg-type]
-
-
-class Async:
-    """The same, each by an event loop of its own."""
-
-    def get_range(self, store: CachingReadableStore, path: str, start: int, end: int) -> bytes:
-        async def run() -> bytes:
-            return bytes(await store.get_range_async(path, start=start, end=end))
-
-        return asyncio.run(run())
-
-    def get_ranges(self, store: CachingReadableStore, path: str, starts: list[int], ends: list[int]) -> list[bytes]:
-        async def run() -> list[bytes]:
-            return [bytes(it) for it in await store.get_ranges_async(path, starts=starts, ends=ends)]
-
-        return asyncio.run(run())
-
-    def get(self, store: CachingReadableStore, path: str, **options: Any) -> bytes:
-        async def run() -> bytes:
-            result = await store.get_async(path, options=options or None)  # type: ignore[arg-type]
-            return bytes(await result.buffer_async())
-
-        return asyncio.run(run())
-
-
-@pytest.fixture(params=[Sync, Async], ids=["sync", "async"])
-def call(request: pytest.FixtureRequest) -> Sync | Async:
-    kind: type[Sync | Async] = request.param
-    return kind()
 
 
 def blocks(*numbers: int) -> list[tuple[int, int]]:

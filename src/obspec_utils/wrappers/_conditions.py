@@ -13,7 +13,16 @@ from obspec_utils._plan import Span, resolve_length, resolve_range
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["WHOLE", "Conditions", "Wanted", "conditions", "wanted_by_get", "wanted_by_range", "wanted_by_ranges"]
+__all__ = [
+    "UNCONDITIONAL",
+    "WHOLE",
+    "Conditions",
+    "Wanted",
+    "conditions",
+    "wanted_by_get",
+    "wanted_by_range",
+    "wanted_by_ranges",
+]
 
 _CONDITIONS = frozenset({"if_match", "if_none_match"})
 # Stores differ in what they make of weak and of unquoted ETags, and of commas: those are for them to compare.
@@ -44,6 +53,9 @@ class Conditions:
         if self.if_match is not None and tag not in _tags(self.if_match):
             return False
         return self.if_none_match is None or tag not in _tags(self.if_none_match)
+
+
+UNCONDITIONAL = Conditions(None, None, None)
 
 
 def conditions(options: Mapping[str, Any] | None) -> Conditions | None:

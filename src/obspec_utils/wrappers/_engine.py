@@ -66,6 +66,7 @@ class Engine:
         known = self.index.find(key)
         if known is None or not (known.blocks or self.tiers):
             return None
+        # `forget` leaves nothing here that would have to be checked again.
         return known if self.max_age is None or self.fresh(known, time.time() - self.max_age) else None
 
     def fresh(self, known: Known, oldest: float) -> bool:
@@ -88,6 +89,12 @@ class Engine:
             self._changed.put(key, now, 1)
             # First what lands later is not kept, then what is there is dropped; no flight lands in between.
             self.flights.forget([key], partial(self.index.drop, key))
+
+    async def lose(self, call: Call) -> None:
+        """Forget an object that is not there any more."""
+        if self.index.find(call.key) is not None or self.tiers:
+            self.flights.forget([], partial(self.index.drop, call.key))
+            await call.way.call(self.tiers.forget, call.key)
 
     def too_large(self, known: Known, spans: list[Span] | None) -> bool:
         """Tell whether no cache would keep what is to be fetched: the blocks of spans, or whole objects."""

@@ -31,10 +31,11 @@ class Index:
 
     def __init__(self, memory: MemoryCache | None) -> None:
         self.memory = memory
-        self._known: LruCache[str, Known] = LruCache(MAX_ENTRIES)
+        # Each change is one operation of a dict, which is atomic.
+        self._known: dict[str, Known] = {}
         self._values: LruCache[Hashable, Parts] = LruCache(1) if memory is None else memory.values
-        # One attribute lookup less on the way of every hit.
-        self.find: Callable[[str], Known | None] = self._known.peek
+        # One call less on the way of every hit.
+        self.find: Callable[[str], Known | None] = self._known.get
         self.block: Callable[[Hashable], Parts | None] = self._values.get
 
     def held(self, known: Known, span: Span) -> Parts | None:
@@ -53,11 +54,14 @@ class Index:
 
     def put(self, path: str, known: Known) -> None:
         """Take a version for the one that a path has; another one that was known before is forgotten."""
-        former = self._known.peek(path)
-        if former is not known:
-            if former is not None:
-                self._bury(former)
-            self._known.put(path, known, 1)
+        former = self._known.get(path)
+        if former is known:
+            return
+        self._known[path] = known
+        if former is not None:
+            self._bury(former)
+        elif len(self._known) > MAX_ENTRIES:
+            self.drop(next(iter(self._known)))
 
     def keep(self, known: Known, number: int, parts: Parts) -> None:
         """Keep a block in memory, within the budget."""
@@ -68,14 +72,14 @@ class Index:
 
     def drop(self, path: str, known: Known | None = None) -> None:
         """Forget a path, or only one version of it."""
-        found = self._known.peek(path)
+        found = self._known.get(path)
         if found is not None and (known is None or found is known):
-            self._known.delete(path)
+            self._known.pop(path, None)
             self._bury(found)
 
     def clear(self) -> None:
         """Forget everything."""
-        for path in self._known.keys():  # noqa: SIM118 - no dict
+        for path in list(self._known):
             self.drop(path)
 
     def _bury(self, known: Known) -> None:
@@ -84,8 +88,7 @@ class Index:
             self._values.delete(BlockKey(known, number))
 
     def _mine(self) -> list[tuple[str, Known]]:
-        found = [(path, self._known.peek(path)) for path in self._known.keys()]  # noqa: SIM118 - no dict
-        return [(path, known) for path, known in found if known is not None and known.blocks]
+        return [(path, known) for path, known in list(self._known.items()) if known.blocks]
 
     @property
     def size(self) -> int:

@@ -80,6 +80,11 @@ class Known:
                 return answer
         return None
 
+    @property
+    def pending(self) -> bool:
+        """Whether an answer is there."""
+        return bool(self._pending)
+
     def withdraw(self) -> Answer | None:
         """Take the answer, if nobody has, whatever it holds."""
         try:

@@ -71,6 +71,8 @@ class Reading:
     # The version this request has asked for itself, and the blocks claimed with it, which it has to bring to an end.
     _led: Known | None = field(default=None, init=False)
     _ticket: Ticket | None = field(default=None, init=False)
+    # Whether the bytes come from a whole get of the store below.
+    _passed_on: bool = field(default=False, init=False)
 
     async def run(self) -> Read | Answer | None:
         """Return the bytes that are wanted; None if only the store can answer, or they are too many to be kept.
@@ -85,8 +87,10 @@ class Reading:
                 answer = await self._answer(await self._open())
             except BaseException as error:
                 self._abandon()
+                if isinstance(error, FileNotFoundError):
+                    await self.engine.lose(self.call)
                 # Of blocks it is ours to fetch them anew; what the store below says of a whole object is its own.
-                if not (self.engine.by_blocks and isinstance(error, ObjectChangedError)):
+                if not isinstance(error, ObjectChangedError) or self._passed_on:
                     raise
             else:
                 await self._settle()
@@ -157,9 +161,11 @@ class Reading:
     async def _fetch(self, oldest: float) -> _Opened:
         engine, call = self.engine, self.call
         old = engine.index.find(call.key)
-        if old is not None and not (old.blocks or engine.tiers):
+        whole = None if old is None or engine.by_blocks else engine.index.block((old, 0))
+        if old is not None and not (old.blocks if engine.by_blocks else whole is not None) and not engine.tiers:
             old = None  # nothing is kept of it: to know that it is still the same would be no help
         known = self._led = await engine.shared.version(call, self.wanted.first, old, oldest)
+        self._passed_on = known.pending and not engine.by_blocks
         if known.size == 0:
             return _Opened(known, Parts([]))
         if engine.by_blocks:
@@ -170,8 +176,9 @@ class Reading:
             return _Opened(known)
         if engine.too_large(known, []):
             return _Opened(known)
-        blocks = await engine.shared.bring(call, known, [0], whole=self.whole)
-        return _Opened(known, blocks[0])
+        if known is not old or whole is None:
+            whole = (await engine.shared.bring(call, known, [0], whole=self.whole))[0]
+        return _Opened(known, whole)
 
     def _keep(self, _: Hashable, opened: _Opened) -> None:
         self.engine.index.put(self.call.key, opened.known)

@@ -5,11 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from obspec_utils._plan import Span, resolve_length
+from obspec_utils._plan import Span
 from obspec_utils._results import Held, Result, join, join_async
 from obspec_utils.wrappers._base import StoreWrapper
 from obspec_utils.wrappers._changes import changes, forgetting, forgetting_async
-from obspec_utils.wrappers._conditions import conditions, wanted_by_get, wanted_by_range, wanted_by_ranges
+from obspec_utils.wrappers._conditions import (
+    UNCONDITIONAL,
+    conditions,
+    wanted_by_get,
+    wanted_by_range,
+    wanted_by_ranges,
+)
 from obspec_utils.wrappers._reading import Read, Reading
 from obspec_utils.wrappers._ways import BLOCKING, LOOPING, Call, run_now
 from obspec_utils.wrappers._windows import Windows
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from obspec import GetOptions, GetResult, GetResultAsync, ObjectMeta
+    from obstore import Bytes
     from typing_extensions import Buffer
 
     from obspec_utils._buffers import Parts
@@ -69,13 +76,23 @@ class CachedReads(StoreWrapper):
         known = self._engine.current(key_of(path)) if asked.conditional else None
         return not asked.conditional or (known is not None and asked.hold(known.meta.get("e_tag")))
 
+    def _got(self, path: str, asked: Conditions) -> Result | None:
+        """Return what is in memory."""
+        if asked is UNCONDITIONAL:
+            known = self._engine.current(path)
+            if known is not None and known.unit >= known.size:  # one block
+                parts = self._engine.index.block((known, 0))
+                if parts is not None:
+                    self._engine.tally.served(1, known.size)
+                    return _result(known, Span(0, known.size), Held(parts))
+        held = self._in_memory(path, wanted_by_get(asked))
+        if held is None:
+            return None
+        known, (span,), (parts,) = held
+        return _result(known, span, Held(parts))
+
     async def _get(self, way: Way, path: str, asked: Conditions) -> Any:  # noqa: ANN401 - any store's result
-        wanted = wanted_by_get(asked)
-        held = self._in_memory(path, wanted)
-        if held is not None:
-            known, (span,), (parts,) = held
-            return _result(known, span, Held(parts))
-        found = await self._find(way, path, wanted, whole=asked.range is None, lazy=True)
+        found = await self._find(way, path, wanted_by_get(asked), whole=asked.range is None, lazy=True)
         if not isinstance(found, Read):
             return None if found is None else found.source
         (span,) = found.spans
@@ -91,40 +108,46 @@ class CachedReads(StoreWrapper):
 
         Ranges and lists of ETags are answered from the cache; with ETags, only if the object is there already.
         """
-        asked = conditions(options)
+        asked = UNCONDITIONAL if options is None else conditions(options)
         if asked is not None and self._may_answer(path, asked):
-            result: GetResult | None = run_now(self._get(BLOCKING, path, asked))
+            result: GetResult | None = self._got(path, asked) or run_now(self._get(BLOCKING, path, asked))
             if result is not None:
                 return result
         return super().get(path, options=options)
 
     async def get_async(self, path: str, *, options: GetOptions | None = None) -> GetResultAsync:
         """Get an object as `get` does, on the running event loop."""
-        asked = conditions(options)
+        asked = UNCONDITIONAL if options is None else conditions(options)
         if asked is not None and self._may_answer(path, asked):
-            result: GetResultAsync | None = await self._get(LOOPING, path, asked)
+            result: GetResultAsync | None = self._got(path, asked) or await self._get(LOOPING, path, asked)
             if result is not None:
                 return result
         return await super().get_async(path, options=options)
 
-    def _hit(self, path: str, start: int, end: int | None, length: int | None) -> tuple[Parts, Span, int] | None:
-        """Return what holds a range that is in memory, the range, and the object's size: the way of most requests."""
-        engine = self._engine
-        known = engine.current(key_of(path))
-        span = None if known is None else resolve_length(start, end, length, known.size)
-        if known is None or span is None:
+    def _hit(self, path: str, start: int, end: int | None, length: int | None) -> Bytes | None:
+        """Return a range that is in memory, in one block: the way of most requests, which is short."""
+        known = self._engine.current(path)
+        stop = end if length is None else start + length
+        if known is None or type(start) is not int or type(stop) is not int or None not in (end, length):
             return None
-        parts = engine.index.held(known, span)
-        if parts is None:
+        stop = min(stop, known.size)
+        number = start // known.unit
+        if not 0 <= start < stop <= (number + 1) * known.unit:
             return None
-        first, stop = span
-        engine.tally.served((stop - 1) // known.unit - first // known.unit + 1, stop - first)
-        return parts, span, known.size
+        parts = self._engine.index.block((known, number))
+        if parts is None or (stop - start == known.size and not parts.joined):
+            return None
+        self._engine.tally.served(1, stop - start)
+        return parts.slice(start, stop)
 
     async def _range(
         self, way: Way, path: str, start: int, end: int | None, length: int | None
     ) -> tuple[Parts, Span, int] | None:
         wanted = wanted_by_range(start, end, length)
+        held = None if wanted is None else self._in_memory(path, wanted)
+        if held is not None:
+            known, (span,), (parts,) = held
+            return parts, span, known.size
         found = None if wanted is None else await self._find(way, path, wanted)
         if not isinstance(found, Read):
             return None
@@ -134,7 +157,10 @@ class CachedReads(StoreWrapper):
 
     def get_range(self, path: str, *, start: int, end: int | None = None, length: int | None = None) -> Buffer:
         """Get one range of an object from the cache, filling it if need be."""
-        found = self._hit(path, start, end, length) or run_now(self._range(BLOCKING, path, start, end, length))
+        hit = self._hit(path, start, end, length)
+        if hit is not None:
+            return hit
+        found = run_now(self._range(BLOCKING, path, start, end, length))
         if found is None:
             return super().get_range(path, start=start, end=end, length=length)
         parts, span, size = found
@@ -145,7 +171,10 @@ class CachedReads(StoreWrapper):
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
     ) -> Buffer:
         """Get one range of an object from the cache, filling it if need be."""
-        found = self._hit(path, start, end, length) or await self._range(LOOPING, path, start, end, length)
+        hit = self._hit(path, start, end, length)
+        if hit is not None:
+            return hit
+        found = await self._range(LOOPING, path, start, end, length)
         if found is None:
             return await super().get_range_async(path, start=start, end=end, length=length)
         parts, span, size = found
@@ -234,4 +263,4 @@ def key_of(path: str) -> str:
 
 
 def _result(known: Known, span: Span, body: Held | Windows) -> Result:
-    return Result(known.metadata(), (span.start, span.stop), dict(known.attributes), body)
+    return Result(known.metadata(), tuple(span), dict(known.attributes), body)  # type: ignore[arg-type]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
+from threading import get_ident
 
 __all__ = ["Tally"]
+
+_NAMES = ("hits", "served_bytes", "misses", "joined", "revalidations", "origin_bytes")
+_PLACES = {name: place for place, name in enumerate(_NAMES)}
 
 
 class Tally:
@@ -16,25 +18,22 @@ class Tally:
     """
 
     def __init__(self) -> None:
-        self._counters: dict[int, Counter[str]] = {}
+        self._counters: dict[int, list[int]] = {}
 
     def add(self, **counts: int) -> None:
         """Add to counts."""
-        thread = threading.get_ident()
-        counter = self._counters.get(thread)
-        if counter is None:
-            counter = self._counters[thread] = Counter()
+        counter = self._counters.setdefault(get_ident(), [0] * len(_NAMES))
         for name, count in counts.items():
-            counter[name] += count
+            counter[_PLACES[name]] += count
 
     def served(self, blocks: int, size: int) -> None:
         """Add the blocks found and the bytes served by one request: `add`, for those in a hurry."""
-        counter = self._counters.get(threading.get_ident())
+        counter = self._counters.get(get_ident())
         if counter is None:
             self.add(hits=blocks, served_bytes=size)
         else:
-            counter["hits"] += blocks
-            counter["served_bytes"] += size
+            counter[0] += blocks
+            counter[1] += size
 
     def __getitem__(self, name: str) -> int:
-        return sum(counter[name] for counter in list(self._counters.values()))
+        return sum(counter[_PLACES[name]] for counter in list(self._counters.values()))

@@ -112,12 +112,15 @@ class Tiers:
         """Return the version that a path had last, as far as any tier knows; at once if one knows it since `oldest`."""
         key = record_key(self.namespace, path)
         latest: tuple[ObjectMeta, Attributes, float] | None = None
-        for tier in self.tiers:
+        for position, tier in enumerate(self.tiers):
             (value,) = tier.get_many([key])
             found = None if value is None else read_record(value)
-            if found is not None and (latest is None or found[2] > latest[2]):
-                latest = found
-            if latest is not None and latest[2] >= oldest:
+            if value is None or found is None or (latest is not None and found[2] <= latest[2]):
+                continue
+            latest = found
+            for former in self.tiers[:position]:
+                former.put(key, value)
+            if found[2] >= oldest:
                 break
         return latest
 

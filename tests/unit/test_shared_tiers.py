@@ -1,0 +1,294 @@
+"""Caches that a store shares with others: what it keeps there, when, and what it makes of their failures."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import threading
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from obstore.store import LocalStore, MemoryStore
+
+from obspec_utils.caches import Cache, DiskCache, MemoryCache
+from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
+from tests.contracts._stores import OnlyGet, Versions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONTENT = bytes(range(256)) * 4
+
+
+class DictCache:
+    """A cache of a user's own, with a log."""
+
+    def __init__(self, max_size: int | None = None) -> None:
+        self.values: dict[str, bytes] = {}
+        self.log: list[str] = []
+        self.threads: set[int] = set()
+        if max_size is not None:
+            self.max_size = max_size
+
+    def get(self, key: str) -> bytes | None:
+        self.threads.add(threading.get_ident())
+        self.log.append("get")
+        return self.values.get(key)
+
+    def put(self, key: str, value: Any) -> None:
+        self.threads.add(threading.get_ident())
+        self.log.append("put")
+        self.values[key] = bytes(value)
+
+    def delete(self, key: str) -> None:
+        self.log.append("delete")
+        self.values.pop(key, None)
+
+    def clear(self) -> None:
+        self.values.clear()
+
+    def blocks(self) -> list[bytes]:
+        return sorted(value for value in self.values.values() if not value.startswith(b"{"))
+
+
+class Broken(DictCache):
+    """A cache whose methods fail."""
+
+    def get(self, key: str) -> bytes | None:
+        raise ConnectionError(key)
+
+    put = delete = get  # type: ignore[assignment]
+
+
+class Over:
+    """Stores that read the same objects, each with a memory of its own, and count what they ask the origin."""
+
+    def __init__(self, versions: Versions | None = None, **options: Any) -> None:
+        self.origin = OnlyGet({"object": CONTENT, "other": CONTENT[::-1]}, versions)
+        self.options = {"namespace": "here", "block_size": 256, **options}
+
+    def store(self, *caches: Any, **options: Any) -> CachingReadableStore:
+        return CachingReadableStore(self.origin, cache=list(caches), **{**self.options, **options})  # type: ignore[arg-type]
+
+    def asked(self) -> int:
+        count = len(self.origin.requests)
+        self.origin.requests.clear()
+        return count
+
+
+def test_what_one_store_has_put_there_another_one_finds() -> None:
+    over, shared = Over(), DictCache()
+    assert bytes(over.store(MemoryCache(), shared).get_range("object", start=300, end=800)) == CONTENT[300:800]
+    assert over.asked() > 0
+    assert shared.blocks() == sorted([CONTENT[256:512], CONTENT[512:768], CONTENT[768:1024]])
+    other = over.store(MemoryCache(), shared)
+    assert bytes(other.get_range("object", start=300, end=800)) == CONTENT[300:800]
+    assert over.asked() == 0
+    assert bytes(other.get_range("object", start=0, end=800)) == CONTENT[:800]
+    assert over.asked() == 1
+
+
+def test_tiers_are_looked_up_in_order_and_filled_on_the_way_back() -> None:
+    over, near, far = Over(), DictCache(), DictCache()
+    over.store(far).get_range("object", start=0, end=256)
+    over.asked()
+    store = over.store(MemoryCache(), near, far)
+    store.get_range("object", start=0, end=256)
+    assert over.asked() == 0
+    assert near.blocks() == far.blocks() == [CONTENT[:256]]
+    far.log.clear()
+    near.log.clear()
+    store.get_range("object", start=0, end=256)
+    assert near.log == far.log == []
+    store.clear_cache()
+    over.store(near, far).get_range("object", start=0, end=256)
+    assert far.log == []
+    info = store.cache_info()
+    assert [(tier.hits, tier.misses) for tier in info.tiers] == [(1, 1), (0, 1), (1, 0)]
+    assert (info.hits, info.misses, info.origin_bytes) == (2, 0, 0)
+
+
+def test_values_larger_than_a_tier_takes_are_not_offered_to_it() -> None:
+    over, small, large = Over(), DictCache(255), DictCache()
+    store = over.store(small, large)
+    store.get_range("object", start=0, end=300)
+    assert small.blocks() == []
+    assert len(large.blocks()) == 2
+
+
+@pytest.mark.parametrize("block_size", [None, 256, "auto"])
+def test_without_a_memory_tier_nothing_is_kept_in_the_process(block_size: Any) -> None:
+    over, shared = Over(block_size=block_size), DictCache()
+    store = over.store(shared)
+    for _ in range(2):
+        assert bytes(store.get("object").buffer()) == CONTENT
+    assert over.asked() == 1
+    assert (store.cache_size, store.cached_paths) == (0, [])
+
+
+@pytest.mark.parametrize("versions", [Versions(e_tag=False, last_modified=False)])
+def test_objects_without_a_version_are_never_shared(versions: Versions) -> None:
+    shared = DictCache()
+    over = Over(versions)
+    over.origin._meta = lambda path: {"path": path, "size": 1024, "e_tag": None, "last_modified": None, "version": None}  # type: ignore[method-assign]
+    store = over.store(MemoryCache(), shared)
+    assert bytes(store.get_range("object", start=0, end=10)) == CONTENT[:10]
+    assert shared.values == {}
+    asked = over.asked()
+    assert bytes(store.get_range("object", start=0, end=10)) == CONTENT[:10]
+    assert (asked, over.asked()) == (1, 0)
+
+
+def test_dates_tell_versions_where_there_are_no_etags() -> None:
+    shared = DictCache()
+    over = Over(Versions(e_tag=False))
+    over.store(shared).get_range("object", start=0, end=256)
+    over.asked()
+    over.store(shared).get_range("object", start=0, end=256)
+    assert over.asked() == 0
+    over.origin.replace("object", CONTENT[::-1])
+    store = over.store(shared, max_age=0)
+    assert bytes(store.get_range("object", start=0, end=256)) == CONTENT[::-1][:256]
+
+
+@pytest.mark.parametrize("block_size", [None, 256])
+def test_a_cache_that_fails_is_none_and_is_warned_of_once(block_size: Any) -> None:
+    over = Over(block_size=block_size)
+    store = over.store(MemoryCache(), Broken())
+    with pytest.warns(RuntimeWarning, match="Broken object .* can't be used.*ConnectionError") as warned:
+        assert bytes(store.get_range("object", start=0, end=300)) == CONTENT[:300]
+    assert len(warned) == 1
+    assert bytes(store.get("other").buffer()) == CONTENT[::-1]
+
+
+@pytest.mark.parametrize("value", [b"", b"short", CONTENT, b"{}", b'{"meta": 1}', b"\xff\xfe", b"[]", b"null"])
+def test_values_that_can_t_be_right_are_not_used(value: bytes) -> None:
+    over, shared = Over(), DictCache()
+    over.store(shared).get_range("object", start=0, end=256)
+    shared.values = dict.fromkeys(shared.values, value)
+    assert bytes(over.store(shared).get_range("object", start=0, end=256)) == CONTENT[:256]
+    assert over.asked() == 2
+    assert shared.blocks() == [CONTENT[:256]]
+
+
+def test_a_version_is_trusted_for_an_hour_if_others_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    over, shared = Over(), DictCache()
+    store = over.store(MemoryCache(), shared)
+    store.get_range("object", start=0, end=256)
+    over.origin.replace("object", CONTENT[::-1])
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3500)
+    assert bytes(over.store(MemoryCache(), shared).get_range("object", start=0, end=256)) == CONTENT[:256]
+    assert bytes(store.get_range("object", start=0, end=256)) == CONTENT[:256]
+    over.asked()
+    monkeypatch.setattr(time, "time", lambda: now + 3700)
+    assert bytes(store.get_range("object", start=0, end=256)) == CONTENT[::-1][:256]
+    assert over.asked() == 1
+    assert bytes(over.store(shared).get_range("object", start=0, end=256)) == CONTENT[::-1][:256]
+    assert over.asked() == 0
+
+
+def test_what_another_process_checked_lately_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    over, shared = Over(max_age=100), DictCache()
+    first, second = over.store(MemoryCache(), shared), over.store(MemoryCache(), shared)
+    for store in (first, second):
+        store.get_range("object", start=0, end=256)
+    over.asked()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 101)
+    first.get_range("object", start=0, end=256)
+    assert over.asked() == 1
+    second.get_range("object", start=0, end=256)
+    assert over.asked() == 0
+
+
+def test_stores_of_other_namespaces_never_see_each_other_s_bytes() -> None:
+    shared = DictCache()
+    first, second = Over(), Over(namespace="there")
+    second.origin.objects["object"] = CONTENT[::-1]  # the same path, size and ETag
+    for over, content in ((first, CONTENT), (second, CONTENT[::-1])):
+        for _ in range(2):
+            assert bytes(over.store(shared).get_range("object", start=0, end=256)) == content[:256]
+
+
+@pytest.mark.parametrize("store", [MemoryStore(), OnlyGet({}), SplittingReadableStore(MemoryStore())], ids=repr)
+def test_a_store_that_does_not_tell_what_it_reads_needs_a_namespace(store: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"does not tell what it reads from.*namespace="):
+        CachingReadableStore(store, cache=DiskCache(tmp_path, 10**6))
+    CachingReadableStore(store, cache=DiskCache(tmp_path, 10**6), namespace="mine")
+    CachingReadableStore(store, cache=MemoryCache())
+
+
+def test_one_memory_cache_for_two_stores_is_one_budget_and_no_shared_bytes() -> None:
+    memory = MemoryCache(600)
+    first, second = Over(), Over()
+    second.origin.objects["object"] = CONTENT[::-1]
+    stores = [over.store(memory) for over in (first, second)]
+    assert bytes(stores[0].get_range("object", start=0, end=256)) == CONTENT[:256]
+    assert bytes(stores[1].get_range("object", start=0, end=256)) == CONTENT[::-1][:256]
+    assert memory.size == stores[0].cache_size == 512
+    assert [store.cached_paths for store in stores] == [["object"], ["object"]]
+    stores[0].clear_cache()
+    assert memory.size == 256
+    memory.put("mine", b"x" * 400)
+    assert memory.size == 400
+    assert stores[1].cached_paths == []
+
+
+def test_copies_and_pickles_have_empty_memories_and_the_same_shared_caches(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "object").write_bytes(CONTENT)
+    disk = DiskCache(tmp_path / "cache", 10**6)
+    store = CachingReadableStore(
+        LocalStore(tmp_path / "data"), block_size=256, cache=[MemoryCache(1000), disk], max_age=timedelta(hours=2)
+    )
+    store.get("object").buffer()
+    (tmp_path / "data" / "object").write_bytes(CONTENT[::-1])
+    for other in (copy.copy(store), pickle.loads(pickle.dumps(store)), pickle.loads(pickle.dumps(store, 0))):
+        assert (other.cache_size, other._max_size) == (0, store._max_size)
+        assert repr(other) == repr(store)
+        assert bytes(other.get("object").buffer()) == CONTENT  # from disk, for two hours
+        assert other.cache_size <= 1000
+        assert other._engine.index.memory is not store._engine.index.memory
+        assert other._engine.max_age == 7200
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"block_size": 0}, ValueError, "block_size must be positive, got 0"),
+        ({"block_size": "automatic"}, ValueError, "block_size must be .*'auto' or None, got 'automatic'"),
+        ({"max_age": -1}, ValueError, "max_age must not be negative, got -1"),
+        ({"max_age": float("nan")}, ValueError, "max_age must not be negative, got nan"),
+        ({"max_age": timedelta(-1)}, ValueError, "max_age must not be negative"),
+        ({"namespace": ""}, ValueError, "namespace must not be empty"),
+        ({"cache": []}, ValueError, "at least one cache"),
+        ({"cache": [MemoryCache(), MemoryCache()]}, ValueError, "at most one MemoryCache, the first"),
+        ({"cache": [DictCache(), MemoryCache()], "namespace": "x"}, ValueError, "at most one MemoryCache, the first"),
+        ({"cache": {}}, (TypeError, ValueError), "cache"),
+        ({"cache": [3]}, TypeError, "get, put, delete and clear.*got 3"),
+        ({"cache": MemoryCache(), "max_size": 5}, ValueError, "not both cache= and max_size=5"),
+    ],
+)
+def test_wrong_settings_are_refused(options: dict[str, Any], error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        CachingReadableStore(MemoryStore(), **options)
+
+
+def test_a_cache_of_a_user_s_own_is_one_by_its_methods() -> None:
+    assert isinstance(DictCache(), Cache)
+    assert not isinstance({}, Cache)
+
+
+async def test_a_shared_cache_is_never_called_on_the_event_loop_s_thread() -> None:
+    over, shared = Over(), DictCache()
+    store = over.store(MemoryCache(), shared)
+    for path in ("object", "other"):
+        await store.get_range_async(path, start=0, end=300)
+        await (await store.get_async(path)).buffer_async()
+    store.clear_cache()
+    await store.get_range_async("object", start=0, end=300)
+    assert shared.log
+    assert threading.get_ident() not in shared.threads

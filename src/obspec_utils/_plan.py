@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_CONCURRENT_REQUESTS",
+    "NO_OFFSET",
     "REQUEST_SIZE",
     "Span",
     "align",
@@ -25,7 +26,7 @@ REQUEST_SIZE = 12 * 1024 * 1024
 MAX_CONCURRENT_REQUESTS = 18
 
 # Stores count bytes in 64 bits; what does not fit is an error of theirs.
-_NO_OFFSET = 1 << 64
+NO_OFFSET = 1 << 64
 
 
 class Span(NamedTuple):
@@ -95,7 +96,7 @@ def resolve_range(wanted: object, size: int) -> Span | None:
 
 def _within(start: int, stop: int, size: int) -> Span | None:
     last = min(stop, size)
-    return Span(start, last) if 0 <= start < last and stop < _NO_OFFSET else None
+    return Span(start, last) if 0 <= start < last and stop < NO_OFFSET else None
 
 
 def _bounds(wanted: object, size: int) -> tuple[int, int]:

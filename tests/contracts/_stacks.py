@@ -7,7 +7,7 @@ from typing import Any
 
 from obspec_utils.wrappers import CachingReadableStore, RequestTrace, SplittingReadableStore, TracingReadableStore
 
-__all__ = ["ANSWERING_STACKS", "CACHING_STACKS", "MAX_SIZE", "STACKS", "build", "layers"]
+__all__ = ["ANSWERING_STACKS", "BLOCK_SIZE", "BLOCK_STACKS", "CACHING_STACKS", "MAX_SIZE", "STACKS", "build", "layers"]
 
 # Small enough for the objects of `_objects` to come in several parts and several waves.
 REQUEST_SIZE = 128
@@ -20,18 +20,38 @@ _REPEATS = [(name, name) for name in _NAMES] + [
     ("caching", "tracing", "caching"),
     ("splitting", "caching", "splitting"),
 ]
+# Caches of blocks, smaller than what they are asked for, and of blocks where objects are large.
+_BLOCKS = [
+    ("blocks",),
+    ("blocks", "splitting"),
+    ("splitting", "blocks"),
+    ("blocks", "tracing"),
+    ("caching", "blocks"),
+    ("blocks", "auto"),
+    ("checked",),
+]
+BLOCK_SIZE = 50
 
-STACKS = ["-".join(order) for order in _ORDERS + _REPEATS]
+STACKS = ["-".join(order) for order in _ORDERS + _REPEATS + _BLOCKS]
 CACHING_STACKS = [stack for stack in STACKS if "caching" in stack]
+BLOCK_STACKS = ["-".join(order) for order in _BLOCKS]
 # Those whose whole objects are answered by a wrapper's result, and not by the store's own.
-ANSWERING_STACKS = [stack for stack in STACKS if "caching" in stack or "splitting" in stack]
+ANSWERING_STACKS = [
+    stack for stack in STACKS if "caching" in stack or "splitting" in stack or stack in BLOCK_STACKS
+]
+_CACHES: dict[str, dict[str, Any]] = {
+    "caching": {},
+    "blocks": {"block_size": BLOCK_SIZE},
+    "auto": {"block_size": "auto"},
+    "checked": {"block_size": BLOCK_SIZE, "max_age": 0},
+}
 
 
 def build(stack: str, store: Any, *, max_size: int = MAX_SIZE, trace: RequestTrace | None = None) -> Any:
     """Stack wrappers over a store; tracing ones share `trace`."""
     for name in reversed(stack.split("-")):
-        if name == "caching":
-            store = CachingReadableStore(store, max_size=max_size)
+        if name in _CACHES:
+            store = CachingReadableStore(store, max_size=max_size, **_CACHES[name])
         elif name == "splitting":
             store = SplittingReadableStore(store, REQUEST_SIZE, MAX_CONCURRENT)
         else:

@@ -55,9 +55,10 @@ class Index:
     def put(self, path: str, known: Known) -> None:
         """Take a version for the one that a path has; another one that was known before is forgotten."""
         former = self._known.get(path)
+        known.alive = True
+        self._known[path] = known
         if former is known:
             return
-        self._known[path] = known
         if former is not None:
             self._bury(former)
         elif len(self._known) > MAX_ENTRIES:
@@ -65,7 +66,7 @@ class Index:
 
     def keep(self, known: Known, number: int, parts: Parts) -> None:
         """Keep a block in memory, within the budget."""
-        if self.memory is None or known.dead:
+        if self.memory is None or not known.alive:
             return
         known.blocks.add(number)  # first: where there is no room for it, it is told at once that it has left
         self._values.put(BlockKey(known, number), parts, len(parts))
@@ -83,7 +84,7 @@ class Index:
             self.drop(path)
 
     def _bury(self, known: Known) -> None:
-        known.dead = True
+        known.alive = False
         for number in list(known.blocks):
             self._values.delete(BlockKey(known, number))
 

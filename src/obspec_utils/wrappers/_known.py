@@ -35,11 +35,11 @@ class Known:
     ----------
     blocks
         The blocks that are in memory.
-    dead
-        Whether nothing may be kept of it any more.
+    alive
+        Whether this is the version its path has, as far as is known: only then something is kept of it.
     """
 
-    __slots__ = ("_pending", "attributes", "blocks", "checked", "dead", "meta", "published", "size", "unit", "version")
+    __slots__ = ("_pending", "alive", "attributes", "blocks", "checked", "meta", "published", "size", "unit", "version")
 
     def __init__(self, meta: ObjectMeta, attributes: Attributes, unit: int, checked: float) -> None:
         self.meta = meta
@@ -49,7 +49,7 @@ class Known:
         self.unit = unit
         self.checked = checked
         self.blocks: set[int] = set()
-        self.dead = False
+        self.alive = False
         # How to tell the shared tiers of it, once its first bytes are there; None if they know.
         self.published: Callable[[], None] | None = None
         self._pending: list[tuple[Answer, object]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from obspec_utils._plan import Span
+from obspec_utils._plan import NO_OFFSET, Span
 from obspec_utils._results import Held, Result, join, join_async
 from obspec_utils.wrappers._base import StoreWrapper
 from obspec_utils.wrappers._changes import changes, forgetting, forgetting_async
@@ -129,6 +129,8 @@ class CachedReads(StoreWrapper):
         known = self._engine.current(path)
         stop = end if length is None else start + length
         if known is None or type(start) is not int or type(stop) is not int or None not in (end, length):
+            return None
+        if stop >= NO_OFFSET:
             return None
         stop = min(stop, known.size)
         number = start // known.unit

@@ -127,12 +127,12 @@ class Tiers:
     def publish(self, path: str, known: Known) -> None:
         """Tell all tiers which version a path has; take it back if it was dropped meanwhile."""
         record = write_record(known)
-        if record is None or known.dead:
+        if record is None or not known.alive:
             return
         key = record_key(self.namespace, path)
         for tier in self.tiers:
             tier.put(key, record)
-        if known.dead:
+        if not known.alive:
             self.forget(path)
 
     def forget(self, path: str) -> None:

@@ -14,6 +14,7 @@ import gc
 import io
 import pickle
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -22,6 +23,7 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 
+from obspec_utils.caches import DiskCache, MemoryCache
 from obspec_utils.readers import BufferedStoreReader, _adaptive
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
 from tests.integration.readers import PIECE, SMALL_READERS
@@ -149,12 +151,21 @@ def stream_through(store) -> None:
     RECENT.append(Cycle(file))
 
 
+CACHES = ("caching", "caching-splitting", "blocks", "disk")
+
+
 def caches(kind: str) -> CachingReadableStore:
     """Return a cache that has room for one of the files only, so that there are flights all the time."""
     content = make_file()
     store = LitteringStore(content, seconds=0.001)
     if kind == "caching-splitting":
         store = SplittingReadableStore(store, request_size=len(content) // 4)
+    if kind == "blocks":
+        return CachingReadableStore(store, max_size=len(content) // 2, block_size=PIECE)
+    if kind == "disk":
+        disk = DiskCache(tempfile.mkdtemp(), max_size=len(content))  # too small as well
+        memory = MemoryCache(len(content) // 4)
+        return CachingReadableStore(store, block_size=PIECE, cache=[memory, disk], namespace="scene")
     return CachingReadableStore(store, max_size=len(content) + 1)
 
 
@@ -195,8 +206,8 @@ SCENES = {
     **{f"s3 {name}": lambda url, name=name: one_reader(name, s3_store(url)) for name in SMALL_READERS},
     "python stream": lambda _: until_time_is_up(lambda: stream_through(LitteringStore(make_file()))),
     "s3 stream": lambda url: until_time_is_up(lambda: stream_through(s3_store(url))),
-    **{f"two-threads {kind}": lambda _, kind=kind: two_threads(kind) for kind in ("caching", "caching-splitting")},
-    **{f"joined-flight {kind}": lambda _, kind=kind: joined_flight(kind) for kind in ("caching", "caching-splitting")},
+    **{f"two-threads {kind}": lambda _, kind=kind: two_threads(kind) for kind in CACHES},
+    **{f"joined-flight {kind}": lambda _, kind=kind: joined_flight(kind) for kind in CACHES},
 }
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ class Parts:
         """
         if len(self._views) == 1 and start < stop:  # by far the most common, and never changed by `joining`
             piece = self._views[0][start - self.start : stop - self.start]
-            return Bytes(piece if 2 * (stop - start) >= self._pinned[0] else bytes(piece))
+            return Bytes(piece if 2 * (stop - start) >= self._pinned[0] else piece.tobytes())
         if start < stop:
             number = bisect_right(self._starts, start) - 1
             first, view = self._starts[number], self._views[number]

@@ -79,9 +79,9 @@ class CachedReads(StoreWrapper):
     def _got(self, path: str, asked: Conditions) -> Result | None:
         """Return what is in memory."""
         if asked is UNCONDITIONAL:
-            known = self._engine.current(path)
+            known = self._engine.trusted(path)
             if known is not None and known.unit >= known.size:  # one block
-                parts = self._engine.index.block((known, 0))
+                parts = self._engine.block((known, 0))
                 if parts is not None:
                     self._engine.tally.served(1, known.size)
                     return _result(known, Span(0, known.size), Held(parts))
@@ -126,20 +126,21 @@ class CachedReads(StoreWrapper):
 
     def _hit(self, path: str, start: int, end: int | None, length: int | None) -> Bytes | None:
         """Return a range that is in memory, in one block: the way of most requests, which is short."""
-        known = self._engine.current(path)
-        stop = end if length is None else start + length
-        if known is None or type(start) is not int or type(stop) is not int or None not in (end, length):
+        engine = self._engine
+        known = engine.trusted(path)
+        stop = end if length is None else start + length if end is None else None
+        if known is None or type(start) is not int or type(stop) is not int or stop >= NO_OFFSET:
             return None
-        if stop >= NO_OFFSET:
+        size, unit = known.size, known.unit
+        if stop > size:  # noqa: PLR1730 - min() takes longer
+            stop = size
+        number = start // unit
+        if not 0 <= start < stop <= (number + 1) * unit:
             return None
-        stop = min(stop, known.size)
-        number = start // known.unit
-        if not 0 <= start < stop <= (number + 1) * known.unit:
+        parts = engine.block((known, number))
+        if parts is None or (stop - start == size and not parts.joined):
             return None
-        parts = self._engine.index.block((known, number))
-        if parts is None or (stop - start == known.size and not parts.joined):
-            return None
-        self._engine.tally.served(1, stop - start)
+        engine.tally.served(1, stop - start)
         return parts.slice(start, stop)
 
     async def _range(

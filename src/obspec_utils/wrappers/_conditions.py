@@ -94,6 +94,17 @@ class Wanted:
     first: Span
     _resolve: Callable[[int], Span | None] | Sequence[Callable[[int], Span | None]]
 
+    @property
+    def single(self) -> bool:
+        """Whether it is one range, which any store answers from one version."""
+        return callable(self._resolve)
+
+    @property
+    def cover(self) -> Span:
+        """The one span that holds all ranges of a get_range or get_ranges."""
+        spans = cast("list[Span]", self.spans(_ANY_SIZE))
+        return Span(min(span.start for span in spans), max(span.stop for span in spans))
+
     def spans(self, size: int) -> list[Span] | None:
         """Return the spans of an object of `size` bytes, or None where only the store can answer."""
         if callable(self._resolve):

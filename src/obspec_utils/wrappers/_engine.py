@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from math import inf, nextafter
 from typing import TYPE_CHECKING, Any, cast
 
 from obspec_utils._flight import Flights
@@ -119,13 +120,15 @@ class Engine:
         ObjectChangedError
             If the object has another version by now, and not all of the blocks are kept.
         """
+        if ticket is None:
+            known = known.twin or known
         there = {number: self.index.block((known, number)) for number in numbers(known, spans)}
         missing: list[Hashable] = [(known, number) for number, parts in there.items() if parts is None]
         blocks = {number: parts for number, parts in there.items() if parts is not None}
         self.tally.add(hits=len(blocks))
         if not missing and ticket is None:
             return blocks
-        led: list[Hashable] = []
+        led: list[Hashable] = []  # what this read fetches itself
 
         def fetch(mine: list[Hashable]) -> Coroutine[Any, Any, dict[Hashable, Parts]]:
             led.extend(mine)
@@ -134,10 +137,32 @@ class Engine:
         try:
             landed = await call.way.fly(self.flights, missing, fetch, self.index.block, self._keep, ticket)
         except ObjectChangedError:
-            self.index.drop(call.key, known)
+            self._distrust(call.key, known)
             raise
+        finally:
+            if ticket is not None:  # where there was no need of it any more, somebody may wait for it
+                self.flights.abandon(ticket)
         self.tally.add(joined=max(0, len(missing) - len(led)))
         return blocks | {number: landed[known, number] for number in there if there[number] is None}
+
+    async def fetch(self, call: Call, known: Known, spans: list[Span]) -> dict[Span, Parts]:
+        """Fetch spans of a version, and keep nothing of them.
+
+        Raises
+        ------
+        ObjectChangedError
+            If the object has another version by now.
+        """
+        try:
+            return await self.shared.ranges(call, known, spans)
+        except ObjectChangedError:
+            self._distrust(call.key, known)
+            raise
+
+    def _distrust(self, key: str, known: Known) -> None:
+        """Forget a version that is not the object's any more, whoever else may still take it for that."""
+        self._changed.put(key, max(self._changed.peek(key) or 0.0, nextafter(known.checked, inf)), 1)
+        self.index.drop(key, known)
 
     async def _bring(self, call: Call, known: Known, mine: list[Hashable]) -> dict[Hashable, Parts]:
         wanted = [number for _, number in cast("list[tuple[Known, int]]", mine)]

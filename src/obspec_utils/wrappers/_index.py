@@ -56,6 +56,10 @@ class Index:
         """Take a version for the one that a path has; another one that was known before is forgotten."""
         former = self._known.get(path)
         known.alive = True
+        if former is not None and former is not known and (former.version, former.unit) == (known.version, known.unit):
+            former.checked = max(former.checked, known.checked)
+            known.twin = former
+            return
         self._known[path] = known
         if former is known:
             return
@@ -66,6 +70,7 @@ class Index:
 
     def keep(self, known: Known, number: int, parts: Parts) -> None:
         """Keep a block in memory, within the budget."""
+        known = known.twin or known
         if self.memory is None or not known.alive:
             return
         known.blocks.add(number)  # first: where there is no room for it, it is told at once that it has left

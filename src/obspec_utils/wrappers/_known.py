@@ -39,7 +39,19 @@ class Known:
         Whether this is the version its path has, as far as is known: only then something is kept of it.
     """
 
-    __slots__ = ("_pending", "alive", "attributes", "blocks", "checked", "meta", "published", "size", "unit", "version")
+    __slots__ = (
+        "_pending",
+        "alive",
+        "attributes",
+        "blocks",
+        "checked",
+        "meta",
+        "published",
+        "size",
+        "twin",
+        "unit",
+        "version",
+    )
 
     def __init__(self, meta: ObjectMeta, attributes: Attributes, unit: int, checked: float) -> None:
         self.meta = meta
@@ -50,6 +62,8 @@ class Known:
         self.checked = checked
         self.blocks: set[int] = set()
         self.alive = False
+        # The same version, found out by somebody else at the same time, under which its blocks are kept.
+        self.twin: Known | None = None
         # How to tell the shared tiers of it, once its first bytes are there; None if they know.
         self.published: Callable[[], None] | None = None
         self._pending: list[tuple[Answer, object]] = []

@@ -139,6 +139,26 @@ class Origin:
         arrived = sorted(zip(pieces, buffers, strict=True), key=lambda piece: piece[0])
         return {number: _block(known.span(number), arrived) for number in numbers}
 
+    async def ranges(self, way: Way, path: str, known: Known, spans: list[Span]) -> dict[Span, Parts]:
+        """Fetch any spans of a version.
+
+        Raises
+        ------
+        ObjectChangedError
+            If the object has another version by now.
+        """
+        wanted = sorted(set(spans))
+        buffers = await way.fetch(self._store, path, wanted, known.version, self._limits.max_concurrent, first=None)
+        return {span: Parts([buffer], span.start) for span, buffer in zip(wanted, buffers, strict=True)}
+
+    async def at_once(self, way: Way, path: str, span: Span) -> tuple[Known, Parts]:
+        """Fetch a span by one request, of whatever version there is."""
+        asked = time.time()
+        answer = await way.begin(self._store, path, span, {})
+        known = self.known(answer.meta, answer.attributes, asked)  # type: ignore[arg-type] # a get always tells it
+        (body,) = await way.fetch(self._store, path, [], known.version, 1, first=answer)
+        return known, Parts([body], answer.span.start)
+
     def _cut(self, run: Span, first: Answer | None, unit: int) -> list[Span]:
         """Cut what is to be asked for of a run into requests, between blocks if they are smaller than those."""
         rest = [run]

@@ -36,9 +36,13 @@ class Read(NamedTuple):
     """None yet, of what is read lazily."""
     first: Answer | None = None
     """What has arrived of that."""
+    direct: dict[Span, Parts] | None = None
+    """The spans themselves, where their blocks are too many to be kept."""
 
     def parts(self, span: Span) -> Parts:
         """Return parts that hold one of the spans."""
+        if self.direct is not None:
+            return self.direct[span]
         if not span.length:
             return Parts([])
         return together([self.blocks[number] for number in align(span, self.known.size, self.known.unit)])
@@ -81,7 +85,7 @@ class Reading:
         """
         for _ in range(_TRIES):
             known = self.engine.index.find(self.call.key)
-            if known is not None and self.engine.too_large(known, self.wanted.spans(known.size)):
+            if known is not None and not self._several and self._too_large(known):
                 return None
             try:
                 answer = await self._answer(await self._open())
@@ -95,7 +99,21 @@ class Reading:
             else:
                 await self._settle()
                 return answer
-        return None
+        return await self._at_once() if self._several else None
+
+    async def _at_once(self) -> Read | None:
+        """Fetch all ranges by one request, which is always answered from one version."""
+        known, parts = await self.engine.shared.at_once(self.call, self.wanted.cover)
+        spans = self.wanted.spans(known.size)
+        return None if spans is None else Read(known, spans, {}, direct=dict.fromkeys(spans, parts))
+
+    @property
+    def _several(self) -> bool:
+        """Whether ranges are wanted that a store may answer from several versions: they never pass through."""
+        return self.engine.by_blocks and not self.wanted.single
+
+    def _too_large(self, known: Known) -> bool:
+        return self.engine.too_large(known, self.wanted.spans(known.size))
 
     def _abandon(self) -> None:
         led, self._led = self._led, None
@@ -117,6 +135,8 @@ class Reading:
         if spans is None:
             return None
         if self.engine.too_large(known, spans):
+            if self._several:
+                return Read(known, spans, {}, direct=await self.engine.fetch(self.call, known, spans))
             wants_it = self.whole and not self.engine.by_blocks
             return known.take(spans[0], self.call.way.owner()) if wants_it else None
         if opened.whole is not None:

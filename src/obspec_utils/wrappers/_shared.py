@@ -62,7 +62,7 @@ class Shared:
             old = self._latest(old, await call.way.call(self._tiers.record, call.key, oldest))
             if old is not None and _fresh(old, oldest):
                 return old, None
-            lease = await call.way.call(self._tiers.lease_path, call.key)
+            lease = await call.way.call(self._tiers.lease_path, call.key, call.way.owner() is not None)
             if lease is not None or time.monotonic() > deadline:
                 break
             await call.way.sleep(pause)
@@ -113,6 +113,14 @@ class Shared:
         self._tally.add(misses=len(numbers), origin_bytes=sum(map(len, blocks.values())))
         return blocks
 
+    async def ranges(self, call: Call, known: Known, spans: list[Span]) -> dict[Span, Parts]:
+        """Fetch spans from the store below, which are no blocks."""
+        return await self._origin.ranges(call.way, call.path, known, spans)
+
+    async def at_once(self, call: Call, span: Span) -> tuple[Known, Parts]:
+        """Fetch a span from the store below by one request, of whatever version there is."""
+        return await self._origin.at_once(call.way, call.path, span)
+
     async def bring(self, call: Call, known: Known, numbers: list[int], *, whole: bool) -> dict[int, Parts]:
         """Find blocks in the shared caches; fetch the others, and put them there."""
         if not self._tiers:
@@ -122,7 +130,9 @@ class Shared:
         while missing := [number for number in numbers if number not in found]:
             patient = time.monotonic() < deadline
             leases: dict[int, Lease] = (
-                await call.way.call(self._tiers.lease, call.key, known, missing) if patient else {}
+                await call.way.call(self._tiers.lease, call.key, known, missing, call.way.owner() is not None)
+                if patient
+                else {}
             )
             mine = list(leases) if patient else missing
             if mine:

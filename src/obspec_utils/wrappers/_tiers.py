@@ -81,6 +81,23 @@ class _Noting(suppress):
         return isinstance(error, Exception)
 
 
+# What tasks of this process are fetching. A thread never waits for a task, see design/002: it may be on its loop.
+_led_by_tasks: set[str] = set()
+
+
+class _TaskLease:
+    """A lease that threads of this process do not wait for."""
+
+    def __init__(self, lease: Lease, key: str) -> None:
+        self._lease = lease
+        self._key = key
+        _led_by_tasks.add(key)
+
+    def release(self) -> None:
+        _led_by_tasks.discard(self._key)
+        self._lease.release()
+
+
 class _NoLease:
     """What is got where leases are unknown: everybody may fetch."""
 
@@ -170,19 +187,22 @@ class Tiers:
                 for tier in self.tiers:
                     tier.put(key, value)
 
-    def lease(self, path: str, known: Known, numbers: Iterable[int]) -> dict[int, Lease]:
-        """Take the right to fetch blocks; without those that another process is fetching."""
+    def lease(self, path: str, known: Known, numbers: Iterable[int], by_task: bool) -> dict[int, Lease]:  # noqa: FBT001
+        """Take the right to fetch blocks; without those that others are fetching and that may be waited for."""
         leases = {}
         for number in numbers:
             key = block_key(self.namespace, path, known, number)
-            lease = _NoLease() if key is None else self._lease(key)
+            lease = _NoLease() if key is None else self._lease(key, by_task)
             if lease is not None:
                 leases[number] = lease
         return leases
 
-    def lease_path(self, path: str) -> Lease | None:
-        """Take the right to ask for the version of a path."""
-        return self._lease(record_key(self.namespace, path))
+    def lease_path(self, path: str, by_task: bool) -> Lease | None:  # noqa: FBT001
+        """Take the right to ask for the version of a path; None while others ask that may be waited for."""
+        return self._lease(record_key(self.namespace, path), by_task)
 
-    def _lease(self, key: str) -> Lease | None:
-        return self._leasing[0].lease(key) if self._leasing else _NoLease()
+    def _lease(self, key: str, by_task: bool) -> Lease | None:  # noqa: FBT001
+        lease = self._leasing[0].lease(key) if self._leasing else _NoLease()
+        if lease is None:
+            return None if by_task or key not in _led_by_tasks else _NoLease()
+        return _TaskLease(lease, key) if by_task else lease

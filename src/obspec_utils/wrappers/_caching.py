@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+from obspec_utils._plan import MAX_CONCURRENT_REQUESTS
 from obspec_utils.wrappers._conditions import WHOLE
 from obspec_utils.wrappers._engine import Engine
 from obspec_utils.wrappers._index import Index
@@ -119,7 +120,9 @@ class CachingReadableStore(CachedReads):
     def _repr_html_(self) -> str:
         return self.cache_info()._repr_html_()
 
-    def prefetch(self, paths: Iterable[str], *, max_concurrent_requests: int = 18) -> dict[str, Exception]:
+    def prefetch(
+        self, paths: Iterable[str], *, max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS
+    ) -> dict[str, Exception]:
         """Fetch whole objects into the cache, side by side.
 
         Parameters
@@ -137,7 +140,9 @@ class CachingReadableStore(CachedReads):
         """
         return prefetch(self._warm, paths, max_concurrent_requests)
 
-    async def prefetch_async(self, paths: Iterable[str], *, max_concurrent_requests: int = 18) -> dict[str, Exception]:
+    async def prefetch_async(
+        self, paths: Iterable[str], *, max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS
+    ) -> dict[str, Exception]:
         """Fetch whole objects into the cache as `prefetch` does, on the running event loop."""
         return await prefetch_async(self._warm, paths, max_concurrent_requests)
 

@@ -125,7 +125,7 @@ class Shared:
         """Find blocks in the shared caches; fetch the others, and put them there."""
         if not self._tiers:
             return await self.fetch(call, known, numbers, whole=whole)
-        found = await self._find(call, known, numbers)
+        found = await self._find(call, known, numbers, first=True)
         deadline, pause = time.monotonic() + _PATIENCE, _FIRST_PAUSE
         while missing := [number for number in numbers if number not in found]:
             patient = time.monotonic() < deadline
@@ -143,8 +143,8 @@ class Shared:
             found |= await self._find(call, known, missing)
         return found
 
-    async def _find(self, call: Call, known: Known, numbers: list[int]) -> dict[int, Parts]:
-        found = await call.way.call(self._tiers.find, call.key, known, numbers)
+    async def _find(self, call: Call, known: Known, numbers: list[int], *, first: bool = False) -> dict[int, Parts]:
+        found = await call.way.call(self._tiers.find, call.key, known, numbers, first)
         self._tally.add(hits=len(found))
         return found
 

@@ -157,8 +157,11 @@ class Tiers:
         for tier in self.tiers:
             tier.delete(record_key(self.namespace, path))
 
-    def find(self, path: str, known: Known, numbers: Iterable[int]) -> dict[int, Parts]:
-        """Return those of the blocks of a version that are in a tier, and put them into the tiers before it."""
+    def find(self, path: str, known: Known, numbers: Iterable[int], first: bool) -> dict[int, Parts]:  # noqa: FBT001
+        """Return those of the blocks of a version that are in a tier, and put them into the tiers before it.
+
+        What is missing counts when it is looked up `first`.
+        """
         keys = {number: block_key(self.namespace, path, known, number) for number in numbers}
         missing = {number: key for number, key in keys.items() if key is not None}
         found: dict[int, Parts] = {}
@@ -169,7 +172,7 @@ class Tiers:
             for (number, key), value in values:
                 parts = None if value is None else Parts([value], known.span(number).start)
                 if value is None or parts is None or len(parts) != known.span(number).length:
-                    tier.tally.add(misses=1)
+                    tier.tally.add(misses=int(first))
                     continue
                 tier.tally.add(hits=1)
                 found[number] = parts

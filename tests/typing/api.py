@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, assert_type
 
 from obstore.store import HTTPStore, MemoryStore, S3Store
 
 from obspec_utils import ObjectStoreRegistry, glob, glob_async, glob_objects
+from obspec_utils.caches import Cache, DiskCache, MemoryCache, RedisCache
 from obspec_utils.readers import BlockStoreReader, BufferedStoreReader, EagerStoreReader, ParallelStoreReader
 from obspec_utils.wrappers import (
+    CacheInfo,
     CachingReadableStore,
     RequestRecord,
     RequestTrace,
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from obspec import Get, ObjectMeta
+    from typing_extensions import Buffer
 
     from obspec_utils.protocols import ReadableFile, ReadableStore
 
@@ -54,6 +58,32 @@ def wrappers_stack(store: HTTPStore) -> ReadableStore:
         assert_type(entered.cached_paths, list[str])
     assert_type(trace.total_bytes, int)
     return cached
+
+
+class CacheOfOnesOwn:
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+
+    def get(self, key: str) -> bytes | None:
+        return self.values.get(key)
+
+    def put(self, key: str, value: Buffer) -> None:
+        self.values[key] = bytes(value)
+
+    def delete(self, key: str) -> None:
+        self.values.pop(key, None)
+
+    def clear(self) -> None:
+        self.values.clear()
+
+
+def caches_of_all_kinds(store: S3Store) -> CachingReadableStore:
+    caches: list[Cache] = [MemoryCache(1), DiskCache("directory", 1), RedisCache("redis://host"), CacheOfOnesOwn()]
+    for block_size in (None, 1, "auto"):
+        cached = CachingReadableStore(store, cache=caches, block_size=block_size, max_age=timedelta(1), namespace="n")
+        assert_type(cached.cache_info(), CacheInfo)
+        assert_type(cached.prefetch(["path"]), dict[str, Exception])
+    return CachingReadableStore(store, 1, cache=None, max_age=0.5)
 
 
 def registries_know_their_store(store: MemoryStore) -> None:

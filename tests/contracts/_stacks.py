@@ -36,9 +36,7 @@ STACKS = ["-".join(order) for order in _ORDERS + _REPEATS + _BLOCKS]
 CACHING_STACKS = [stack for stack in STACKS if "caching" in stack]
 BLOCK_STACKS = ["-".join(order) for order in _BLOCKS]
 # Those whose whole objects are answered by a wrapper's result, and not by the store's own.
-ANSWERING_STACKS = [
-    stack for stack in STACKS if "caching" in stack or "splitting" in stack or stack in BLOCK_STACKS
-]
+ANSWERING_STACKS = [stack for stack in STACKS if "caching" in stack or "splitting" in stack or stack in BLOCK_STACKS]
 _CACHES: dict[str, dict[str, Any]] = {
     "caching": {},
     "blocks": {"block_size": BLOCK_SIZE},

@@ -141,6 +141,28 @@ def test_objects_without_a_version_are_never_shared(versions: Versions) -> None:
     assert (asked, over.asked()) == (1, 0)
 
 
+@pytest.mark.parametrize("block_size", [None, 256])
+def test_metadata_is_found_in_a_shared_cache(block_size: Any) -> None:
+    over, shared = Over(block_size=block_size), DictCache()
+    over.store(shared).get_range("object", start=0, end=10)
+    over.asked()
+    store = over.store(MemoryCache(), shared)
+    assert store.head("object") == over.origin._meta("object")
+    assert over.asked() == 0
+    with pytest.raises(AttributeError):  # too old: to be asked for, of a store that can't tell
+        over.store(shared, max_age=0).head("object")
+
+
+def test_many_blocks_may_be_more_than_the_largest_value_of_a_cache() -> None:
+    over, shared = Over(), DictCache(300)
+    store = over.store(MemoryCache(100), shared)
+    assert bytes(store.get("object").buffer()) == CONTENT
+    assert len(shared.blocks()) == 4
+    over.asked()
+    assert bytes(over.store(shared).get("object").buffer()) == CONTENT
+    assert over.asked() == 0
+
+
 def test_dates_tell_versions_where_there_are_no_etags() -> None:
     shared = DictCache()
     over = Over(Versions(e_tag=False))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from obspec_utils._flight import Flights
 from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, align
+from obspec_utils.caches import DiskCache, MemoryCache
 from obspec_utils.caches._lru import MAX_ENTRIES, LruCache
 from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.wrappers._shared import Shared
@@ -55,7 +56,7 @@ class Engine:
         self.by_blocks = origin.by_blocks
         self.flights: Flights[Any] = Flights()
         self.shared = Shared(origin, tiers, self.tally)
-        self._limit = _largest(index, tiers)
+        self._limit = _largest(index, tiers, by_blocks=origin.by_blocks)
         self.window = _WINDOW if self._limit is None else min(_WINDOW, max(self._limit // 2, 1))
         origin.first_size = min(origin.first_size, self.window)
         # Since when versions have to be checked again: everything, or what was changed through this store.
@@ -72,6 +73,10 @@ class Engine:
             return None
         # `forget` leaves nothing here that would have to be checked again.
         return known if self.max_age is None or self.fresh(known, time.time() - self.max_age) else None
+
+    async def found_elsewhere(self, call: Call) -> Known | None:
+        """Return the version of an object that a shared cache has, if it is trusted now."""
+        return await self.shared.recorded(call, self.oldest(call.key)) if self.tiers else None
 
     def fresh(self, known: Known, oldest: float) -> bool:
         """Tell whether a version was checked late enough; not in the future, from where the clock was set back."""
@@ -174,11 +179,13 @@ class Engine:
         self.index.keep(known, number, parts)
 
 
-def _largest(index: Index, tiers: Tiers) -> int | None:
-    """Return how many bytes some cache can keep at once; None if there is one that does not tell."""
-    sizes = [getattr(tier.cache, "max_size", None) for tier in tiers.tiers]
-    sizes += [] if index.memory is None else [index.memory.max_size]
-    return None if None in sizes else max(cast("list[int]", sizes))
+def _largest(index: Index, tiers: Tiers, *, by_blocks: bool) -> int | None:
+    """Return how many bytes some cache can keep of one read; None if there is one that does not tell."""
+    caches = [*([] if index.memory is None else [index.memory]), *(tier.cache for tier in tiers.tiers)]
+    # Others may well take many blocks, though none larger than their `max_size`.
+    totals = [cache for cache in caches if isinstance(cache, MemoryCache | DiskCache) or not by_blocks]
+    sizes = [getattr(cache, "max_size", None) for cache in totals]
+    return None if None in sizes or len(totals) < len(caches) else max(cast("list[int]", sizes))
 
 
 def numbers(known: Known, spans: list[Span]) -> list[int]:

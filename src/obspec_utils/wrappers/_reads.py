@@ -226,12 +226,12 @@ class CachedReads(StoreWrapper):
 
     def head(self, path: str) -> ObjectMeta:
         """Get an object's metadata, the cached object's if there is one."""
-        known = self._metadata_of(path)
+        known = self._metadata_of(path) or run_now(self._engine.found_elsewhere(Call(BLOCKING, path, key_of(path))))
         return super().head(path) if known is None else known.metadata()
 
     async def head_async(self, path: str) -> ObjectMeta:
         """Get an object's metadata, the cached object's if there is one."""
-        known = self._metadata_of(path)
+        known = self._metadata_of(path) or await self._engine.found_elsewhere(Call(LOOPING, path, key_of(path)))
         return await super().head_async(path) if known is None else known.metadata()
 
     def _metadata_of(self, path: str) -> Known | None:

@@ -87,8 +87,8 @@ class Settings:
             return sha256(identity.encode()).hexdigest()  # short, and tells nobody what a URL may tell
         if not self.namespace:
             msg = (
-                f"{store!r} does not tell what it reads from, so its objects could be taken for those of another store "
-                "in a shared cache. Give a namespace= that no other store has."
+                f"The {type(store).__name__} does not tell what it reads from, so its objects could be taken for those "
+                "of another store in a shared cache. Give a namespace= that no other store has."
             )
             raise ValueError(msg)
         return self.namespace

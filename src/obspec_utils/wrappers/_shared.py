@@ -55,6 +55,11 @@ class Shared:
             found.published = partial(self._publish, call.key, found, lease)
         return found
 
+    async def recorded(self, call: Call, oldest: float) -> Known | None:
+        """Return the version that a shared cache has, if it was checked at `oldest` or later."""
+        known = self._latest(None, await call.way.call(self._tiers.record, call.key, oldest))
+        return known if known is not None and _fresh(known, oldest) else None
+
     async def _from_tiers(self, call: Call, old: Known | None, oldest: float) -> tuple[Known | None, Lease | None]:
         """Return the latest version that is known to anybody, and the right to ask for it if it is too old."""
         deadline, pause = time.monotonic() + _PATIENCE, _FIRST_PAUSE

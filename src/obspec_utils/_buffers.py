@@ -30,7 +30,7 @@ class Parts:
         The one buffer that all of them are consecutive views of, if there is one.
     """
 
-    __slots__ = ("_pinned", "_starts", "_views", "_wholes", "start", "stop")
+    __slots__ = ("_pinned", "_raw", "_starts", "_views", "_wholes", "start", "stop")
 
     def __init__(self, buffers: Sequence[Buffer], start: int = 0, whole: memoryview | None = None) -> None:
         self.start = start
@@ -39,6 +39,8 @@ class Parts:
         # How many bytes each view keeps alive: those of the buffer it is a view of.
         self._pinned: list[int] = []
         self._wholes = [] if whole is None else [whole]
+        # The one buffer, if it is plain bytes: these are sliced in half the time.
+        self._raw = buffers[0] if len(buffers) == 1 and type(buffers[0]) is bytes else None
         for buffer in buffers:
             view = memoryview(buffer).cast("B")
             if view.nbytes:
@@ -76,7 +78,10 @@ class Parts:
         A view, without a copy, where it is at least half of the buffer it keeps alive (a part, or all of them if they
         were joined); else a copy, so that a small piece that outlives the call does not hold much more in memory.
         """
-        if len(self._views) == 1 and start < stop:  # by far the most common, and never changed by `joining`
+        # One part is by far the most common, and never changed by `joining`.
+        if self._raw is not None and 2 * (stop - start) < len(self._raw):
+            return Bytes(self._raw[start - self.start : stop - self.start])
+        if len(self._views) == 1 and start < stop:
             piece = self._views[0][start - self.start : stop - self.start]
             return Bytes(piece if 2 * (stop - start) >= self._pinned[0] else piece.tobytes())
         if start < stop:

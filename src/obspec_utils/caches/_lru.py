@@ -62,14 +62,13 @@ class LruCache(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """Return the value of a key, which is now the one used last; None if it is not there."""
-        entry = self._entries.get(key)
-        if entry is None:
-            return None
+        entries = self._entries
         try:
-            self._entries.move_to_end(key)
-        except KeyError:
-            return entry[0]  # evicted this moment; the value is as good as ever
-        return entry[0]
+            value = entries[key][0]
+            entries.move_to_end(key)
+        except KeyError:  # it is not there, or has been evicted this moment
+            return None
+        return value
 
     def peek(self, key: K) -> V | None:
         """Return the value of a key, which is not used by that; None if it is not there."""

@@ -39,11 +39,11 @@ format: $(UV)  ## rewrite the code in the project's style
 	$(RUN) ruff check --fix-only .
 	$(RUN) ruff format .
 
-bench: $(UV)  ## measure against 0.9.0 and the alternatives, and write docs/benchmarks
+bench: $(UV) $(REDIS)  ## measure against 0.9.0 and the alternatives, and write docs/benchmarks
 	@$(SYNC) --group bench --inexact
 	$(RUN) python -m benchmarks $(ARGS)
 
-bench-quick: $(UV)  ## measure a little of everything in about a minute
+bench-quick: $(UV) $(REDIS)  ## measure a little of everything in about a minute
 	@$(SYNC) --group bench --inexact
 	$(RUN) python -m benchmarks --quick $(ARGS)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 # What a minute allows.
-_QUICK = ("B1", "B2", "B4a", "B4c", "B5", "B6", "B7")
+_QUICK = ("B1", "B2", "B4a", "B4c", "B5", "B6", "B7", "B10")
 
 
 def main() -> None:

@@ -25,6 +25,8 @@ _WIDTH = 9.0
 _BAR_HEIGHT = 0.27
 _WIDE_RANGE = 12
 _LONGEST_TITLE = 85
+# Three digits would need an exponent.
+_THOUSAND = 1000
 _TICKS = tuple(factor * 10.0**power for power in range(-3, 4) for factor in (1, 2, 5))
 
 mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10})
@@ -37,11 +39,14 @@ def plot(result: ScenarioResult, folder: Path) -> list[str]:
     if result.name == "B9":
         figure = _lines(result.tables)
     elif result.name == "B7":
-        figure = _bars(result.tables, _against_memory, "times io.BytesIO: read(100) plus seek and read(100)")
+        unit = "times io.BytesIO: read(100) plus seek and read(100)"
+        figure = _bars(result.tables, _against_memory, lambda _: unit)
     elif result.name == "B3":
-        figure = _bars(result.tables, _in_objects, "peak memory in units of the object")
+        figure = _bars(result.tables, _in_objects, lambda _: "peak memory in units of the object")
+    elif result.name == "B10":
+        figure = _bars(result.tables, _of_caches, _unit_of_caches)
     else:
-        figure = _bars(result.tables, lambda row, _: row.median or 0.0, "seconds")
+        figure = _bars(result.tables, lambda row, _: row.median or 0.0, lambda _: "seconds")
     figure.savefig(folder / name, dpi=110, metadata={"Software": None})
     return [name]
 
@@ -56,13 +61,27 @@ def _in_objects(row: Measurement, table: Table) -> float:
     return (row.median_peak or 0.0) / (table.object_size or 1)
 
 
-def _bars(tables: list[Table], value: Callable[[Measurement, Table], float], unit: str) -> Figure:
+def _of_caches(row: Measurement, table: Table) -> float:
+    figures = row.figures
+    if "steady" in figures:
+        return figures["steady"] / (table.object_size or 1)
+    return figures["rate_1_thread"] / 1e3 if figures else row.median or 0.0
+
+
+def _unit_of_caches(table: Table) -> str:
+    figures = _shown(table)[0].figures
+    if "steady" in figures:
+        return "memory when full, in units of the budget"
+    return "thousand calls a second, 1 thread" if figures else "seconds"
+
+
+def _bars(tables: list[Table], value: Callable[[Measurement, Table], float], unit: Callable[[Table], str]) -> Figure:
     tables = [table for table in tables if _shown(table)]
     counts = [len(_shown(table)) for table in tables]
     figure = Figure(figsize=(_WIDTH, sum(counts) * _BAR_HEIGHT + len(tables) * 0.85 + 0.3), layout="constrained")
     axes = figure.subplots(len(tables), 1, squeeze=False, height_ratios=[count + 1 for count in counts])[:, 0]
     for place, table in zip(axes, tables, strict=True):
-        _draw_bars(place, table, value, unit)
+        _draw_bars(place, table, value, unit(table))
     kinds = {row.kind for table in tables for row in _shown(table)}
     handles = [mpl.patches.Patch(color=_COLOURS[kind], label=name) for kind, name in _NAMES.items() if kind in kinds]
     figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), frameon=False)
@@ -88,7 +107,8 @@ def _draw_bars(axes: Axes, table: Table, value: Callable[[Measurement, Table], f
     else:
         axes.set_xlim(0, most * 1.35)
     labels = [
-        f" {item:.3g}" + ("" if row.figures else f"   {row.requests:,} req, {row.sent / 1e6:,.0f} MB")
+        (f" {item:,.0f}" if item >= _THOUSAND else f" {item:.3g}")
+        + ("" if row.figures else f"   {row.requests:,} req, {row.sent / 1e6:,.0f} MB")
         for row, item in zip(rows, values, strict=True)
     ]
     axes.bar_label(bars, labels, fontsize=8, color="#333333")

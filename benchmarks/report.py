@@ -8,25 +8,20 @@ import platform
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.columns import columns
 from benchmarks.environments import REPOSITORY
-from benchmarks.results import MEBIBYTE, ScenarioResult
+from benchmarks.results import ScenarioResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from benchmarks.results import Measurement, Table
+    from benchmarks.results import Table
 
 __all__ = ["FOLDER", "kept", "machine", "markdown", "save", "write_page"]
 
 FOLDER = REPOSITORY / "docs" / "benchmarks"
 _RESULTS = FOLDER / "results"
-_WARM = {
-    "read(100)": "reader_read",
-    "seek + read(100)": "reader_seek_read",
-    "BytesIO read": "memory_read",
-    "BytesIO seek + read": "memory_seek_read",
-}
 
 
 def markdown(result: ScenarioResult) -> str:
@@ -44,9 +39,7 @@ def markdown(result: ScenarioResult) -> str:
 
 
 def _table(table: Table) -> list[str]:
-    warm = any(row.figures for row in table.rows)
-    heads = _warm_heads() if warm else _heads(table)
-    rows = [[row.label, *(_warm_cells(row) if warm else _cells(row, table))] for row in table.rows]
+    heads, *rows = columns(table)
     widths = [max(len(line[column]) for line in [heads, *rows]) for column in range(len(heads))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     return [_line(line, widths) for line in [heads, rule, *rows]]
@@ -58,43 +51,6 @@ def _line(cells: list[str], widths: list[int]) -> str:
         *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)),
     ]
     return f"| {' | '.join(padded)} |"
-
-
-def _heads(table: Table) -> list[str]:
-    heads = ["", "seconds", "ratio"] if table.reference else ["", "seconds"]
-    return [*heads, "requests", "MB", "in flight", "CPU s", *(["peak memory"] if table.object_size else [])]
-
-
-def _cells(row: Measurement, table: Table) -> list[str]:
-    median = row.median
-    if median is None:
-        return ["-"] * (len(_heads(table)) - 1)
-    cells = [f"{median:.3f}"]
-    if table.reference:
-        reference = table.row(table.reference)
-        cells.append(f"{median / reference.median:.2f} x" if reference and reference.median else "-")
-    cells += [f"{row.requests:,}", f"{row.sent / 1e6:,.1f}", str(row.in_flight), f"{row.median_cpu:.2f}"]
-    if table.object_size:
-        peak = row.median_peak
-        cells.append("-" if peak is None else f"{peak / table.object_size:.2f} x ({peak / MEBIBYTE:.0f} MiB)")
-    return cells
-
-
-def _warm_heads() -> list[str]:
-    return ["nanoseconds", *_WARM, "ratio of sums", "million/s, 1 thread", "8 threads", "BytesIO 1", "BytesIO 8"]
-
-
-def _warm_cells(row: Measurement) -> list[str]:
-    if not row.figures:
-        return ["-"] * (len(_warm_heads()) - 1)
-    figures = row.figures
-    sums = [figures[f"{who}_read"] + figures[f"{who}_seek_read"] for who in ("reader", "memory")]
-    rates = ("reader_1_thread", "reader_8_threads", "memory_1_thread", "memory_8_threads")
-    return [
-        *(f"{figures[name]:.0f}" for name in _WARM.values()),
-        f"{sums[0] / sums[1]:.1f} x",
-        *(f"{figures[name] / 1e6:.2f}" for name in rates),
-    ]
 
 
 def machine() -> str:

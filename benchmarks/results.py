@@ -24,6 +24,8 @@ class Measurement:
         Of each run: wall time, the client's CPU time, and the bytes by which its peak memory grew.
     requests, sent, in_flight
         Of the last run, from the server's log: requests, body bytes, and the most requests at once.
+    figures
+        What a task measures itself, the largest of all runs: the best rate, the most memory.
     note
         Why there are no figures, if there are none.
     """

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.files import Layout, netcdf_file
 from benchmarks.measure import BUCKET
+from benchmarks.profiles import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,7 @@ def put_copies(server: ObjectServer, path: str, count: int) -> str:
     """Store an object again as `{path}.copies/0`, `…/1` and so on; return what is before the slash."""
     folder = f"{path}.copies"
     store = server.s3_store(BUCKET)
+    PROFILES["local"].apply(server)  # the network of the table before would make it wait for each
     for number in range(count):  # copied in the server, where all copies share their bytes
         store.copy(path, f"{folder}/{number}")
     return folder

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
+from contextlib import ExitStack
 from typing import Any
 
 import s3fs
 from fsspec.asyn import sync
+from fsspec.implementations.cached import SimpleCacheFileSystem
 from fsspec.implementations.http import HTTPFileSystem
 
-__all__ = ["LOAD", "OPEN", "VIRTUAL", "close", "connect"]
+from benchmarks.environments import SCRATCH
+
+__all__ = ["LOAD", "OPEN", "STORE", "VIRTUAL", "close", "connect"]
 
 
 class _Client:
@@ -18,6 +23,7 @@ class _Client:
         self.url = url
         self.bucket = bucket
         self.base = f"{url}/{bucket}"
+        self.remains = ExitStack()
         options: dict[str, Any] = {"client_kwargs": {"region_name": "us-east-1"}, "skip_instance_cache": True}
         self.s3 = s3fs.S3FileSystem(
             anon=True, endpoint_url=url, config_kwargs={"s3": {"addressing_style": "path"}}, **options
@@ -33,7 +39,8 @@ def connect(url: str, bucket: str) -> _Client:
 
 
 def close(client: _Client) -> None:
-    """Close the connections."""
+    """Close the connections, and remove what was cached in files."""
+    client.remains.close()
     sync(client.s3.loop, client.s3.s3.close)
     sync(client.http.loop, client.http._session.close)  # noqa: SLF001 - there is no public way
 
@@ -62,3 +69,51 @@ def _virtual(client: _Client, _path: str, **options: Any) -> tuple[Any, Any]:
 
 
 VIRTUAL = {"virtual": _virtual}
+
+
+class _Ranges:
+    """A file with a cache, opened for each range."""
+
+    def __init__(self, client: _Client, options: dict[str, Any]) -> None:
+        self._client = client
+        self._options = options
+
+    def get_range(self, path: str, *, start: int, length: int) -> Any:
+        """Return the bytes of a range."""
+        with _s3(self._client, path, **self._options) as file:
+            file.seek(start)
+            return file.read(length)
+
+
+class _Simple:
+    """Whole objects in files of a folder, which processes can share."""
+
+    def __init__(self, bucket: str, filesystem: SimpleCacheFileSystem) -> None:
+        self._bucket = bucket
+        self._filesystem = filesystem
+
+    def get_range(self, path: str, *, start: int, length: int) -> Any:
+        """Return the bytes of a range."""
+        return self._filesystem.cat_file(f"{self._bucket}/{path}", start=start, end=start + length)
+
+    def get(self, path: str) -> _Content:
+        """Return all of an object."""
+        return _Content(self._filesystem.cat_file(f"{self._bucket}/{path}"))
+
+
+class _Content:
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def buffer(self) -> bytes:
+        """Return the bytes, as a store's result does."""
+        return self._content
+
+
+def _simple(client: _Client, _path: str) -> _Simple:
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    folder = client.remains.enter_context(tempfile.TemporaryDirectory(prefix="cache-", dir=SCRATCH))
+    return _Simple(client.bucket, SimpleCacheFileSystem(fs=client.s3, cache_storage=folder))
+
+
+STORE = {"ranges": lambda client, _path, **options: _Ranges(client, options), "simplecache": _simple}

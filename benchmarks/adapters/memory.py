@@ -7,7 +7,7 @@ import urllib.request
 from functools import cache
 from typing import Any
 
-__all__ = ["OPEN", "VIRTUAL", "connect"]
+__all__ = ["OPEN", "STORE", "VIRTUAL", "connect"]
 
 
 class _Client:
@@ -40,5 +40,21 @@ def _virtual(client: _Client, _path: str) -> tuple[Any, Any]:
     return obstore.connect(client.url, client.bucket), lambda _store, path: _open(client, path)
 
 
+class _Dict:
+    """A dict of bytes with the call of a store: a lookup and a slice."""
+
+    def __init__(self, client: _Client) -> None:
+        self._base = f"{client.url}/{client.bucket}"
+        self._held: dict[str, bytes] = {}
+
+    def get_range(self, path: str, *, start: int, length: int) -> bytes:
+        """Return a slice; the first of an object fetches all of it."""
+        content = self._held.get(path)
+        if content is None:
+            content = self._held[path] = _content(f"{self._base}/{path}")
+        return content[start : start + length]
+
+
 OPEN = {"memory": _open}
+STORE = {"dict": lambda client, _path: _Dict(client)}
 VIRTUAL = {"memory": _virtual}

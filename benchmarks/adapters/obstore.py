@@ -11,7 +11,7 @@ from obstore.store import S3Store
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LOAD", "OPEN", "connect"]
+__all__ = ["LOAD", "OPEN", "STORE", "connect"]
 
 
 def connect(url: str, bucket: str) -> S3Store:
@@ -87,3 +87,23 @@ class _ReadableFile:
 
 
 OPEN = {"streamed": _StreamedGet, "open_reader": _ReadableFile}
+
+
+class _Blockwise:
+    """Fetches all of a block for some of its bytes, and keeps nothing."""
+
+    def __init__(self, store: S3Store, block_size: int) -> None:
+        self._store = store
+        self._block_size = block_size
+
+    def get_range(self, path: str, *, start: int, length: int) -> memoryview:
+        """Return a range that lies in one block."""
+        first = start - start % self._block_size
+        block = self._store.get_range(path, start=first, length=self._block_size)
+        return memoryview(block)[start - first : start - first + length]
+
+
+STORE = {
+    "bare": lambda store, _path: store,
+    "blockwise": lambda store, _path, block_size: _Blockwise(store, block_size),
+}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.scenarios import b0, b1, b2, b3, b4, b5, b6, b7, b8, b9
+from benchmarks.scenarios import b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,4 +27,5 @@ SCENARIOS: dict[str, Callable[[Bench], ScenarioResult]] = {
     "B7": b7.run,
     "B8": b8.run,
     "B9": b9.run,
+    "B10": b10.run,
 }

@@ -35,7 +35,7 @@ _ROWS = [
 
 def run(bench: Bench) -> ScenarioResult:
     """Load one object, and many through a pool of threads."""
-    count = 100 if bench.quick else 1000
+    count = 100 if bench.quick else 500
     path = put_noise(bench.server, MEBIBYTE)
     folder = put_copies(bench.server, path, count)
     cloud = PROFILES["cloud"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.catalogue import CHOSEN, MEMORY, PARALLEL, ours, readers
+from benchmarks.catalogue import CHOSEN, MEMORY, PARALLEL, distinct, ours, readers
 from benchmarks.measure import Work
 from benchmarks.profiles import PROFILES
 from benchmarks.results import MEBIBYTE, ScenarioResult
@@ -25,7 +25,7 @@ def run(bench: Bench) -> ScenarioResult:
     """Read at seeded places of a large object."""
     size = (64 if bench.quick else 256) * MEBIBYTE
     count = 60 if bench.quick else _READS
-    rows = [row for row in readers() if row.memory is not None]
+    rows = [row for row in distinct(readers()) if row.memory is not None]
     rows.insert(2, ours(_SMALL_CHUNKS, "parallel", MEMORY, chunk_size=MEBIBYTE // 4, max_cached_chunks=256))
     table = bench.table(
         "B6",

@@ -194,12 +194,15 @@ class CachedObjects(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 2), path=paths, number=st.integers(0, 8), looping=st.booleans())
     def read_before_and_after(self, which: int, path: str, number: int, *, looping: bool) -> None:
-        """Read a block, and then more than that of another version of the same size."""
+        """Read a block, and then it and more than it of another version of the same size."""
         start = number * BLOCK
-        self.read(which, Call("get_range", path, {"start": start, "length": BLOCK}), looping=looping)
+        block = Call("get_range", path, {"start": start, "length": BLOCK})
+        self.read(which, block, looping=looping)
         self.replace_behind_its_back(path, len(self.history.version(path).content or b""))
-        around = {"start": max(0, start - BLOCK), "length": 3 * BLOCK}
-        self.read(which, Call("get_range", path, around), looping=not looping)
+        self.read(which, block, looping=not looping)
+        self.read(
+            which, Call("get_range", path, {"start": max(0, start - BLOCK), "length": 3 * BLOCK}), looping=looping
+        )
 
     @rule(path=paths)
     def delete_behind_its_back(self, path: str) -> None:

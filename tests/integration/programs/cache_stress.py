@@ -207,4 +207,5 @@ class Stress:
 
 
 if __name__ == "__main__":
+    sys.setswitchinterval(1e-5)  # threads take turns within the steps that they have to take together
     print(json.dumps(Stress(json.loads(sys.argv[1])).run()))  # noqa: T201 - read by who started this process

@@ -2,80 +2,15 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 import threading
 import time
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from obstore.store import LocalStore, MemoryStore
 
-from obspec_utils.caches import Cache, DiskCache, MemoryCache
-from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
-from tests.contracts._stores import OnlyGet, Versions
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-CONTENT = bytes(range(256)) * 4
-
-
-class DictCache:
-    """A cache of a user's own, with a log."""
-
-    def __init__(self, max_size: int | None = None) -> None:
-        self.values: dict[str, bytes] = {}
-        self.log: list[str] = []
-        self.threads: set[int] = set()
-        if max_size is not None:
-            self.max_size = max_size
-
-    def get(self, key: str) -> bytes | None:
-        self.threads.add(threading.get_ident())
-        self.log.append("get")
-        return self.values.get(key)
-
-    def put(self, key: str, value: Any) -> None:
-        self.threads.add(threading.get_ident())
-        self.log.append("put")
-        self.values[key] = bytes(value)
-
-    def delete(self, key: str) -> None:
-        self.log.append("delete")
-        self.values.pop(key, None)
-
-    def clear(self) -> None:
-        self.values.clear()
-
-    def blocks(self) -> list[bytes]:
-        return sorted(value for value in self.values.values() if not value.startswith(b"{"))
-
-
-class Broken(DictCache):
-    """A cache whose methods fail."""
-
-    def get(self, key: str) -> bytes | None:
-        raise ConnectionError(key)
-
-    put = delete = get  # type: ignore[assignment]
-
-
-class Over:
-    """Stores that read the same objects, each with a memory of its own, and count what they ask the origin."""
-
-    def __init__(self, versions: Versions | None = None, **options: Any) -> None:
-        self.origin = OnlyGet({"object": CONTENT, "other": CONTENT[::-1]}, versions)
-        self.options = {"namespace": "here", "block_size": 256, **options}
-
-    def store(self, *caches: Any, **options: Any) -> CachingReadableStore:
-        return CachingReadableStore(self.origin, cache=list(caches), **{**self.options, **options})  # type: ignore[arg-type]
-
-    def asked(self) -> int:
-        count = len(self.origin.requests)
-        self.origin.requests.clear()
-        return count
+from obspec_utils.caches import Cache, MemoryCache
+from tests.contracts._stores import Versions
+from tests.unit._tiers import CONTENT, Broken, DictCache, Over
 
 
 def test_what_one_store_has_put_there_another_one_finds() -> None:
@@ -235,14 +170,6 @@ def test_stores_of_other_namespaces_never_see_each_other_s_bytes() -> None:
             assert bytes(over.store(shared).get_range("object", start=0, end=256)) == content[:256]
 
 
-@pytest.mark.parametrize("store", [MemoryStore(), OnlyGet({}), SplittingReadableStore(MemoryStore())], ids=repr)
-def test_a_store_that_does_not_tell_what_it_reads_needs_a_namespace(store: Any, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"does not tell what it reads from.*namespace="):
-        CachingReadableStore(store, cache=DiskCache(tmp_path, 10**6))
-    CachingReadableStore(store, cache=DiskCache(tmp_path, 10**6), namespace="mine")
-    CachingReadableStore(store, cache=MemoryCache())
-
-
 def test_one_memory_cache_for_two_stores_is_one_budget_and_no_shared_bytes() -> None:
     memory = MemoryCache(600)
     first, second = Over(), Over()
@@ -257,46 +184,6 @@ def test_one_memory_cache_for_two_stores_is_one_budget_and_no_shared_bytes() -> 
     memory.put("mine", b"x" * 400)
     assert memory.size == 400
     assert stores[1].cached_paths == []
-
-
-def test_copies_and_pickles_have_empty_memories_and_the_same_shared_caches(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "object").write_bytes(CONTENT)
-    disk = DiskCache(tmp_path / "cache", 10**6)
-    store = CachingReadableStore(
-        LocalStore(tmp_path / "data"), block_size=256, cache=[MemoryCache(1000), disk], max_age=timedelta(hours=2)
-    )
-    store.get("object").buffer()
-    (tmp_path / "data" / "object").write_bytes(CONTENT[::-1])
-    for other in (copy.copy(store), pickle.loads(pickle.dumps(store)), pickle.loads(pickle.dumps(store, 0))):
-        assert (other.cache_size, other._max_size) == (0, store._max_size)
-        assert repr(other) == repr(store)
-        assert bytes(other.get("object").buffer()) == CONTENT  # from disk, for two hours
-        assert other.cache_size <= 1000
-        assert other._engine.index.memory is not store._engine.index.memory
-        assert other._engine.max_age == 7200
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "message"),
-    [
-        ({"block_size": 0}, ValueError, "block_size must be positive, got 0"),
-        ({"block_size": "automatic"}, ValueError, "block_size must be .*'auto' or None, got 'automatic'"),
-        ({"max_age": -1}, ValueError, "max_age must not be negative, got -1"),
-        ({"max_age": float("nan")}, ValueError, "max_age must not be negative, got nan"),
-        ({"max_age": timedelta(-1)}, ValueError, "max_age must not be negative"),
-        ({"namespace": ""}, ValueError, "namespace must not be empty"),
-        ({"cache": []}, ValueError, "at least one cache"),
-        ({"cache": [MemoryCache(), MemoryCache()]}, ValueError, "at most one MemoryCache, the first"),
-        ({"cache": [DictCache(), MemoryCache()], "namespace": "x"}, ValueError, "at most one MemoryCache, the first"),
-        ({"cache": {}}, (TypeError, ValueError), "cache"),
-        ({"cache": [3]}, TypeError, "get, put, delete and clear.*got 3"),
-        ({"cache": MemoryCache(), "max_size": 5}, ValueError, "not both cache= and max_size=5"),
-    ],
-)
-def test_wrong_settings_are_refused(options: dict[str, Any], error: Any, message: str) -> None:
-    with pytest.raises(error, match=message):
-        CachingReadableStore(MemoryStore(), **options)
 
 
 def test_a_cache_of_a_user_s_own_is_one_by_its_methods() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
@@ -89,13 +90,20 @@ class _TaskLease:
     """A lease that threads of this process do not wait for."""
 
     def __init__(self, lease: Lease, key: str) -> None:
-        self._lease = lease
+        self._leases = [lease]
         self._key = key
         _led_by_tasks.add(key)
 
     def release(self) -> None:
         _led_by_tasks.discard(self._key)
-        self._lease.release()
+        while self._leases:
+            self._leases.pop().release()
+
+    def __del__(self) -> None:
+        # A task that is cancelled while a thread takes the lease for it never gets it.
+        if self._leases:
+            threading.Thread(target=self._leases.pop().release, daemon=True).start()
+            _led_by_tasks.discard(self._key)
 
 
 class _NoLease:

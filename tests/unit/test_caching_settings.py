@@ -1,0 +1,67 @@
+"""What a caching store is told to do, and tells its copies."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from obstore.store import LocalStore, MemoryStore
+
+from obspec_utils.caches import DiskCache, MemoryCache
+from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
+from tests.contracts._stores import OnlyGet
+from tests.unit._tiers import CONTENT, DictCache
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("store", [MemoryStore(), OnlyGet({}), SplittingReadableStore(MemoryStore())], ids=repr)
+def test_a_store_that_does_not_tell_what_it_reads_needs_a_namespace(store: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"does not tell what it reads from.*namespace="):
+        CachingReadableStore(store, cache=DiskCache(tmp_path, 10**6))
+    CachingReadableStore(store, cache=DiskCache(tmp_path, 10**6), namespace="mine")
+    CachingReadableStore(store, cache=MemoryCache())
+
+
+def test_copies_and_pickles_have_empty_memories_and_the_same_shared_caches(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "object").write_bytes(CONTENT)
+    disk = DiskCache(tmp_path / "cache", 10**6)
+    store = CachingReadableStore(
+        LocalStore(tmp_path / "data"), block_size=256, cache=[MemoryCache(1000), disk], max_age=timedelta(hours=2)
+    )
+    store.get("object").buffer()
+    (tmp_path / "data" / "object").write_bytes(CONTENT[::-1])
+    for other in (copy.copy(store), pickle.loads(pickle.dumps(store)), pickle.loads(pickle.dumps(store, 0))):
+        assert (other.cache_size, other._max_size) == (0, store._max_size)
+        assert repr(other) == repr(store)
+        assert bytes(other.get("object").buffer()) == CONTENT  # from disk, for two hours
+        assert other.cache_size <= 1000
+        assert other._engine.index.memory is not store._engine.index.memory
+        assert other._engine.max_age == 7200
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"block_size": 0}, ValueError, "block_size must be positive, got 0"),
+        ({"block_size": "automatic"}, ValueError, "block_size must be .*'auto' or None, got 'automatic'"),
+        ({"max_age": -1}, ValueError, "max_age must not be negative, got -1"),
+        ({"max_age": float("nan")}, ValueError, "max_age must not be negative, got nan"),
+        ({"max_age": timedelta(-1)}, ValueError, "max_age must not be negative"),
+        ({"namespace": ""}, ValueError, "namespace must not be empty"),
+        ({"cache": []}, ValueError, "at least one cache"),
+        ({"cache": [MemoryCache(), MemoryCache()]}, ValueError, "at most one MemoryCache, the first"),
+        ({"cache": [DictCache(), MemoryCache()], "namespace": "x"}, ValueError, "at most one MemoryCache, the first"),
+        ({"cache": {}}, (TypeError, ValueError), "cache"),
+        ({"cache": [3]}, TypeError, "get, put, delete and clear.*got 3"),
+        ({"cache": MemoryCache(), "max_size": 5}, ValueError, "not both cache= and max_size=5"),
+    ],
+)
+def test_wrong_settings_are_refused(options: dict[str, Any], error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        CachingReadableStore(MemoryStore(), **options)

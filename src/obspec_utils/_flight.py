@@ -32,8 +32,8 @@ class Ticket:
 
     def __init__(self, flight: Any) -> None:  # noqa: ANN401 - a thread's future or a task's
         self.flight = flight
-        self.keys: list[Hashable] = []
-        self.joined: list[Any] = []
+        self.keys: dict[Hashable, None] = {}  # in order
+        self.joined: dict[Any, None] = {}
 
 
 class Flights(Generic[T]):
@@ -155,15 +155,15 @@ class Flights(Generic[T]):
                     continue
                 flight = next((board[key] for board in boards if key in board), None)
                 if flight is None:
-                    ticket.keys.append(key)  # first: what is on the board is always among what is taken off it
+                    ticket.keys[key] = None  # first: what is on the board is always among what is taken off it
                     boards[-1][key] = ticket.flight
-                elif flight not in ticket.joined:
-                    ticket.joined.append(flight)
+                else:
+                    ticket.joined[flight] = None
         return ticket
 
     def _lead(self, ticket: Ticket, fetch: Callable[[list[Hashable]], Landed[T]], keep: Keep[T]) -> Landed[T]:
         try:
-            landed = fetch(ticket.keys)
+            landed = fetch(list(ticket.keys))
             self._land(self._led, ticket, landed, keep)
         except Exception as error:
             self._land(self._led, ticket)
@@ -224,7 +224,7 @@ class Flights(Generic[T]):
     ) -> Landed[T]:
         flight = ticket.flight
         try:
-            landed = await fetch(ticket.keys)
+            landed = await fetch(list(ticket.keys))
             self._land(board, ticket, landed, keep)
             flight.set_result(landed)
         except BaseException as error:

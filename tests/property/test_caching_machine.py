@@ -75,19 +75,19 @@ class Place:
 
 
 class CachedObjects(RuleBasedStateMachine):
-    """Drives caching stores over one bare store; subclasses say which caches and which blocks."""
+    """Drives caching stores over one bare store; subclasses say which caches and which blocks, and how old they get."""
 
     tiers: str
     block_size: Any
+    given_age: float | None
     place: Place
     clock: Clock
 
     @initialize(
         kind=st.sampled_from(["memory", "local", "server"]),
-        max_age=st.sampled_from([None, 0, 10]),
         sizes=st.tuples(*[contents] * len(PATHS)),
     )
-    def open(self, kind: str, max_age: float | None, sizes: tuple[int, ...]) -> None:
+    def open(self, kind: str, sizes: tuple[int, ...]) -> None:
         self.bare, archive = self.place.stores(kind)
         self.picklable = kind != "memory"
         self.history = History(self.bare, archive, self.clock)
@@ -95,9 +95,9 @@ class CachedObjects(RuleBasedStateMachine):
         self.disk = next((cache for cache in caches if isinstance(cache, DiskCache)), None)
         self.shared = not isinstance(caches[-1], MemoryCache)
         store = CachingReadableStore(
-            self.bare, block_size=self.block_size, max_age=max_age, cache=caches, namespace="objects"
+            self.bare, block_size=self.block_size, max_age=self.given_age, cache=caches, namespace="objects"
         )
-        self.max_age = SHARED_MAX_AGE if max_age is None and self.shared else max_age
+        self.max_age = SHARED_MAX_AGE if self.given_age is None and self.shared else self.given_age
         self.subjects = [Subject(store)]
         # What shared caches may still know of: what was changed through any store is not there any more.
         self.least: dict[str, int] = {}
@@ -259,11 +259,13 @@ def _error(call: Callable[[], object]) -> str | None:
     return None
 
 
+@pytest.mark.parametrize("max_age", [None, 0, 10])
 @pytest.mark.parametrize("block_size", [None, BLOCK, "auto"])
 @pytest.mark.parametrize("tiers", ["memory", "memory, disk", "disk", "memory, redis"])
 def test_answers_are_those_of_the_store(
     tiers: str,
     block_size: Any,
+    max_age: float | None,
     request: pytest.FixtureRequest,
     object_server: ObjectServer,
     tmp_path: Path,
@@ -275,11 +277,11 @@ def test_answers_are_those_of_the_store(
     monkeypatch.setattr(_origin, "AUTO_BLOCK_SIZE", BLOCK)
     monkeypatch.setattr(_origin, "AUTO_WHOLE_SIZE", WHOLE)
     place = Place(tmp_path, object_server, request.getfixturevalue("redis_server") if "redis" in tiers else None)
-    own = {"tiers": tiers, "block_size": block_size, "place": place, "clock": clock}
+    own = {"tiers": tiers, "block_size": block_size, "given_age": max_age, "place": place, "clock": clock}
     run_state_machine_as_test(
         type("Machine", (CachedObjects,), own),
         settings=settings(
-            max_examples=12,
+            max_examples=6,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,

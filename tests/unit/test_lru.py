@@ -81,7 +81,7 @@ def test_threads_never_see_it_over_budget_nor_another_key_s_value() -> None:
     for thread in threads:
         thread.join(60)
     assert wrong == []
-    assert cache.size == sum(size for _, size in cache._entries.values())
+    assert cache.size == sum(size for _, size in cache.entries.values())
 
 
 def test_a_forked_child_starts_anew_only_if_a_change_was_under_way() -> None:

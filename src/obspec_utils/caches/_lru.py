@@ -33,6 +33,11 @@ class LruCache(Generic[K, V]):
     left
         Is told each key that is not there any more, or could not be kept; called under the lock, so it must be quick,
         and ask nothing of this cache.
+
+    Attributes
+    ----------
+    entries
+        The values with their sizes, by keys; to be looked at only, by who has no time for `get`.
     """
 
     def __init__(self, max_size: int, left: Callable[[K], None] | None = None) -> None:
@@ -40,14 +45,14 @@ class LruCache(Generic[K, V]):
         self.evictions = 0  # values that made room for others
         self._left = left
         self._lock = threading.Lock()
-        self._entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
+        self.entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._size = 0
         reset_after_fork(self)
 
     def _reset_after_fork(self) -> None:
         if self._lock.locked():  # another thread was in the middle of a change, which it will never finish here
             self._lock = threading.Lock()
-            self._entries = OrderedDict()
+            self.entries.clear()
             self._size = 0
 
     @property
@@ -58,11 +63,11 @@ class LruCache(Generic[K, V]):
     def keys(self) -> list[K]:
         """Return the keys, the one not used for longest first."""
         with paused(), self._lock:
-            return list(self._entries)
+            return list(self.entries)
 
     def get(self, key: K) -> V | None:
         """Return the value of a key, which is now the one used last; None if it is not there."""
-        entries = self._entries
+        entries = self.entries
         try:
             value = entries[key][0]
             entries.move_to_end(key)
@@ -72,37 +77,37 @@ class LruCache(Generic[K, V]):
 
     def peek(self, key: K) -> V | None:
         """Return the value of a key, which is not used by that; None if it is not there."""
-        entry = self._entries.get(key)
+        entry = self.entries.get(key)
         return None if entry is None else entry[0]
 
     def put(self, key: K, value: V, size: int) -> None:
         """Keep a value, and forget others until the budget holds; a value larger than the budget is not kept."""
         with paused(), self._lock:
-            self._size -= self._entries.pop(key, (None, 0))[1]
+            self._size -= self.entries.pop(key, (None, 0))[1]
             if size > self.max_size:
                 self._tell(key)
                 return
-            while self._entries and (self._size + size > self.max_size or len(self._entries) >= MAX_ENTRIES):
-                evicted, (_, freed) = self._entries.popitem(last=False)
+            while self.entries and (self._size + size > self.max_size or len(self.entries) >= MAX_ENTRIES):
+                evicted, (_, freed) = self.entries.popitem(last=False)
                 self._size -= freed
                 self.evictions += 1
                 self._tell(evicted)
             # In this order: where Ctrl-C hits in between, too much is counted, never too little, until it is empty.
-            self._size = size + (self._size if self._entries else 0)
-            self._entries[key] = (value, size)
+            self._size = size + (self._size if self.entries else 0)
+            self.entries[key] = (value, size)
 
     def delete(self, key: K) -> None:
         """Forget a key, if it is there."""
         with paused(), self._lock:
-            if key in self._entries:
-                self._size -= self._entries.pop(key)[1]
+            if key in self.entries:
+                self._size -= self.entries.pop(key)[1]
                 self._tell(key)
 
     def clear(self) -> None:
         """Forget everything."""
         with paused(), self._lock:
-            keys = list(self._entries)
-            self._entries.clear()
+            keys = list(self.entries)
+            self.entries.clear()
             self._size = 0
             for key in keys:
                 self._tell(key)

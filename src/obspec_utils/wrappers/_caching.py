@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from obspec_utils._plan import MAX_CONCURRENT_REQUESTS
 from obspec_utils.wrappers._conditions import WHOLE
 from obspec_utils.wrappers._engine import Engine
+from obspec_utils.wrappers._hits import hits_of
 from obspec_utils.wrappers._index import Index
 from obspec_utils.wrappers._info import CacheInfo
 from obspec_utils.wrappers._origin import Origin
@@ -34,8 +35,8 @@ class CachingReadableStore(CachedReads):
     By default, the first request for an object, whatever range it asks for, fetches all of it with one `get` of the
     store below. With a `block_size`, only the blocks that a request touches are fetched. Others that ask meanwhile, in
     threads or tasks, wait for the same fetch. What is cached is trusted until it is evicted, cleared, older than
-    `max_age`, or changed through this store; no answer ever mixes two versions of an object. What only the store can
-    answer passes through, uncached.
+    `max_age`, or changed through this store; no answer made here mixes two versions of an object. What only the store
+    can answer, and what is too large to be kept, passes through, uncached.
 
     Pickling and `copy.copy` give a store with the same settings, whose caches in memory are empty and whose shared
     caches are the same.
@@ -83,6 +84,7 @@ class CachingReadableStore(CachedReads):
         tiers = Tiers(shared, self._settings.namespace_of(store) if shared else "")
         origin = Origin(store, self._settings.block_size, self._limits())
         self._engine = Engine(origin, index, tiers, self._settings.seconds(shared=bool(shared)))
+        self._hit = hits_of(self._engine)
 
     def _arguments(self) -> tuple[object, ...]:
         return (self._max_size,)

@@ -167,10 +167,10 @@ class Engine:
     def _distrust(self, key: str, known: Known) -> None:
         """Forget a version that is not the object's any more, whoever else may still take it for that."""
         self._changed.put(key, max(self._changed.peek(key) or 0.0, nextafter(known.checked, inf)), 1)
-        self.index.drop(key, known)
+        self.flights.forget([], partial(self.index.drop, key, known.twin or known))
 
     async def _bring(self, call: Call, known: Known, mine: list[Hashable]) -> dict[Hashable, Parts]:
-        wanted = [number for _, number in cast("list[tuple[Known, int]]", mine)]
+        wanted = sorted(number for _, number in cast("list[tuple[Known, int]]", mine))  # claimed in any order
         blocks = await self.shared.bring(call, known, wanted, whole=False)
         return {(known, number): parts for number, parts in blocks.items()}
 

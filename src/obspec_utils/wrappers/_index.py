@@ -34,6 +34,7 @@ class Index:
         # Each change is one operation of a dict, which is atomic.
         self._known: dict[str, Known] = {}
         self._values: LruCache[Hashable, Parts] = LruCache(1) if memory is None else memory.values
+        self.entries = self._values.entries
         # One call less on the way of every hit.
         self.find: Callable[[str], Known | None] = self._known.get
         self.block: Callable[[Hashable], Parts | None] = self._values.get

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from obspec_utils._plan import Span
@@ -36,20 +37,20 @@ class Known:
     blocks
         The blocks that are in memory.
     alive
-        Whether this is the version its path has, as far as is known: only then something is kept of it.
+        Whether this is the version its path has, as far as is known: only then something is kept of it. As its twin.
     """
 
     __slots__ = (
+        "_alive",
         "_pending",
-        "alive",
         "attributes",
         "blocks",
         "checked",
         "meta",
-        "published",
         "size",
         "twin",
         "unit",
+        "unpublished",
         "version",
     )
 
@@ -61,12 +62,21 @@ class Known:
         self.unit = unit
         self.checked = checked
         self.blocks: set[int] = set()
-        self.alive = False
+        self._alive = False
         # The same version, found out by somebody else at the same time, under which its blocks are kept.
         self.twin: Known | None = None
-        # How to tell the shared tiers of it, once its first bytes are there; None if they know.
-        self.published: Callable[[], None] | None = None
+        # How to tell the shared tiers of it, once its first bytes are there: by each who has checked it.
+        self.unpublished: list[Callable[[], None]] = []
         self._pending: list[tuple[Answer, object]] = []
+
+    @property
+    def alive(self) -> bool:
+        """Whether something is kept of it."""
+        return self._alive if self.twin is None else self.twin.alive
+
+    @alive.setter
+    def alive(self, alive: bool) -> None:
+        self._alive = alive
 
     def metadata(self) -> ObjectMeta:
         """Return the object's metadata, as a dict of the caller's own."""
@@ -99,12 +109,12 @@ class Known:
         """Whether an answer is there."""
         return bool(self._pending)
 
-    def withdraw(self) -> Answer | None:
-        """Take the answer, if nobody has, whatever it holds."""
-        try:
-            return self._pending.pop()[0]
-        except IndexError:
-            return None
+    def withdraw(self, answer: Answer | None = None) -> None:
+        """Let go of an answer that nobody has taken, or of all of them."""
+        for pending in list(self._pending):
+            if answer is None or pending[0] is answer:
+                with suppress(ValueError):  # taken this moment
+                    self._pending.remove(pending)
 
 
 class BlockKey(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from obspec_utils._buffers import Parts
@@ -140,7 +141,12 @@ class Origin:
         buffers = await way.fetch(self._store, path, spans, known.version, limit, first=first)
         pieces = [*([] if first is None else [first.span]), *spans]
         arrived = sorted(zip(pieces, buffers, strict=True), key=lambda piece: piece[0])
-        return {number: _block(known.span(number), arrived) for number in numbers}
+        starts = [piece.start for piece, _ in arrived]
+        blocks = {}
+        for span, number in ((known.span(number), number) for number in numbers):
+            first_piece = bisect_right(starts, span.start) - 1
+            blocks[number] = _block(path, span, arrived[max(first_piece, 0) : bisect_left(starts, span.stop)])
+        return blocks
 
     async def ranges(self, way: Way, path: str, known: Known, spans: list[Span]) -> dict[Span, Parts]:
         """Fetch any spans of a version.
@@ -209,7 +215,7 @@ def _compact(buffer: Buffer) -> Buffer:
     return bytes(buffer) if memoryview(buffer).nbytes <= _SMALL else buffer
 
 
-def _block(span: Span, arrived: list[tuple[Span, Buffer]]) -> Parts:
+def _block(path: str, span: Span, arrived: list[tuple[Span, Buffer]]) -> Parts:
     """Return one block out of what arrived, in a buffer of its own, so that nothing else stays in memory with it."""
     views = []
     for piece, buffer in arrived:
@@ -218,4 +224,8 @@ def _block(span: Span, arrived: list[tuple[Span, Buffer]]) -> Parts:
         start, stop = max(piece.start, span.start), min(piece.stop, span.stop)
         if start < stop:
             views.append(memoryview(buffer).cast("B")[start - piece.start : stop - piece.start])
-    return Parts([b"".join(views)], span.start)
+    block = b"".join(views)
+    if len(block) != span.length:
+        msg = f"Bytes {span.start} to {span.stop} of {path!r} were fetched as {len(block)} bytes. Read again."
+        raise IncompleteReadError(msg)
+    return Parts([block], span.start)

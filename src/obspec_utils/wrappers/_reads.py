@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from obspec_utils._plan import NO_OFFSET, Span
+from obspec_utils._plan import Span
 from obspec_utils._results import Held, Result, join, join_async
 from obspec_utils.wrappers._base import StoreWrapper
 from obspec_utils.wrappers._changes import changes, forgetting, forgetting_async
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from obspec import GetOptions, GetResult, GetResultAsync, ObjectMeta
-    from obstore import Bytes
     from typing_extensions import Buffer
 
     from obspec_utils._buffers import Parts
     from obspec_utils._requests import Answer
     from obspec_utils.wrappers._conditions import Conditions, Wanted
     from obspec_utils.wrappers._engine import Engine
+    from obspec_utils.wrappers._hits import Hit
     from obspec_utils.wrappers._known import Known
     from obspec_utils.wrappers._ways import Way
 
@@ -41,6 +41,7 @@ class CachedReads(StoreWrapper):
     """The methods of a store that read through an engine, and those that change objects, which it then forgets."""
 
     _engine: Engine
+    _hit: Hit
 
     def _holds(self, path: str) -> bool:
         known = self._engine.current(key_of(path))
@@ -123,25 +124,6 @@ class CachedReads(StoreWrapper):
             if result is not None:
                 return result
         return await super().get_async(path, options=options)
-
-    def _hit(self, path: str, start: int, end: int | None, length: int | None) -> Bytes | None:
-        """Return a range that is in memory, in one block: the way of most requests, which is short."""
-        engine = self._engine
-        known = engine.trusted(path)
-        stop = end if length is None else start + length if end is None else None
-        if known is None or type(start) is not int or type(stop) is not int or stop >= NO_OFFSET:
-            return None
-        size, unit = known.size, known.unit
-        if stop > size:  # noqa: PLR1730 - min() takes longer
-            stop = size
-        number = start // unit
-        if not 0 <= start < stop <= (number + 1) * unit:
-            return None
-        parts = engine.block((known, number))
-        if parts is None or (stop - start == size and not parts.joined):
-            return None
-        engine.tally.served(1, stop - start)
-        return parts.slice(start, stop)
 
     async def _range(
         self, way: Way, path: str, start: int, end: int | None, length: int | None

@@ -7,6 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from obspec_utils._buffers import Parts
     from obspec_utils._plan import Span
     from obspec_utils.caches import Lease
@@ -52,7 +54,7 @@ class Shared:
             raise
         self._tally.add(revalidations=int(old is not None))
         if self._tiers:
-            found.published = partial(self._publish, call.key, found, lease)
+            found.unpublished.append(partial(self._publish, call.key, found, lease))
         return found
 
     async def recorded(self, call: Call, oldest: float) -> Known | None:
@@ -94,21 +96,21 @@ class Shared:
         return known
 
     def _publish(self, key: str, known: Known, lease: Lease | None) -> None:
-        self._tiers.publish(key, known)
-        if lease is not None:
-            lease.release()
+        try:
+            self._tiers.publish(key, known)
+        finally:
+            if lease is not None:
+                lease.release()
 
     async def settle(self, way: Way, known: Known) -> None:
         """Tell the shared caches of a version, after its first bytes are there."""
-        publish, known.published = known.published, None
-        if publish is not None:
-            await way.call(publish)
+        while known.unpublished:
+            await way.call(_pop(known.unpublished))
 
     def abandon(self, way: Way, known: Known) -> None:
         """Give back the right to ask for a version, without waiting: on the way out after an error."""
-        publish, known.published = known.published, None
-        if publish is not None:
-            way.leave(publish)
+        while known.unpublished:
+            way.leave(_pop(known.unpublished))
 
     # Blocks.
 
@@ -169,6 +171,18 @@ class Shared:
             raise
         await call.way.call(release)
         return found | fetched
+
+
+def _pop(publishing: list[Callable[[], None]]) -> Callable[[], None]:
+    """Take what is to be done next; nothing, if another thread was faster."""
+    try:
+        return publishing.pop()
+    except IndexError:
+        return _nothing
+
+
+def _nothing() -> None:
+    pass
 
 
 def _fresh(known: Known, oldest: float) -> bool:

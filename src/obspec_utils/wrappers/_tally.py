@@ -13,22 +13,24 @@ _PLACES = {name: place for place, name in enumerate(_NAMES)}
 class Tally:
     """Counts, exact however many threads count: each has counters of its own.
 
+    `counters` are those of each thread, the hits and the bytes served first.
+
     A thread's identifier is given to another one after its end, so there are only as many counters as there ever were
     threads at once.
     """
 
     def __init__(self) -> None:
-        self._counters: dict[int, list[int]] = {}
+        self.counters: dict[int, list[int]] = {}
 
     def add(self, **counts: int) -> None:
         """Add to counts."""
-        counter = self._counters.setdefault(get_ident(), [0] * len(_NAMES))
+        counter = self.counters.setdefault(get_ident(), [0] * len(_NAMES))
         for name, count in counts.items():
             counter[_PLACES[name]] += count
 
     def served(self, blocks: int, size: int) -> None:
         """Add the blocks found and the bytes served by one request: `add`, for those in a hurry."""
-        counter = self._counters.get(get_ident())
+        counter = self.counters.get(get_ident())
         if counter is None:
             self.add(hits=blocks, served_bytes=size)
         else:
@@ -36,4 +38,4 @@ class Tally:
             counter[1] += size
 
     def __getitem__(self, name: str) -> int:
-        return sum(counter[_PLACES[name]] for counter in list(self._counters.values()))
+        return sum(counter[_PLACES[name]] for counter in list(self.counters.values()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
@@ -42,7 +41,8 @@ class Tier:
         """Look keys up, in one go if the cache can."""
         many: Callable[[Sequence[str]], list[Buffer | None]] | None = getattr(self.cache, "get_many", None)
         try:
-            return [self.cache.get(key) for key in keys] if many is None else many(keys)
+            values = [self.cache.get(key) for key in keys] if many is None else list(many(keys))
+            return values if len(values) == len(keys) else [None] * len(keys)
         except Exception as error:  # noqa: BLE001 - whatever a user's cache may raise
             self._trouble.met(error)
             return [None] * len(keys)
@@ -83,27 +83,24 @@ class _Noting(suppress):
 
 
 # What tasks of this process are fetching. A thread never waits for a task, see design/002: it may be on its loop.
-_led_by_tasks: set[str] = set()
+# Each lease by itself: there may be one of a key in each of several caches.
+_led_by_tasks: set[tuple[str, int]] = set()
 
 
 class _TaskLease:
     """A lease that threads of this process do not wait for."""
 
     def __init__(self, lease: Lease, key: str) -> None:
-        self._leases = [lease]
-        self._key = key
-        _led_by_tasks.add(key)
+        self._lease = lease
+        self._mark = key, id(self)
+        _led_by_tasks.add(self._mark)
 
     def release(self) -> None:
-        _led_by_tasks.discard(self._key)
-        while self._leases:
-            self._leases.pop().release()
+        _led_by_tasks.discard(self._mark)
+        self._lease.release()
 
     def __del__(self) -> None:
-        # A task that is cancelled while a thread takes the lease for it never gets it.
-        if self._leases:
-            threading.Thread(target=self._leases.pop().release, daemon=True).start()
-            _led_by_tasks.discard(self._key)
+        _led_by_tasks.discard(self._mark)
 
 
 class _NoLease:
@@ -215,5 +212,6 @@ class Tiers:
     def _lease(self, key: str, by_task: bool) -> Lease | None:  # noqa: FBT001
         lease = self._leasing[0].lease(key) if self._leasing else _NoLease()
         if lease is None:
-            return None if by_task or key not in _led_by_tasks else _NoLease()
+            led_by_task = any(led == key for led, _ in list(_led_by_tasks))
+            return _NoLease() if led_by_task and not by_task else None
         return _TaskLease(lease, key) if by_task else lease

@@ -208,7 +208,21 @@ class Looping:
         return flights.claim_async(keys, find)
 
     async def call(self, function: Callable[..., T], *args: object) -> T:
-        return await asyncio.to_thread(_within_pause, function, *args)
+        running = asyncio.get_running_loop().run_in_executor(None, partial(_within_pause, function, *args))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            running.add_done_callback(self._give_back)
+            raise
+
+    def _give_back(self, done: asyncio.Future[Any]) -> None:
+        """Release the leases that were taken for a task which was cancelled meanwhile."""
+        if done.cancelled() or done.exception() is not None:
+            return
+        taken = done.result()
+        for lease in taken.values() if isinstance(taken, dict) else [taken]:
+            if hasattr(lease, "release"):
+                self.leave(lease.release)
 
     def leave(self, function: Callable[[], None]) -> None:
         try:

@@ -76,9 +76,12 @@ class Windows:
         stop = position + max(self.engine.window, unit)
         stop = min(max(stop - stop % unit, position + 1), self.span.stop)
         first, self.first = self.first, None
+        known = self.known.twin or self.known
         if first is not None:
-            self.known.offer(first, self.owner)
-        blocks = await self.engine.load(Call(way, self.path, self.key), self.known, [Span(position, stop)])
-        if first is not None:
-            self.known.withdraw()
+            known.offer(first, self.owner)
+        try:
+            blocks = await self.engine.load(Call(way, self.path, self.key), known, [Span(position, stop)])
+        finally:
+            if first is not None:
+                known.withdraw(first)
         return together([blocks[number] for number in sorted(blocks)])

@@ -1,0 +1,57 @@
+"""The way of most requests: a range of one block that is in memory."""
+
+from __future__ import annotations
+
+from threading import get_ident
+from typing import TYPE_CHECKING, TypeAlias
+
+from obspec_utils._plan import NO_OFFSET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from obstore import Bytes
+
+    from obspec_utils.wrappers._engine import Engine
+
+__all__ = ["Hit", "hits_of"]
+
+Hit: TypeAlias = "Callable[[str, int, int | None, int | None], Bytes | None]"
+
+
+def hits_of(engine: Engine) -> Hit:
+    """Return the function that answers a get_range from memory, or None where that takes more than one block.
+
+    It is flat and holds all it needs: calls and attributes would cost more than the work itself.
+    """
+    trusted, entries, counters = engine.trusted, engine.index.entries, engine.tally.counters
+    touch, count = entries.move_to_end, engine.tally.served
+
+    def hit(path: str, start: int, end: int | None, length: int | None) -> Bytes | None:
+        known = trusted(path)
+        stop = end if length is None else start + length if end is None else None
+        if known is None or type(start) is not int or type(stop) is not int or stop >= NO_OFFSET:
+            return None
+        size, unit = known.size, known.unit
+        if stop > size:  # noqa: PLR1730 - min() takes longer
+            stop = size
+        number = start // unit
+        if not 0 <= start < stop <= (number + 1) * unit:
+            return None
+        key = (known, number)
+        try:
+            parts = entries[key][0]
+            touch(key)
+        except KeyError:  # it is not there, or has been evicted this moment
+            return None
+        if stop - start == size and not parts.joined:
+            return None
+        counter = counters.get(get_ident())
+        if counter is None:
+            count(1, stop - start)
+        else:  # as `Tally.served` does
+            counter[0] += 1
+            counter[1] += stop - start
+        return parts.slice(start, stop)
+
+    return hit

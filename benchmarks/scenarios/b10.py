@@ -43,8 +43,8 @@ def run(bench: Bench) -> ScenarioResult:
     """Measure each question in tables of its own."""
     tables: list[Table] = []
     verdicts: list[Verdict] = []
-    # What a process takes in any case is much beside a small cache.
-    for measure in (_hits, _cold, _byte, *([] if bench.quick else [_memory]), _processes):
+    # Of a small cache the rest tells little, or takes long.
+    for measure in (_hits, _byte) if bench.quick else (_hits, _cold, _byte, _memory, _processes):
         found, judged = measure(bench)
         tables += found
         verdicts += judged

@@ -177,3 +177,9 @@ class TestConstruction:
         program = "import sys, obspec_utils.caches._redis; print('redis' in sys.modules)"
         done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
         assert done.stdout.strip() == "False"
+
+
+def test_prefix_and_ttl_may_be_given_by_place() -> None:
+    assert repr(RedisCache("redis://localhost", "mine:", 60)) == repr(
+        RedisCache("redis://localhost", prefix="mine:", ttl=60)
+    )

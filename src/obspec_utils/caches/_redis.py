@@ -72,9 +72,9 @@ class RedisCache:
     def __init__(
         self,
         client: str | Redis,
-        *,
         prefix: str = "obspec-utils:",
         ttl: float | timedelta | None = None,
+        *,
         max_value_size: int = 64 * 1024 * 1024,
         timeout: float = 1.0,
     ) -> None:

@@ -18,7 +18,7 @@ from obspec_utils.caches import DiskCache
 from tests.integration.programs.replaced_objects import BUCKET, OBJECTS, content_of, size_of
 from tests.integration.programs.running import REPOSITORY
 from tests.servers.fixtures import wait_until
-from tests.unit._disk import files, leases, occupied
+from tests.unit._disk import age, files, leases, occupied
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -177,6 +177,7 @@ def test_processes_that_are_killed_leave_a_cache_that_is_right(work: Work, block
 
 def nothing_is_left_behind(directory: Path) -> None:
     cache = DiskCache(directory, MIB)
+    age(directory)
     cache.put("large", bytes(MIB * 3 // 4))
     assert cache.evictions > 0
     assert cache.get("large") is not None

@@ -11,7 +11,7 @@ import pytest
 
 from obspec_utils.caches import _disk_budget, _disk_lock
 from obspec_utils.caches._disk import DiskCache
-from tests.unit._disk import files, leases
+from tests.unit._disk import age, files, leases
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,11 +76,38 @@ def test_leases_without_a_holder_are_removed_when_room_is_made(cache: DiskCache,
     held, dropped = cache.lease("a"), cache.lease("b")
     del dropped
     assert len(leases(tmp_path)) == 2
+    age(tmp_path)
     for number in range(30):
         cache.put(str(number), bytes(100_000))
     assert len(leases(tmp_path)) == 1
     assert cache.lease("a") is None
     held.release()
+
+
+def test_who_makes_room_does_not_get_in_the_way_of_who_is_about_to_take_a_lease(
+    cache: DiskCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, tries = _disk_lock.Held.lock, []
+
+    def slow(held: _disk_lock.Held) -> bool:
+        if "leases" in held.path:
+            tries.append(held.path)
+            if len(tries) == 1:  # its file is there, but not locked yet
+                other = threading.Thread(target=make_room)
+                other.start()
+                other.join(30)
+        return lock(held)
+
+    def make_room() -> None:
+        with cache._budget.locked() as ledger:
+            ledger._look()
+
+    cache.put("b", b"value")
+    monkeypatch.setattr(_disk_lock.Held, "lock", slow)
+    lease = cache.lease("a")
+    assert lease is not None
+    assert len(tries) == 1  # nobody else has had it
+    lease.release()
 
 
 def test_a_file_that_was_removed_before_it_was_locked_is_not_the_lease(

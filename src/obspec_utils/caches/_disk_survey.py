@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,9 @@ _ENTRY = 144
 _COUNT_FOLDERS = 1024 * 1024
 # The user's directory, our folder in it, and the leases.
 _FIXED_FOLDERS = 3
+# For how many seconds a lease's file is left alone: to see whether somebody has it is to have it for a moment, and who
+# has just made it, and is about to lock it, would take that for somebody else who fetches.
+_LEASE_REST = 60.0
 
 
 class Prices:
@@ -128,16 +132,24 @@ def _add_other(usage: Usage, entry: os.DirEntry[str], prices: Prices) -> None:
 
 
 def tidy(folder: str, usage: Usage) -> None:
-    """Remove what dead processes left, while nobody else can start to write."""
+    """Remove what dead processes left, leases after a while, and while nobody else can start to write."""
     for path, cost in usage.written:
         if _remove_idle(path):
             usage.size -= cost
         else:
             usage.busy += cost
     for entry in _entries(f"{folder}/{LEASES}"):
-        _remove_idle(entry.path)
+        if _is_old(entry):
+            _remove_idle(entry.path)
     for path in list(usage.folders):
         _remove_if_empty(usage, path)
+
+
+def _is_old(entry: os.DirEntry[str]) -> bool:
+    with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+        # Either way: the clock may have been set back.
+        return abs(time.time() - entry.stat(follow_symlinks=False).st_mtime) > _LEASE_REST
+    return False
 
 
 def _remove_idle(path: str) -> bool:

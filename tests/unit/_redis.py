@@ -52,8 +52,10 @@ def every_method(cache: RedisCache) -> None:
     cache.get("key")
     cache.get_many(["key", "other"])
     cache.put("key", b"value")
+    cache.put_many({"key": b"value", "other": b"value"})
     cache.delete("key")
     lease = cache.lease("key")
     assert lease is not None
     lease.release()
+    cache.lease_many(["key", "other"])[1].release()
     cache.clear()

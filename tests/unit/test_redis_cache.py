@@ -222,5 +222,5 @@ class TestPause:
         monkeypatch.setattr(redis.ConnectionPool, "get_connection", looking(connection))
         monkeypatch.setattr(redis.ConnectionPool, "release", looking(release))
         every_method(cache)
-        assert len(seen) >= 2 * 7
+        assert len(seen) >= 2 * 10
         assert set(seen) == {(False, True)}

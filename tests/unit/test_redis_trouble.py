@@ -60,8 +60,9 @@ class TestTrouble:
             lambda cache: cache.delete("key"),
             lambda cache: cache.clear(),
             lambda cache: cache.lease("key").release(),
+            lambda cache: cache.put_many({"key": b"value", "other": b"value"}),
         ],
-        ids=["get", "put", "delete", "clear", "lease"],
+        ids=["get", "put", "delete", "clear", "lease", "put_many"],
     )
     def test_a_server_that_does_not_answer_is_given_up(self, impatient, redis_server, method):
         with redis_server.stopped(), in_trouble("TimeoutError"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from typing_extensions import Buffer
 
@@ -63,8 +63,19 @@ class LeasingCache(Protocol):
 
 @runtime_checkable
 class ManyCache(Protocol):
-    """A cache that looks up several keys in one go. Optional."""
+    """A cache that does for many keys in one go what else takes a round trip for each. Each method is optional."""
 
     def get_many(self, keys: Sequence[str]) -> list[Buffer | None]:
         """Return what `get` would return for each key."""
+        ...
+
+    def put_many(self, values: Mapping[str, Buffer]) -> None:
+        """Keep each value by its key, as `put` does."""
+        ...
+
+    def lease_many(self, keys: Sequence[str]) -> tuple[list[str], Lease]:
+        """Take the right to fetch what belongs under those of the keys that nobody else has it for.
+
+        Returns these keys, and one lease for all of them. Only asked of a cache that has `lease`, too.
+        """
         ...

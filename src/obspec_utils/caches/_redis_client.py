@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import pickle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.client import Pipeline
 from redis.exceptions import ChildDeadlockedError
 from redis.retry import Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Buffer
 
 __all__ = ["Server", "restored"]
 
 # As many as threads ask at once: releases of redis-py differ in their default, and an error is no help.
 _MAX_CONNECTIONS = 2**31
+_TAKE = """
+local taken = {}
+for position, key in ipairs(KEYS) do
+  taken[position] = redis.call('set', key, ARGV[1], 'nx', 'px', ARGV[2]) and 1 or 0
+end
+return taken
+"""
+_RELEASE = """
+for _, key in ipairs(KEYS) do
+  if redis.call('get', key) == ARGV[1] then redis.call('del', key) end
+end
+return 0
+"""
 _POOLS = (redis.ConnectionPool, redis.BlockingConnectionPool)
 # What redis-py's pools add to the options of their connections by themselves.
 _POOL_S_OWN = frozenset({"himport_registry", "maint_notifications_pool_handler"})
@@ -30,6 +49,17 @@ class _Client(redis.Redis):
             raise
         except BaseException:  # such as Ctrl-C between the two
             conn.disconnect()
+            raise
+
+
+class _Pipeline(Pipeline):
+    """Commands sent together, whose answers are never left to be read as those to the next."""
+
+    def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: Any) -> Any:  # noqa: ANN401
+        try:
+            return super()._execute_pipeline(connection, commands, raise_on_error)  # type: ignore[no-untyped-call]
+        except BaseException:
+            connection.disconnect()
             raise
 
 
@@ -70,6 +100,23 @@ class Server:
             return f"unix://{options['path']}?db={db}"
         scheme = "rediss" if issubclass(self._pool.connection_class, redis.SSLConnection) else "redis"
         return f"{scheme}://{options.get('host', 'localhost')}:{options.get('port', 6379)}/{db}"
+
+    def set_many(self, values: Mapping[bytes, Buffer], px: int | None) -> list[object]:
+        """Set values in one round trip, for `px` milliseconds; return True for each, or why it was refused."""
+        pipeline = _Pipeline(self._pool, self.client.response_callbacks, False, None)  # noqa: FBT003 - no transaction
+        for name, value in values.items():
+            pipeline.set(name, value, px=px)  # type: ignore[arg-type] # which takes any buffer
+        return pipeline.execute(raise_on_error=False)
+
+    def take(self, names: list[bytes], token: str, px: int) -> list[int]:
+        """Set those names to a token that are not there, for `px` milliseconds; return 1 for each of them, else 0."""
+        taken: list[int] = self.client.eval(_TAKE, len(names), *names, token, px)
+        return taken
+
+    def give_back(self, names: list[bytes], token: str) -> int:
+        """Remove those names that are still set to a token."""
+        done: int = self.client.eval(_RELEASE, len(names), *names, token)
+        return done
 
     def portable(self) -> object:
         """Return what can be pickled and is a client of the same server again: the URL, or the parts of a pool."""

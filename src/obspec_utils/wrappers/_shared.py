@@ -6,6 +6,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from obspec_utils.wrappers._tier import NO_LEASE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -136,14 +138,13 @@ class Shared:
         deadline, pause = time.monotonic() + _PATIENCE, _FIRST_PAUSE
         while missing := [number for number in numbers if number not in found]:
             patient = time.monotonic() < deadline
-            leases: dict[int, Lease] = (
-                await call.way.call(self._tiers.lease, call.key, known, missing, call.way.owner() is not None)
-                if patient
-                else {}
-            )
-            mine = list(leases) if patient else missing
+            mine, lease = missing, NO_LEASE
+            if patient:
+                mine, lease = await call.way.call(
+                    self._tiers.lease, call.key, known, missing, call.way.owner() is not None
+                )
             if mine:
-                found |= await self._lead(call, known, (mine, leases), whole=whole)
+                found |= await self._lead(call, known, (mine, lease), whole=whole)
                 continue
             await call.way.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -155,21 +156,18 @@ class Shared:
         self._tally.add(hits=len(found))
         return found
 
-    async def _lead(
-        self, call: Call, known: Known, led: tuple[list[int], dict[int, Lease]], *, whole: bool
-    ) -> dict[int, Parts]:
+    async def _lead(self, call: Call, known: Known, led: tuple[list[int], Lease], *, whole: bool) -> dict[int, Parts]:
         """Fetch blocks that this process has the right to fetch, unless they have been put there just before."""
-        numbers, leases = led
-        release = partial(_release, list(leases.values()))
+        numbers, lease = led
         try:
             found = await self._find(call, known, numbers)
             missing = [number for number in numbers if number not in found]
             fetched = await self.fetch(call, known, missing, whole=whole)
             await call.way.call(self._tiers.put, call.key, known, fetched)
         except BaseException:
-            call.way.leave(release)
+            call.way.leave(lease.release)
             raise
-        await call.way.call(release)
+        await call.way.call(lease.release)
         return found | fetched
 
 
@@ -188,8 +186,3 @@ def _nothing() -> None:
 def _fresh(known: Known, oldest: float) -> bool:
     """Tell whether a version was checked late enough, and not in the future: clocks of other machines differ."""
     return oldest <= known.checked <= time.time()
-
-
-def _release(leases: list[Lease]) -> None:
-    for lease in leases:
-        lease.release()

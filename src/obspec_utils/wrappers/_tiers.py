@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from obspec_utils._buffers import Parts
-from obspec_utils.caches import LeasingCache
-from obspec_utils.caches._trouble import Trouble
 from obspec_utils.wrappers._records import block_key, read_record, record_key, write_record
-from obspec_utils.wrappers._tally import Tally
+from obspec_utils.wrappers._tier import NO_LEASE, Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Iterator
 
     from obspec import Attributes, ObjectMeta
     from typing_extensions import Buffer
@@ -20,67 +17,10 @@ if TYPE_CHECKING:
     from obspec_utils.caches import Cache, Lease
     from obspec_utils.wrappers._known import Known
 
-__all__ = ["Tier", "Tiers"]
+__all__ = ["Tiers"]
 
-
-class Tier:
-    """One shared cache: where it fails, it has nothing.
-
-    Attributes
-    ----------
-    tally
-        Counts hits and misses: how many of the blocks that were looked up here were there, and were not.
-    """
-
-    def __init__(self, cache: Cache) -> None:
-        self.cache = cache
-        self.tally = Tally()
-        self._trouble = Trouble(repr(cache))
-
-    def get_many(self, keys: Sequence[str]) -> list[Buffer | None]:
-        """Look keys up, in one go if the cache can."""
-        many: Callable[[Sequence[str]], list[Buffer | None]] | None = getattr(self.cache, "get_many", None)
-        try:
-            values = [self.cache.get(key) for key in keys] if many is None else list(many(keys))
-            return values if len(values) == len(keys) else [None] * len(keys)
-        except Exception as error:  # noqa: BLE001 - whatever a user's cache may raise
-            self._trouble.met(error)
-            return [None] * len(keys)
-
-    def put(self, key: str, value: Buffer) -> None:
-        """Keep a value, unless the cache says that it is too large."""
-        most: int | None = getattr(self.cache, "max_size", None)
-        if most is None or memoryview(value).nbytes <= most:
-            with self._noting():
-                self.cache.put(key, value)
-
-    def delete(self, key: str) -> None:
-        """Forget a key."""
-        with self._noting():
-            self.cache.delete(key)
-
-    def lease(self, key: str) -> Lease | None:
-        """Take the right to fetch what belongs under a key; None while somebody else has it."""
-        with self._noting():
-            return cast("LeasingCache", self.cache).lease(key)
-        return _NoLease()
-
-    def _noting(self) -> suppress:
-        return _Noting(self._trouble)
-
-
-class _Noting(suppress):
-    """Keeps a cache's errors from whoever reads."""
-
-    def __init__(self, trouble: Trouble) -> None:
-        super().__init__(Exception)
-        self._trouble = trouble
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, Exception):
-            self._trouble.met(error)
-        return isinstance(error, Exception)
-
+# How many bytes of blocks a cache is asked for at a time: what a server has to hold in its memory as one answer.
+_BATCH = 16 * 1024 * 1024
 
 # What tasks of this process are fetching. A thread never waits for a task, see design/002: it may be on its loop.
 # Each lease by itself: there may be one of a key in each of several caches.
@@ -90,24 +30,17 @@ _led_by_tasks: set[tuple[str, int]] = set()
 class _TaskLease:
     """A lease that threads of this process do not wait for."""
 
-    def __init__(self, lease: Lease, key: str) -> None:
+    def __init__(self, keys: Iterable[str], lease: Lease) -> None:
         self._lease = lease
-        self._mark = key, id(self)
-        _led_by_tasks.add(self._mark)
+        self._marks = {(key, id(self)) for key in keys}
+        _led_by_tasks.update(self._marks)
 
     def release(self) -> None:
-        _led_by_tasks.discard(self._mark)
+        _led_by_tasks.difference_update(self._marks)
         self._lease.release()
 
     def __del__(self) -> None:
-        _led_by_tasks.discard(self._mark)
-
-
-class _NoLease:
-    """What is got where leases are unknown: everybody may fetch."""
-
-    def release(self) -> None:
-        pass
+        _led_by_tasks.difference_update(self._marks)
 
 
 class Tiers:
@@ -125,7 +58,7 @@ class Tiers:
         self.tiers = [Tier(cache) for cache in caches]
         self.namespace = namespace
         # The cache that most processes share is the last one.
-        self._leasing = [tier for tier in self.tiers if isinstance(tier.cache, LeasingCache)][-1:]
+        self._leasing = [tier for tier in self.tiers if tier.leases][-1:]
 
     def __bool__(self) -> bool:
         return bool(self.tiers)
@@ -141,7 +74,7 @@ class Tiers:
                 continue
             latest = found
             for former in self.tiers[:position]:
-                former.put(key, value)
+                former.put_many({key: value})
             if found[2] >= oldest:
                 break
         return latest
@@ -153,7 +86,7 @@ class Tiers:
             return
         key = record_key(self.namespace, path)
         for tier in self.tiers:
-            tier.put(key, record)
+            tier.put_many({key: record})
         if not known.alive:
             self.forget(path)
 
@@ -167,51 +100,58 @@ class Tiers:
 
         What is missing counts when it is looked up `first`.
         """
-        keys = {number: block_key(self.namespace, path, known, number) for number in numbers}
-        missing = {number: key for number, key in keys.items() if key is not None}
+        missing = self._keys(path, known, numbers)
         found: dict[int, Parts] = {}
         for position, tier in enumerate(self.tiers):
-            if not missing:
-                break
-            values = zip(list(missing.items()), tier.get_many(list(missing.values())), strict=True)
-            for (number, key), value in values:
-                parts = None if value is None else Parts([value], known.span(number).start)
-                if value is None or parts is None or len(parts) != known.span(number).length:
-                    tier.tally.add(misses=int(first))
-                    continue
-                tier.tally.add(hits=1)
-                found[number] = parts
+            there = dict(self._look(tier, known, missing))
+            tier.tally.add(hits=len(there), misses=(len(missing) - len(there)) * first)
+            for former in self.tiers[:position]:
+                former.put_many({missing[number]: value for number, value in there.items()})
+            for number, value in there.items():
+                found[number] = Parts([value], known.span(number).start)
                 del missing[number]
-                for former in self.tiers[:position]:
-                    former.put(key, value)
         return found
+
+    def _keys(self, path: str, known: Known, numbers: Iterable[int]) -> dict[int, str]:
+        """Return what the blocks of a version are kept by; none of them if it can't be told from others."""
+        keys = {number: block_key(self.namespace, path, known, number) for number in numbers}
+        return {number: key for number, key in keys.items() if key is not None}
+
+    def _look(self, tier: Tier, known: Known, keys: dict[int, str]) -> Iterator[tuple[int, Buffer]]:
+        numbers, most = list(keys), max(1, _BATCH // known.unit)
+        for batch in (numbers[start : start + most] for start in range(0, len(numbers), most)):
+            values = tier.get_many([keys[number] for number in batch])
+            for number, value in zip(batch, values, strict=True):
+                if value is not None and memoryview(value).nbytes == known.span(number).length:
+                    yield number, value
 
     def put(self, path: str, known: Known, blocks: dict[int, Parts]) -> None:
         """Put blocks of a version into all tiers."""
-        for number, parts in blocks.items():
-            key = block_key(self.namespace, path, known, number)
-            if key is not None and len(parts):
-                value = parts.slice(parts.start, parts.stop)
-                for tier in self.tiers:
-                    tier.put(key, value)
+        keys = self._keys(path, known, (number for number, parts in blocks.items() if len(parts)))
+        values = {key: blocks[number].slice(*known.span(number)) for number, key in keys.items()}
+        for tier in self.tiers:
+            tier.put_many(values)
 
-    def lease(self, path: str, known: Known, numbers: Iterable[int], by_task: bool) -> dict[int, Lease]:  # noqa: FBT001
-        """Take the right to fetch blocks; without those that others are fetching and that may be waited for."""
-        leases = {}
-        for number in numbers:
-            key = block_key(self.namespace, path, known, number)
-            lease = _NoLease() if key is None else self._lease(key, by_task)
-            if lease is not None:
-                leases[number] = lease
-        return leases
+    def lease(self, path: str, known: Known, numbers: list[int], by_task: bool) -> tuple[list[int], Lease]:  # noqa: FBT001
+        """Take the right to fetch blocks, but for those that others are fetching and that may be waited for.
+
+        Returns the blocks, and what gives it back.
+        """
+        keys = self._keys(path, known, numbers)
+        if not keys:
+            return numbers, NO_LEASE
+        taken, lease = self._lease(list(keys.values()), by_task)
+        mine = set(taken)
+        return [number for number, key in keys.items() if key in mine], lease
 
     def lease_path(self, path: str, by_task: bool) -> Lease | None:  # noqa: FBT001
         """Take the right to ask for the version of a path; None while others ask that may be waited for."""
-        return self._lease(record_key(self.namespace, path), by_task)
+        taken, lease = self._lease([record_key(self.namespace, path)], by_task)
+        return lease if taken else None
 
-    def _lease(self, key: str, by_task: bool) -> Lease | None:  # noqa: FBT001
-        lease = self._leasing[0].lease(key) if self._leasing else _NoLease()
-        if lease is None:
-            led_by_task = any(led == key for led, _ in list(_led_by_tasks))
-            return _NoLease() if led_by_task and not by_task else None
-        return _TaskLease(lease, key) if by_task else lease
+    def _lease(self, keys: list[str], by_task: bool) -> tuple[list[str], Lease]:  # noqa: FBT001
+        taken, lease = self._leasing[0].lease_many(keys) if self._leasing else (keys, NO_LEASE)
+        if by_task:
+            return taken, _TaskLease(taken, lease)
+        by_tasks = {key for key, _ in _led_by_tasks.copy()}
+        return [*taken, *(by_tasks.intersection(keys) - set(taken))], lease

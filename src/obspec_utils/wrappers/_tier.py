@@ -1,0 +1,142 @@
+"""One of the caches that a store shares with others: where it fails, it has nothing."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+from obspec_utils.caches import LeasingCache
+from obspec_utils.caches._trouble import Trouble
+from obspec_utils.wrappers._tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from typing_extensions import Buffer
+
+    from obspec_utils.caches import Cache, Lease
+
+__all__ = ["NO_LEASE", "Tier"]
+
+
+class Tier:
+    """One shared cache. What it can't do for many keys in one go is done for one after the other.
+
+    Attributes
+    ----------
+    tally
+        Counts hits and misses: how many of the blocks that were looked up here were there, and were not.
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        self.cache = cache
+        self.tally = Tally()
+        self.leases = isinstance(cache, LeasingCache)
+        self._trouble = Trouble(repr(cache))
+
+    def get_many(self, keys: Sequence[str]) -> list[Buffer | None]:
+        """Look keys up."""
+        many = self._at_once("get_many")
+        with self._noting():
+            values = [self.cache.get(key) for key in keys] if many is None else list(many(keys))
+            _check(values, len(keys))
+            return values
+        return [None] * len(keys)
+
+    def put_many(self, values: Mapping[str, Buffer]) -> None:
+        """Keep values, but for those that the cache says are too large."""
+        many = self._at_once("put_many")
+        with self._noting():
+            most: int | None = getattr(self.cache, "max_size", None)
+            fitting = {key: it for key, it in values.items() if most is None or memoryview(it).nbytes <= most}
+            if many is not None and fitting:
+                many(fitting)
+            elif many is None:
+                for key, value in fitting.items():
+                    with self._noting():
+                        self.cache.put(key, value)
+
+    def delete(self, key: str) -> None:
+        """Forget a key."""
+        with self._noting():
+            self.cache.delete(key)
+
+    def lease_many(self, keys: Sequence[str]) -> tuple[list[str], Lease]:
+        """Take the right to fetch what belongs under keys; return those that nobody else has, and what gives it back.
+
+        Where the cache fails, everybody has it.
+        """
+        many = self._at_once("lease_many")
+        if many is None:
+            return self._lease_each(keys)
+        with self._noting():
+            taken, lease = many(keys)
+            return list(taken), _Leases(self._trouble, [lease])
+        return list(keys), NO_LEASE
+
+    def _lease_each(self, keys: Sequence[str]) -> tuple[list[str], Lease]:
+        taken, leases = list(keys), _Leases(self._trouble, [])
+        try:
+            for key in keys:
+                with self._noting():
+                    lease = cast("LeasingCache", self.cache).lease(key)
+                    if lease is None:
+                        taken.remove(key)
+                    else:
+                        leases.held.append(lease)
+        except BaseException:
+            leases.release()
+            raise
+        return taken, leases
+
+    def _at_once(self, method: str) -> Any:  # noqa: ANN401 - a method that the cache may have
+        return getattr(self.cache, method, None)
+
+    def _noting(self) -> suppress:
+        return _Noting(self._trouble)
+
+
+def _check(values: list[Buffer | None], count: int) -> None:
+    if len(values) != count:
+        msg = f"{len(values)} values for {count} keys"
+        raise ValueError(msg)
+    for value in values:
+        memoryview(b"" if value is None else value)  # an error, if it is no bytes
+
+
+class _Noting(suppress):
+    """Keeps a cache's errors from whoever reads."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(Exception)
+        self._trouble = trouble
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, Exception):
+            self._trouble.met(error)
+        return isinstance(error, Exception)
+
+
+class _Leases:
+    """Leases that are given back together."""
+
+    def __init__(self, trouble: Trouble, held: Iterable[Lease]) -> None:
+        self.held = list(held)
+        self._trouble = trouble
+
+    def release(self) -> None:
+        """Give them back."""
+        held, self.held = self.held, []
+        for lease in held:
+            with _Noting(self._trouble):
+                lease.release()
+
+
+class _NoLease:
+    """What is got where leases are unknown: everybody may fetch."""
+
+    def release(self) -> None:
+        """There is nothing to give back."""
+
+
+NO_LEASE: Lease = _NoLease()

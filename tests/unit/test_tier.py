@@ -1,0 +1,170 @@
+"""What a cache can do for many keys at once is asked of it so, and what it can't, key by key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from obspec_utils.caches import ManyCache, MemoryCache
+from obspec_utils.wrappers import _tiers
+from obspec_utils.wrappers._tier import Tier
+from tests.unit._tiers import CONTENT, DictCache, Over
+
+
+class Lease:
+    def __init__(self, cache: Many, keys: list[str]) -> None:
+        self.cache, self.keys = cache, keys
+
+    def release(self) -> None:
+        self.cache.log.append("release")
+        self.cache.held.difference_update(self.keys)
+
+
+class Many(DictCache):
+    """A cache of a user's own that does everything at once."""
+
+    def __init__(self, max_size: int | None = None) -> None:
+        super().__init__(max_size)
+        self.held: set[str] = set()
+
+    def get_many(self, keys: Any) -> list[bytes | None]:
+        self.log.append(f"get {len(keys)}")
+        return [self.values.get(key) for key in keys]
+
+    def put_many(self, values: Any) -> None:
+        self.log.append(f"put {len(values)}")
+        self.values.update({key: bytes(value) for key, value in values.items()})
+
+    def lease(self, key: str) -> Lease | None:
+        raise AssertionError(key)
+
+    def lease_many(self, keys: Any) -> tuple[list[str], Lease]:
+        self.log.append(f"lease {len(keys)}")
+        taken = [key for key in keys if key not in self.held]
+        self.held.update(taken)
+        return taken, Lease(self, taken)
+
+
+def test_everything_is_asked_for_at_once() -> None:
+    cache, over = Many(), Over()
+    assert isinstance(cache, ManyCache)
+    assert not isinstance(DictCache(), ManyCache)
+    assert bytes(over.store(cache).get_range("object", start=0, end=1000)) == CONTENT[:1000]
+    version = ["get 1", "lease 1", "get 1"]
+    blocks = ["get 4", "lease 4", "get 4", "put 4", "release"]
+    assert cache.log == [*version, *blocks, "put 1", "release"]
+    assert cache.held == set()
+    assert len(cache.blocks()) == 4
+    cache.log.clear()
+    near = Many()
+    assert bytes(over.store(near, cache).get_range("object", start=0, end=1000)) == CONTENT[:1000]
+    assert cache.log == ["get 1", "get 4"]
+    assert near.log == ["get 1", "put 1", "get 4", "put 4"]
+
+
+def test_values_that_are_too_large_are_left_out() -> None:
+    cache, over = Many(200), Over(block_size=300)
+    assert bytes(over.store(MemoryCache(), cache).get_range("object", start=500, end=1024)) == CONTENT[500:]
+    assert cache.blocks() == [CONTENT[900:]]
+    assert "put 1" in cache.log
+
+
+def test_a_cache_is_asked_for_so_many_bytes_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, over = Many(), Over()
+    over.store(cache).get_range("object", start=0, end=1000)
+    monkeypatch.setattr(_tiers, "_BATCH", 600)
+    cache.log.clear()
+    assert bytes(over.store(cache).get_range("object", start=0, end=1000)) == CONTENT[:1000]
+    assert cache.log == ["get 1", "get 2", "get 2"]
+    monkeypatch.setattr(_tiers, "_BATCH", 1)
+    cache.log.clear()
+    assert bytes(over.store(cache).get_range("object", start=0, end=1000)) == CONTENT[:1000]
+    assert cache.log == ["get 1"] * 5
+
+
+def test_blocks_that_others_fetch_are_waited_for_while_the_rest_is_fetched() -> None:
+    class Slow(Many):
+        """Somebody else has the lease of the first block, and has put it there when it is looked for again."""
+
+        asked: list[str] | None = None
+
+        def lease_many(self, keys: Any) -> tuple[list[str], Lease]:
+            if len(keys) == 4 and self.asked is None:
+                self.asked = keys
+                self.held.add(keys[0])
+            return super().lease_many(keys)
+
+        def put_many(self, values: Any) -> None:
+            super().put_many(values)
+            if self.asked and self.asked[0] not in self.values:
+                self.values[self.asked[0]] = CONTENT[:256]
+                self.held.discard(self.asked[0])
+
+    cache, over = Slow(), Over()
+    assert bytes(over.store(cache).get_range("object", start=0, end=1000)) == CONTENT[:1000]
+    assert cache.log[5:] == ["get 3", "put 3", "release", "lease 1", "get 1", "release", "put 1", "release"]
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "told"),
+    [
+        ("get_many", None, "TypeError"),
+        ("get_many", [], "0 values for 1 keys"),
+        ("get_many", ["text"], "TypeError"),
+        ("get", "text", "TypeError"),
+        ("lease_many", None, "TypeError"),
+        ("lease_many", 5, "TypeError"),
+        ("lease", "text", "AttributeError"),
+    ],
+)
+def test_answers_that_make_no_sense_are_warned_of(method: str, answer: Any, told: str) -> None:
+    cache, over = DictCache() if method in {"get", "lease"} else Many(), Over()
+    setattr(cache, method, lambda *_: answer)
+    store = over.store(MemoryCache(), cache)
+    with pytest.warns(RuntimeWarning, match=f"can't be used.*{told}") as warned:
+        assert bytes(store.get_range("object", start=0, end=1000)) == CONTENT[:1000]
+    assert len(warned) == 1
+
+
+def test_a_lease_that_can_t_be_given_back_is_warned_of() -> None:
+    def refuse(_: Lease) -> None:
+        raise ConnectionError
+
+    class Refusing(Lease):
+        release = refuse
+
+    class Cache(DictCache):
+        def lease(self, key: str) -> Lease:
+            return Refusing(Many(), [key])
+
+    over = Over()
+    store = over.store(MemoryCache(), Cache())
+    with pytest.warns(RuntimeWarning, match="can't be used.*ConnectionError") as warned:
+        assert bytes(store.get_range("object", start=0, end=1000)) == CONTENT[:1000]
+    assert len(warned) == 1
+
+
+def test_leases_taken_one_by_one_are_given_back_if_that_is_interrupted() -> None:
+    given_back: list[str] = []
+
+    class Cache(DictCache):
+        def lease(self, key: str) -> Any:
+            if key == "c":
+                raise KeyboardInterrupt
+            return Lease(Many(), [key]) if key != "b" else None
+
+    class Lease:
+        def __init__(self, _: Many, keys: list[str]) -> None:
+            self.keys = keys
+
+        def release(self) -> None:
+            given_back.extend(self.keys)
+
+    with pytest.raises(KeyboardInterrupt):
+        Tier(Cache()).lease_many(["a", "b", "c"])
+    assert given_back == ["a"]
+    taken, lease = Tier(Cache()).lease_many(["x", "b", "y"])
+    assert taken == ["x", "y"]
+    lease.release()
+    assert given_back == ["a", "x", "y"]

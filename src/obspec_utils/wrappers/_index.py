@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from obspec_utils._buffers import Parts
-from obspec_utils.caches._lru import MAX_ENTRIES, LruCache
+from obspec_utils.caches._lru import LruCache
 from obspec_utils.wrappers._known import BlockKey, Known
 
 if TYPE_CHECKING:
@@ -16,12 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Index"]
 
+# How many versions are known although nothing of them is in memory, which take about 1.5 kB each. More are, if they are
+# less than a third of those of which something is: of so many at a time is one forgotten.
+_BARE = 4096
+_LOOKS = 4
+
 
 class Index:
     """Which version each path has, and the blocks of these versions that are in memory.
 
-    Blocks go as the budget of `memory` wants it; what is known of a version stays. So a version without blocks tells
-    nothing by itself: what is fetched for it is compared with it.
+    Blocks go as the budget of `memory` wants it; what is known of a version stays for a while. So a version without
+    blocks tells nothing by itself: what is fetched for it is compared with it.
 
     Parameters
     ----------
@@ -31,8 +38,8 @@ class Index:
 
     def __init__(self, memory: MemoryCache | None) -> None:
         self.memory = memory
-        # Each change is one operation of a dict, which is atomic.
-        self._known: dict[str, Known] = {}
+        # Each change is one operation of a dict, which is atomic; who changes it has the lock of the flights.
+        self._known: OrderedDict[str, Known] = OrderedDict()
         self._values: LruCache[Hashable, Parts] = LruCache(1) if memory is None else memory.values
         self.entries = self._values.entries
         # One call less on the way of every hit.
@@ -66,8 +73,16 @@ class Index:
             return
         if former is not None:
             self._bury(former)
-        elif len(self._known) > MAX_ENTRIES:
-            self.drop(next(iter(self._known)))
+        elif len(self._known) > _BARE:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Forget versions of which nothing is in memory, those known for longest first; one at a time on average."""
+        for path in list(islice(self._known, _LOOKS)):
+            if self._known[path].blocks:
+                self._known.move_to_end(path)
+            else:
+                self.drop(path)
 
     def keep(self, known: Known, number: int, parts: Parts) -> None:
         """Keep a block in memory, within the budget."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Parts"]
 
+# Shared by all that need none, and never changed.
+_NO_VIEWS: list[memoryview] = []
+_NONE: list[int] = []
+
 
 class Parts:
     """Bytes in one or several ordered buffers, sliced without joining them.
@@ -34,13 +38,19 @@ class Parts:
 
     def __init__(self, buffers: Sequence[Buffer], start: int = 0, whole: memoryview | None = None) -> None:
         self.start = start
-        self._views: list[memoryview] = []
-        self._starts: list[int] = []
-        # How many bytes each view keeps alive: those of the buffer it is a view of.
-        self._pinned: list[int] = []
-        self._wholes = [] if whole is None else [whole]
-        # The one buffer, if it is plain bytes: these are sliced in half the time.
+        # The one buffer, if it is plain bytes: these are sliced in half the time, and nothing else has to be kept.
         self._raw = buffers[0] if len(buffers) == 1 and type(buffers[0]) is bytes else None
+        raw = self._raw
+        self._views: list[memoryview] = [] if raw is None else _NO_VIEWS
+        self._starts: list[int] = [] if raw is None else _NONE
+        # How many bytes each view keeps alive: those of the buffer it is a view of.
+        self._pinned: list[int] = [] if raw is None else _NONE
+        self._wholes: list[memoryview] = [] if raw is None else _NO_VIEWS
+        if raw is not None:
+            self.stop = start + len(raw)
+            return
+        if whole is not None:
+            self._wholes.append(whole)
         for buffer in buffers:
             view = memoryview(buffer).cast("B")
             if view.nbytes:
@@ -60,6 +70,8 @@ class Parts:
 
     def window(self, position: int) -> tuple[int, int, memoryview]:
         """Return the part that holds the byte at `position`: its start, its stop and its bytes."""
+        if self._raw is not None:
+            return self.start, self.stop, memoryview(self._raw)
         number = bisect_right(self._starts, position) - 1
         view = self._views[number]
         start = self._starts[number]
@@ -79,8 +91,12 @@ class Parts:
         were joined); else a copy, so that a small piece that outlives the call does not hold much more in memory.
         """
         # One part is by far the most common, and never changed by `joining`.
-        if self._raw is not None and 2 * (stop - start) < len(self._raw):
-            return Bytes(self._raw[start - self.start : stop - self.start])
+        raw = self._raw
+        if raw is not None:
+            first, last = start - self.start, stop - self.start
+            if 2 * (last - first) < len(raw):
+                return Bytes(raw[first:last])
+            return Bytes(raw if last - first == len(raw) else memoryview(raw)[first:last])
         if len(self._views) == 1 and start < stop:
             piece = self._views[0][start - self.start : stop - self.start]
             return Bytes(piece if 2 * (stop - start) >= self._pinned[0] else piece.tobytes())

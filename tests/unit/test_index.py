@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,3 +45,32 @@ def test_no_object_that_is_in_memory_is_forgotten_for_that(made: Callable[[int],
     assert len(asked) == 1000  # the hot ones, too, once
     assert len(store.cached_paths) == 300
     assert len(store._engine.index._known) <= 300 * 4 // 3 + 21
+
+
+@pytest.mark.parametrize(("block_size", "most"), [(64, 700), (None, 2200)])
+def test_what_a_value_takes_beyond_its_bytes(block_size: int | None, most: int) -> None:
+    many = 2000
+    large, small = bytes(64 * (many + 1)), bytes(64)
+    below: Any = OnlyGet({"large": large, **{str(number): small for number in range(many + 1)}})
+    store: Any = CachingReadableStore(below, block_size=block_size)
+
+    def read(number: int) -> None:
+        if block_size is None:
+            store.get_range(str(number), start=0, end=64)
+        else:
+            store.get_range("large", start=64 * number, end=64 * number + 64)
+
+    read(many)  # once, for what is made by the first read
+    below.requests.clear()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(many):
+            read(number)
+            below.requests.clear()
+        gc.collect()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert store.cache_size == 64 * (many + 1)
+    assert 64 < taken / many < 64 + most

@@ -67,8 +67,7 @@ class Flights(Generic[T]):
         What `also` does, no flight lands in the middle of.
         """
         with paused(), self._lock:
-            boards: list[_Board] = [self._led, *self._loops.values()]
-            for board in boards:
+            for board in self._boards():
                 for key in list(board) if keys is None else keys:
                     board.pop(key, None)
             if also is not None:
@@ -97,12 +96,15 @@ class Flights(Generic[T]):
         """Claim keys as `claim` does, for a flight on the running event loop."""
         loop = asyncio.get_running_loop()
         with paused():
-            return self._claim([self._led, self._board(loop)], Ticket(loop.create_future()), keys, {}, find)
+            with self._lock:
+                board = self._board(loop)
+            return self._claim([self._led, board], Ticket(loop.create_future()), keys, {}, find)
 
     def abandon(self, ticket: Ticket) -> None:
         """Give up what was claimed, if there has been no flight for it."""
         if ticket.keys and not ticket.flight.done():
-            boards: list[_Board] = [self._led, *self._loops.values()]
+            with paused(), self._lock:
+                boards = self._boards()
             for board in boards:
                 self._land(board, ticket)
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits on it any more
@@ -137,6 +139,11 @@ class Flights(Generic[T]):
                     del mine
                     flight = None
         return found
+
+    # Both under the lock, or a loop could come while they are looked through.
+
+    def _boards(self) -> list[_Board]:
+        return [self._led, *self._loops.values()]
 
     def _board(self, loop: asyncio.AbstractEventLoop) -> _Board:
         return self._loops.setdefault(loop, {})
@@ -201,8 +208,9 @@ class Flights(Generic[T]):
         found: Landed[T] = {}
         while len(found) < len(keys):
             mine, ticket = ticket or Ticket(loop.create_future()), None
-            board = self._board(loop)
             with paused():
+                with self._lock:
+                    board = self._board(loop)
                 self._claim([self._led, board], mine, keys, found, find)
             try:
                 if mine.keys:

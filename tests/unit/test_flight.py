@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -269,3 +270,29 @@ def test_flights_inherited_by_a_forked_child_are_reset(board: Board, pool: Threa
     assert board.run("key", lambda: "child's own") == "child's own"
     inherited.release()
     assert leader.result(WAIT) == "value"
+
+
+def test_a_loop_may_come_while_flights_are_forgotten(board: Board, pool: ThreadPoolExecutor) -> None:
+    async def value() -> str:
+        return "value"
+
+    def run_loops(number: int) -> None:
+        key = f"key {number}"
+        for _ in range(300):
+            loop = asyncio.new_event_loop()
+            loops.append(loop)
+            loop.run_until_complete(board.run_async(key, value))
+            loop.close()
+            board.kept.pop(key, None)  # what was forgotten before it landed is not kept
+
+    loops: list[asyncio.AbstractEventLoop] = []  # they stay: a board goes with its loop
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        running = [pool.submit(run_loops, number) for number in range(2)]
+        while not all(future.done() for future in running):
+            board.flights.forget()
+    finally:
+        sys.setswitchinterval(interval)
+    assert [future.result() for future in running] == [None, None]
+    assert len(board.flights._loops) == 600

@@ -107,7 +107,7 @@ def _package(store: object) -> str:
 def _facts(store: object) -> dict[str, str]:
     name = type(store).__name__
     if name == "LocalStore":
-        return {"prefix": os.path.realpath(_told(store, "prefix") or os.sep), "machine": _machine()}
+        return _folder(os.path.realpath(_told(store, "prefix") or os.sep))
     if "default_headers" in (_told(store, "client_options") or {}):  # they can say whose objects are meant
         raise _Unnamed
     if name == "HTTPStore":
@@ -121,6 +121,15 @@ def _facts(store: object) -> dict[str, str]:
     return _with_machine(facts, kind.urls)
 
 
+def _folder(path: str) -> dict[str, str]:
+    """Name a folder: containers may have the name of their machine, and others under the same paths."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - of a path as it is
+    except OSError:
+        raise _Unnamed from None
+    return {"prefix": path, "machine": _machine(), "inode": f"{found.st_dev}:{found.st_ino}"}
+
+
 def _told(store: object, attribute: str) -> Any:  # noqa: ANN401 - as typed as obstore's attribute
     try:
         return getattr(store, attribute)
@@ -131,7 +140,7 @@ def _told(store: object, attribute: str) -> Any:  # noqa: ANN401 - as typed as o
 def _with_machine(facts: dict[str, str], urls: Iterable[str]) -> dict[str, str]:
     """Check the URLs, and add this machine's name where they lead to another place on every machine."""
     local = [_is_local(facts[name]) for name in urls if name in facts]
-    return {**facts, "machine": _machine()} if any(local) else facts
+    return {**facts, "machine": _machine(), **_network()} if any(local) else facts
 
 
 def _configured(kind: _Kind, config: dict[str, object]) -> dict[str, str]:
@@ -202,6 +211,14 @@ def _is_local(url: str) -> bool:
     except ValueError:
         return False
     return address.is_loopback or address.is_unspecified
+
+
+def _network() -> dict[str, str]:
+    """Name the network whose "localhost" is meant: on Linux, containers may have one each."""
+    try:
+        return {"network": str(os.stat("/proc/self/ns/net").st_ino)}  # noqa: PTH116 - follows the link
+    except OSError:
+        return {}
 
 
 def _machine() -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import obstore
 import pytest
@@ -13,9 +14,6 @@ from obstore.store import GCSStore, HTTPStore, LocalStore
 from obspec_utils import _identity
 from obspec_utils._identity import identify
 from tests.unit._places import SECRET, VARIABLES, azure, gcs, s3, service_account
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +111,26 @@ class TestMachines:
         assert identify(store) not in {None, name}
         monkeypatch.setattr(_identity.platform, "node", lambda: "")
         assert identify(store) is None
+
+    def test_a_folder_under_the_same_path_is_another_one(self, tmp_path):
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        store = LocalStore(folder)
+        name = identify(store)
+        folder.rename(tmp_path / "renamed")
+        assert identify(store) is None
+        folder.mkdir()
+        assert identify(store) not in {None, name}
+
+    @pytest.mark.skipif(not Path("/proc/self/ns/net").exists(), reason="only Linux tells networks apart")
+    def test_localhost_is_of_one_network(self, monkeypatch):
+        name, remote = identify(HTTPStore("http://localhost")), identify(HTTPStore("http://10.0.0.1"))
+        network = Path("/proc/self/ns/net").stat().st_ino
+        assert f'"{network}"' in name
+        assert "network" not in remote
+        monkeypatch.setattr(_identity, "_network", lambda: {"network": "another"})
+        assert identify(HTTPStore("http://localhost")) not in {None, name}
+        assert identify(HTTPStore("http://10.0.0.1")) == remote
 
     def test_links_and_relative_paths_lead_to_one_place(self, tmp_path: Path, monkeypatch):
         folder = tmp_path / "folder"

@@ -118,8 +118,8 @@ class Parts:
             pass
         return self.slice(self.start, self.stop)
 
-    def joining(self) -> Iterator[None]:
-        """Move the bytes into one buffer, one part at each step.
+    def joining(self) -> Iterator[int]:
+        """Move the bytes into one buffer, one part at each step; yield how many bytes that were.
 
         Each part is let go of as soon as it has been copied, so that at most one of them is there twice. What is read
         meanwhile is right at any time. Who gives up on the way, or joins beside another, does no harm.
@@ -136,7 +136,7 @@ class Parts:
                 last = memory.write(first, self._views[number])
                 self._pinned[number] = whole.nbytes
                 self._views[number] = whole[first:last]
-                yield
+                yield last - first
             self._wholes.append(whole)
         finally:
             self._settle()

@@ -15,6 +15,7 @@ __all__ = [
     "REQUEST_SIZE",
     "Span",
     "align",
+    "extent",
     "merge",
     "resolve_length",
     "resolve_range",
@@ -65,6 +66,17 @@ def align(span: Span, size: int, block_size: int) -> range:
     if span.start >= stop:
         return range(0)
     return range(span.start // block_size, -(-stop // block_size))
+
+
+def extent(spans: Iterable[Span], size: int, block_size: int) -> int:
+    """Return how many bytes the blocks have that spans of an object of `size` bytes touch, each block counted once."""
+    total = reached = 0
+    for blocks in sorted((align(span, size, block_size) for span in spans), key=lambda blocks: blocks.start):
+        first = max(blocks.start, reached)
+        if blocks.stop > first:
+            total += min(blocks.stop * block_size, size) - first * block_size
+            reached = blocks.stop
+    return total
 
 
 def merge(blocks: Iterable[int], block_size: int, size: int, *, max_gap: int = 0) -> Iterator[Span]:

@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, Protocol
 
 from obstore import Bytes
 
+from obspec_utils._buffers import Parts
 from obspec_utils._flight import Flights
+from obspec_utils._plan import Span
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable, Iterator
 
     from obspec import Attributes, ObjectMeta
 
-    from obspec_utils._buffers import Parts
-
-__all__ = ["Body", "Held", "Result", "join", "join_async"]
+__all__ = ["STEP", "Body", "Held", "Result", "join", "join_async", "slice_async"]
 
 # obstore's default, so that code written for its results sees chunks of the same size.
 _MIN_CHUNK_SIZE = 10 * 1024 * 1024
 
+
+# How many bytes are copied at most before other tasks of an event loop get their turn: a few milliseconds.
+STEP = 8 * 1024 * 1024
 
 # Parts that are being joined, by their ids: whoever asks meanwhile waits for the one buffer.
 _joins: Flights[Parts] = Flights()
@@ -33,7 +36,7 @@ def join(parts: Parts) -> Parts:
 
 
 async def join_async(parts: Parts) -> Parts:
-    """Join as `join` does, giving way to other tasks after each part."""
+    """Join as `join` does, giving way to other tasks in between."""
     if parts.joined:
         return parts
     return await _joins.run_async(id(parts), lambda: _join_in_steps(parts), find=lambda _: None, keep=_no_keeping)
@@ -46,9 +49,20 @@ def _join(parts: Parts) -> Parts:
 
 
 async def _join_in_steps(parts: Parts) -> Parts:
-    for _ in parts.joining():
-        await asyncio.sleep(0)
+    moved = 0
+    for length in parts.joining():
+        moved += length
+        if moved >= STEP:
+            moved = 0
+            await asyncio.sleep(0)
     return parts
+
+
+async def slice_async(parts: Parts, span: Span) -> Bytes:
+    """Return a span of parts as one buffer, as `Parts.slice` does, giving way to other tasks while much is copied."""
+    if span.length > STEP:
+        parts = await join_async(Parts(list(parts.pieces(*span)), span.start))
+    return parts.slice(*span)
 
 
 def _no_keeping(_: Hashable, __: Parts) -> None:
@@ -139,7 +153,8 @@ class Result:
     async def buffer_async(self) -> Bytes:
         """Return all bytes as one contiguous buffer. That of a whole object is kept, in place of the parts."""
         parts = await self.parts_async(whole=True)
-        return (await join_async(parts) if self._is_whole() else parts).slice(*self.range)
+        span = Span(*self.range)
+        return (await join_async(parts)).slice(*span) if self._is_whole() else await slice_async(parts, span)
 
     @property
     def in_memory(self) -> bool:

@@ -102,3 +102,28 @@ def test_the_numbers_to_look_at(remote: Remote, call: Sync | Async, tmp_path: Pa
     assert "&lt;cache&gt;" in shown
     other = pickle.loads(pickle.dumps(store))
     assert other.cache_info().hits == 0
+
+
+@pytest.mark.parametrize("block_size", [None, BLOCK])
+def test_what_others_have_put_out_of_memory_is_told(remote: Remote, call: Sync | Async, block_size: Any) -> None:
+    paths = PATHS[:4]
+    for path in paths:
+        remote.put(path, BLOCK)
+    store = CachingReadableStore(remote.store, 2 * BLOCK + 10, block_size=block_size)
+    failed = call.prefetch(store, paths)
+    assert set(failed) | set(store.cached_paths) == set(paths)
+    assert len(failed) == len(store.cached_paths) == 2
+    assert all("others have taken its place" in str(error) for error in failed.values())
+    asked = len(remote.log())
+    for path in store.cached_paths:
+        call.get(store, path)
+    assert len(remote.log()) == asked
+
+
+def test_shared_caches_are_not_asked_whether_they_have_kept_it(
+    remote: Remote, call: Sync | Async, tmp_path: Path
+) -> None:
+    remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, cache=[MemoryCache(BLOCK), DiskCache(tmp_path, 10 * SIZE)])
+    assert call.prefetch(store, ["object"]) == {}
+    assert store.cached_paths == []

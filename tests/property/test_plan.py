@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obspec_utils._plan import Span, align, merge, resolve_length, resolve_range, split
+from obspec_utils._plan import Span, align, extent, merge, resolve_length, resolve_range, split
 
 numbers = st.integers(1, 5000)
 
@@ -52,6 +52,15 @@ def test_ten_gigabytes_are_many_parts_not_few_giant_ones() -> None:
 def test_aligned_blocks_are_just_those_that_hold_a_wanted_byte(start: int, stop: int, size: int, block: int) -> None:
     wanted = {byte // block for byte in range(start, min(stop, size))}
     assert set(align(Span(start, stop), size, block)) == wanted
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 300), st.integers(0, 60)), max_size=6), st.integers(0, 300), st.integers(1, 40)
+)
+def test_the_extent_of_spans_is_that_of_their_blocks(given_spans: list[tuple[int, int]], size: int, block: int) -> None:
+    spans = [Span(start, start + length) for start, length in given_spans]
+    touched = {number for span in spans for number in align(span, size, block)}
+    assert extent(spans, size, block) == sum(min(block, size - number * block) for number in touched)
 
 
 @given(st.sets(st.integers(0, 60)), st.integers(1, 50), st.integers(0, 2999))

@@ -138,15 +138,16 @@ class CachingReadableStore(CachedReads):
         Returns
         -------
         dict
-            What failed: for each path not cached now, why.
+            What failed: for each path not cached now, why. Shared caches are not asked whether they have kept what
+            was put there.
         """
-        return prefetch(self._warm, paths, max_concurrent_requests)
+        return prefetch(self._warm, self._kept, paths, max_concurrent_requests)
 
     async def prefetch_async(
         self, paths: Iterable[str], *, max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS
     ) -> dict[str, Exception]:
         """Fetch whole objects into the cache as `prefetch` does, on the running event loop."""
-        return await prefetch_async(self._warm, paths, max_concurrent_requests)
+        return await prefetch_async(self._warm, self._kept, paths, max_concurrent_requests)
 
     async def _warm(self, way: Way, path: str) -> None:
         found = await self._find(way, path, WHOLE, whole=True, lazy=True)

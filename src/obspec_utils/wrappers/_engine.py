@@ -8,7 +8,7 @@ from math import inf, nextafter
 from typing import TYPE_CHECKING, Any, cast
 
 from obspec_utils._flight import Flights
-from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, align
+from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, align, extent
 from obspec_utils.caches import DiskCache, MemoryCache
 from obspec_utils.caches._lru import MAX_ENTRIES, LruCache
 from obspec_utils.exceptions import ObjectChangedError
@@ -111,7 +111,7 @@ class Engine:
             return False
         if not self.by_blocks:
             return known.size > self._limit
-        return sum(known.span(number).length for number in numbers(known, spans)) > self._limit
+        return extent(spans, known.size, known.unit) > self._limit
 
     def claim(self, call: Call, known: Known, spans: list[Span]) -> Ticket:
         """Claim the blocks of spans of a version, those that nobody has or is fetching."""

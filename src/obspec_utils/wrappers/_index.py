@@ -7,13 +7,13 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from obspec_utils._buffers import Parts
+from obspec_utils._plan import Span
 from obspec_utils.caches._lru import LruCache
 from obspec_utils.wrappers._known import BlockKey, Known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from obspec_utils._plan import Span
     from obspec_utils.caches import MemoryCache
 
 __all__ = ["Index"]
@@ -60,11 +60,15 @@ class Index:
             found.append(parts)
         return together(found)
 
+    def has_all(self, known: Known | None) -> bool:
+        """Tell whether all of a version is in memory."""
+        return known is not None and self.held(known, Span(0, known.size)) is not None
+
     def put(self, path: str, known: Known) -> None:
         """Take a version for the one that a path has; another one that was known before is forgotten."""
         former = self._known.get(path)
         known.alive = True
-        if former is not None and former is not known and (former.version, former.unit) == (known.version, known.unit):
+        if former is not None and former is not known and former.is_of(known):
             former.checked = max(former.checked, known.checked)
             known.twin = former
             return

@@ -82,6 +82,11 @@ class Known:
         """Return the object's metadata, as a dict of the caller's own."""
         return cast("ObjectMeta", dict(self.meta))
 
+    def is_of(self, other: Known) -> bool:
+        """Tell whether this and another one are of the same version for certain, and have the same blocks."""
+        same = (self.version, self.unit) == (other.version, other.unit)
+        return same and self.version.comparable(other.version)
+
     def span(self, block: int) -> Span:
         """Return the bytes of a block."""
         return Span(block * self.unit, min((block + 1) * self.unit, self.size))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from obspec_utils._buffers import Parts
 from obspec_utils._plan import Span, merge, split
 from obspec_utils._requests import Answer, answered
-from obspec_utils._results import Result
+from obspec_utils._results import STEP, Result
 from obspec_utils._version import Version
 from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
 from obspec_utils.wrappers._known import Known
@@ -29,6 +29,9 @@ BlockSize: TypeAlias = int | Literal["auto"] | None
 AUTO_BLOCK_SIZE = 1024 * 1024
 # Up to here one connection brings all of it in 0.2 s, after which every read of the object is free.
 AUTO_WHOLE_SIZE = 8 * 1024 * 1024
+
+# A block takes about as long as to copy so many bytes.
+_COST_OF_BLOCK = 16 * 1024
 
 # Up to here a copy takes less than a hundredth of the time of any request.
 _SMALL = 256 * 1024
@@ -66,7 +69,10 @@ class Origin:
 
     def known(self, meta: ObjectMeta, attributes: object, checked: float) -> Known:
         """Take an object's version from its metadata."""
-        return Known(meta, attributes or {}, self._unit(meta["size"]), checked)  # type: ignore[arg-type]
+        version = Version.of(meta)
+        # Blocks that can't be compared may be of two versions: what has none to compare is fetched in one go.
+        unit = self._unit(version.size) if version.comparable(version) else max(version.size, 1)
+        return Known(meta, attributes or {}, unit, checked)  # type: ignore[arg-type]
 
     async def ask(self, way: Way, path: str, first: Span, old: Known | None) -> Known:
         """Ask which version an object has; the body of the answer holds the `first` bytes wanted, if they are new.
@@ -142,10 +148,14 @@ class Origin:
         pieces = [*([] if first is None else [first.span]), *spans]
         arrived = sorted(zip(pieces, buffers, strict=True), key=lambda piece: piece[0])
         starts = [piece.start for piece, _ in arrived]
-        blocks = {}
+        blocks, done = {}, 0
         for span, number in ((known.span(number), number) for number in numbers):
             first_piece = bisect_right(starts, span.start) - 1
             blocks[number] = _block(path, span, arrived[max(first_piece, 0) : bisect_left(starts, span.stop)])
+            done += span.length + _COST_OF_BLOCK
+            if done >= STEP:
+                done = 0
+                await way.sleep(0)
         return blocks
 
     async def ranges(self, way: Way, path: str, known: Known, spans: list[Span]) -> dict[Span, Parts]:

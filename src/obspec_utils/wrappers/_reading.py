@@ -135,19 +135,24 @@ class Reading:
         if spans is None:
             return None
         if self.engine.too_large(known, spans):
-            if self._several:
-                return Read(known, spans, {}, direct=await self.engine.fetch(self.call, known, spans))
-            wants_it = self.whole and not self.engine.by_blocks
-            return known.take(spans[0], self.call.way.owner()) if wants_it else None
+            return await self._too_large_to_keep(known, spans)
         if opened.whole is not None:
             return Read(known, spans, {0: opened.whole})
-        if self._is_lazy(spans):
+        if self._is_lazy(known, spans):
             return Read(known, spans, {}, known.take(spans[0], self.call.way.owner()))
         ticket, self._ticket = self._ticket, None
         return Read(known, spans, await self.engine.load(self.call, known, spans, ticket))
 
-    def _is_lazy(self, spans: list[Span]) -> bool:
-        return self.lazy and spans[0].length > self.engine.window
+    async def _too_large_to_keep(self, known: Known, spans: list[Span]) -> Read | Answer | None:
+        if not self._several:
+            wants_it = self.whole and not self.engine.by_blocks
+            return known.take(spans[0], self.call.way.owner()) if wants_it else None
+        if not known.version.comparable(known.version):
+            return await self._at_once()
+        return Read(known, spans, {}, direct=await self.engine.fetch(self.call, known, spans))
+
+    def _is_lazy(self, known: Known, spans: list[Span]) -> bool:
+        return self.lazy and spans[0].length > self.engine.window and known.unit < known.size
 
     async def _open(self) -> _Opened:
         """Return the version of the object, checked as late as it has to be."""
@@ -191,7 +196,7 @@ class Reading:
         if engine.by_blocks:
             # Those who wait for the version, and want the same blocks, will find them claimed.
             spans = self.wanted.spans(known.size)
-            if spans is not None and not engine.too_large(known, spans) and not self._is_lazy(spans):
+            if spans is not None and not engine.too_large(known, spans) and not self._is_lazy(known, spans):
                 self._ticket = engine.claim(call, known, spans)
             return _Opened(known)
         if engine.too_large(known, []):

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from obspec_utils._plan import Span
-from obspec_utils._results import Held, Result, join, join_async
+from obspec_utils._results import Held, Result, join, join_async, slice_async
 from obspec_utils.wrappers._base import StoreWrapper
 from obspec_utils.wrappers._changes import changes, forgetting, forgetting_async
 from obspec_utils.wrappers._conditions import (
@@ -44,9 +44,11 @@ class CachedReads(StoreWrapper):
     _hit: Hit
 
     def _holds(self, path: str) -> bool:
-        known = self._engine.current(key_of(path))
-        held = known is not None and self._engine.index.held(known, Span(0, known.size)) is not None
-        return held or super()._holds(path)
+        return self._engine.index.has_all(self._engine.current(key_of(path))) or super()._holds(path)
+
+    def _kept(self, path: str) -> bool:
+        """Tell whether all of an object is in memory; what shared caches have is taken for granted."""
+        return bool(self._engine.tiers) or self._engine.index.has_all(self._engine.index.find(key_of(path)))
 
     def _windows(self, way: Way, path: str, found: Read) -> Windows:
         return Windows(self._engine, path, key_of(path), found.known, found.spans[0], found.first, way.owner())
@@ -163,7 +165,7 @@ class CachedReads(StoreWrapper):
         if found is None:
             return await super().get_range_async(path, start=start, end=end, length=length)
         parts, span, size = found
-        return (await join_async(parts) if span.length == size else parts).slice(*span)
+        return (await join_async(parts)).slice(*span) if span.length == size else await slice_async(parts, span)
 
     async def _ranges(self, way: Way, path: str, wanted: Wanted | None) -> list[Buffer] | None:
         held = None if wanted is None else self._in_memory(path, wanted)

@@ -17,24 +17,25 @@ if TYPE_CHECKING:
 __all__ = ["prefetch", "prefetch_async"]
 
 _Warm: TypeAlias = "Callable[[Way, str], Coroutine[object, object, None]]"
+_Kept: TypeAlias = "Callable[[str], bool]"
 
 
-def prefetch(warm: _Warm, paths: Iterable[str], most: int) -> dict[str, Exception]:
-    """Warm paths side by side, with at most `most` requests in flight; return what failed."""
+def prefetch(warm: _Warm, kept: _Kept, paths: Iterable[str], most: int) -> dict[str, Exception]:
+    """Warm paths side by side, with at most `most` requests in flight; return what failed, or was not `kept`."""
     todo, each = _shares(paths, most)
     failed: dict[str, Exception] = {}
     way = Blocking(each)
     run_all([partial(_run, warm, way, path, failed) for path in todo], most)
-    return failed
+    return failed | _evicted(kept, todo, failed)
 
 
-async def prefetch_async(warm: _Warm, paths: Iterable[str], most: int) -> dict[str, Exception]:
+async def prefetch_async(warm: _Warm, kept: _Kept, paths: Iterable[str], most: int) -> dict[str, Exception]:
     """Warm paths as `prefetch` does, on the running event loop."""
     todo, each = _shares(paths, most)
     failed: dict[str, Exception] = {}
     way = Looping(each)
     await run_all_async([partial(_try, warm, way, path, failed) for path in todo], most)
-    return failed
+    return failed | _evicted(kept, todo, failed)
 
 
 def _shares(paths: Iterable[str], most: int) -> tuple[list[str], int]:
@@ -44,6 +45,18 @@ def _shares(paths: Iterable[str], most: int) -> tuple[list[str], int]:
         raise TypeError(msg)
     todo = list(dict.fromkeys(paths))
     return todo, max(1, positive("max_concurrent_requests", most) // max(1, len(todo)))
+
+
+def _evicted(kept: _Kept, todo: list[str], failed: dict[str, Exception]) -> dict[str, Exception]:
+    """Tell of those that were fetched, but are not there any more."""
+    gone = [path for path in todo if path not in failed and not kept(path)]
+    return {
+        path: ValueError(
+            f"{path!r} was fetched, but others have taken its place in the memory of the cache. Give it a larger "
+            "max_size, or prefetch less at a time."
+        )
+        for path in gone
+    }
 
 
 def _run(warm: _Warm, way: Way, path: str, failed: dict[str, Exception]) -> None:

@@ -13,7 +13,7 @@ from obspec_utils._flight import Flights
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
 
-__all__ = ["WAIT", "Board", "Interrupt", "joined", "until", "wait_for"]
+__all__ = ["WAIT", "Board", "Interrupt", "joined", "until", "until_true", "wait_for"]
 
 WAIT = 10
 
@@ -48,6 +48,14 @@ class Interrupt(BaseException):
 async def until(event: threading.Event) -> None:
     while not event.is_set():
         await asyncio.sleep(0.001)
+
+
+async def until_true(condition: Callable[[], object]) -> None:
+    for _ in range(WAIT * 1000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    pytest.fail("the condition did not come true")
 
 
 def joined(board: Board, key: str = "key") -> int:

@@ -10,9 +10,9 @@ import pytest
 
 from obspec_utils.wrappers import CachingReadableStore
 from tests.contracts._stores import OnlyGet
+from tests.unit._flights import WAIT, until_true
 
 CONTENT = bytes(range(200))
-WAIT = 10
 
 
 class Lease:
@@ -70,14 +70,6 @@ def over(store: Any, cache: Leasing, **options: Any) -> CachingReadableStore:
     return CachingReadableStore(store, cache=cache, namespace="here", **{"block_size": 50, **options})  # type: ignore[arg-type]
 
 
-async def until(condition: Any) -> None:
-    for _ in range(WAIT * 1000):
-        if condition():
-            return
-        await asyncio.sleep(0.001)
-    pytest.fail("the condition did not come true")
-
-
 @pytest.mark.parametrize("block_size", [None, 50])
 def test_all_leases_are_given_back(block_size: Any) -> None:
     cache = Leasing()
@@ -104,12 +96,12 @@ async def test_a_task_cancelled_while_a_lease_is_taken_for_it_gives_it_back() ->
     cache.go.clear()
     store = over(OnlyGet({"object": CONTENT}), cache)
     task = asyncio.create_task(store.get_range_async("object", start=0, end=10))
-    await until(cache.asked.is_set)
+    await until_true(cache.asked.is_set)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     cache.go.set()
-    await until(lambda: not cache.held)
+    await until_true(lambda: not cache.held)
     assert bytes(await store.get_range_async("object", start=0, end=10)) == CONTENT[:10]
 
 

@@ -59,3 +59,11 @@ def test_copies_and_pickles_are_empty() -> None:
 def test_a_budget_is_positive() -> None:
     with pytest.raises(ValueError, match="max_size must be positive, got 0"):
         MemoryCache(0)
+
+
+def test_keys_of_any_kind_leave_as_texts_do() -> None:
+    cache = MemoryCache(2)
+    cache.put(b"key", b"xx")  # type: ignore[arg-type]
+    cache.put("other", b"xx")
+    assert cache.get(b"key") is None  # type: ignore[arg-type]
+    assert cache.get("other") == b"xx"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -168,3 +169,59 @@ def test_leases_taken_one_by_one_are_given_back_if_that_is_interrupted() -> None
     assert taken == ["x", "y"]
     lease.release()
     assert given_back == ["a", "x", "y"]
+
+
+def test_a_cache_that_failed_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, over = Many(), Over()
+    answers = cache.get_many
+    cache.get_many = None  # type: ignore[assignment, method-assign] # which can't be called
+    cache.get = cache.get_many  # type: ignore[assignment, method-assign]
+    store = over.store(MemoryCache(), cache)
+    with pytest.warns(RuntimeWarning, match="TypeError"):
+        store.get_range("object", start=0, end=10)
+    assert cache.log == []
+    cache.get_many = answers  # type: ignore[method-assign]
+    assert bytes(store.get_range("object", start=500, end=510)) == CONTENT[500:510]
+    assert cache.log == []
+    store._engine.tiers.forget("object")
+    assert cache.log == ["delete"]
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 11)
+    assert bytes(store.get_range("object", start=1000, end=1010)) == CONTENT[1000:1010]
+    assert cache.log == ["delete", "get 1", "lease 1", "get 1", "put 1", "release"]
+
+
+def test_what_a_cache_may_change_is_copied() -> None:
+    class Reused(DictCache):
+        """It returns views of a memory that it uses again."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.memory = bytearray(256)
+
+        def get(self, key: str) -> Any:
+            found = super().get(key)
+            if found is None or len(found) != 256:
+                return found
+            self.memory[:] = found
+            return memoryview(self.memory)[::1]
+
+    cache, over = Reused(), Over()
+    over.store(cache).get_range("object", start=0, end=256)
+    over.store(cache).get_range("other", start=0, end=256)
+    store = over.store(MemoryCache(), cache)
+    for _ in range(2):
+        assert bytes(store.get_range("object", start=0, end=256)) == CONTENT[:256]
+        assert bytes(store.get_range("other", start=0, end=256)) == CONTENT[::-1][:256]
+
+
+def test_a_cache_says_its_sizes_in_numbers() -> None:
+    class Cache(DictCache):
+        def size(self) -> int:
+            return 5
+
+    store = Over().store(MemoryCache(), Cache())
+    assert store.cache_info().tiers[1].size is None
+    assert "-" in str(store.cache_info())
+    with pytest.raises(TypeError, match="max_size of a cache is the most bytes a value may have"):
+        Over().store(DictCache("1 MiB"))  # type: ignore[arg-type]

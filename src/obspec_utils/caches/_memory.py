@@ -74,5 +74,6 @@ class MemoryCache:
 
 
 def _tell(key: Any) -> None:  # noqa: ANN401 - a user's text, or a store's own key
-    if not isinstance(key, str):
-        key.left()
+    left = getattr(key, "left", None)
+    if left is not None:
+        left()

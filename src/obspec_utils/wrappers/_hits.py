@@ -29,8 +29,10 @@ def hits_of(engine: Engine) -> Hit:
 
     def hit(path: str, start: int, end: int | None, length: int | None) -> Bytes | None:
         known = trusted(path)
-        stop = end if length is None else start + length if end is None else None
-        if known is None or type(start) is not int or type(stop) is not int or stop >= NO_OFFSET:
+        if known is None or type(start) is not int:  # other integers may have no room for the sum
+            return None
+        stop = end if length is None else start + length if end is None and type(length) is int else None
+        if type(stop) is not int or stop >= NO_OFFSET:
             return None
         size, unit = known.size, known.unit
         if stop > size:  # noqa: PLR1730 - min() takes longer

@@ -103,7 +103,8 @@ class CacheInfo:
 
 def _tier_info(cache: Cache, hits: int, misses: int) -> TierInfo:
     numbers = [getattr(cache, name, None) for name in ("evictions", "size", "max_size")]
-    return TierInfo(repr(cache), hits, misses, *numbers)
+    # A cache of a user's own may have methods of these names.
+    return TierInfo(repr(cache), hits, misses, *(it if isinstance(it, int) else None for it in numbers))
 
 
 def _tier_row(tier: TierInfo) -> str:

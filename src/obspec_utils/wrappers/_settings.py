@@ -74,6 +74,9 @@ class Settings:
                     f"A cache needs the methods get, put, delete and clear (obspec_utils.caches.Cache); got {cache!r}."
                 )
                 raise TypeError(msg)
+            if not isinstance(getattr(cache, "max_size", None), int | float | None):
+                msg = f"The max_size of a cache is the most bytes a value may have, a number; that of {cache!r} is not."
+                raise TypeError(msg)
         memory, shared = (given[0], given[1:]) if given and isinstance(given[0], MemoryCache) else (None, given)
         if not given or any(isinstance(cache, MemoryCache) for cache in shared):
             msg = f"Give at least one cache, and at most one MemoryCache, the first of them; got {self.cache!r}."

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Shared"]
 
-# For how many seconds is waited for what another process is fetching. One that died is not waited for: its leases end.
+# For how many seconds one call waits for what others are fetching. Who died is not waited for: the leases end.
 _PATIENCE = 30.0
 # How long it takes to look again, in seconds: at first, and at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.002, 0.05
@@ -66,15 +66,15 @@ class Shared:
 
     async def _from_tiers(self, call: Call, old: Known | None, oldest: float) -> tuple[Known | None, Lease | None]:
         """Return the latest version that is known to anybody, and the right to ask for it if it is too old."""
-        deadline, pause = time.monotonic() + _PATIENCE, _FIRST_PAUSE
+        pause = _FIRST_PAUSE
         while True:
             old = self._latest(old, await call.way.call(self._tiers.record, call.key, oldest))
             if old is not None and _fresh(old, oldest):
                 return old, None
-            lease = await call.way.call(self._tiers.lease_path, call.key, call.way.owner() is not None)
-            if lease is not None or time.monotonic() > deadline:
+            lease = await call.way.call(self._tiers.lease_path, call.key, call.way.owner())
+            if lease is not None or call.waited >= _PATIENCE:
                 break
-            await call.way.sleep(pause)
+            await call.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         # Whoever had the lease until now has told what it found.
         try:
@@ -135,18 +135,15 @@ class Shared:
         if not self._tiers:
             return await self.fetch(call, known, numbers, whole=whole)
         found = await self._find(call, known, numbers, first=True)
-        deadline, pause = time.monotonic() + _PATIENCE, _FIRST_PAUSE
+        pause = _FIRST_PAUSE
         while missing := [number for number in numbers if number not in found]:
-            patient = time.monotonic() < deadline
             mine, lease = missing, NO_LEASE
-            if patient:
-                mine, lease = await call.way.call(
-                    self._tiers.lease, call.key, known, missing, call.way.owner() is not None
-                )
+            if call.waited < _PATIENCE:
+                mine, lease = await call.way.call(self._tiers.lease, call.key, known, missing, call.way.owner())
             if mine:
                 found |= await self._lead(call, known, (mine, lease), whole=whole)
                 continue
-            await call.way.sleep(pause)
+            await call.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             found |= await self._find(call, known, missing)
         return found

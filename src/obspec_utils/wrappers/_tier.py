@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
+from obstore import Bytes
+
 from obspec_utils.caches import LeasingCache
 from obspec_utils.caches._trouble import Trouble
 from obspec_utils.wrappers._tally import Tally
@@ -22,6 +24,8 @@ __all__ = ["NO_LEASE", "Tier"]
 class Tier:
     """One shared cache. What it can't do for many keys in one go is done for one after the other.
 
+    After an error it is left alone for a while, but for what is to be forgotten.
+
     Attributes
     ----------
     tally
@@ -36,17 +40,23 @@ class Tier:
 
     def get_many(self, keys: Sequence[str]) -> list[Buffer | None]:
         """Look keys up."""
-        many = self._at_once("get_many")
+        if self._trouble.resting:
+            return [None] * len(keys)
         with self._noting():
+            many = self._at_once("get_many")
             values = [self.cache.get(key) for key in keys] if many is None else list(many(keys))
-            _check(values, len(keys))
-            return values
+            if len(values) == len(keys):
+                return [None if value is None else _fixed(value) for value in values]
+            msg = f"{len(values)} values for {len(keys)} keys"
+            raise ValueError(msg)
         return [None] * len(keys)
 
     def put_many(self, values: Mapping[str, Buffer]) -> None:
         """Keep values, but for those that the cache says are too large."""
-        many = self._at_once("put_many")
+        if self._trouble.resting:
+            return
         with self._noting():
+            many = self._at_once("put_many")
             most: int | None = getattr(self.cache, "max_size", None)
             fitting = {key: it for key, it in values.items() if most is None or memoryview(it).nbytes <= most}
             if many is not None and fitting:
@@ -67,6 +77,8 @@ class Tier:
         Where the cache fails, everybody has it.
         """
         many = self._at_once("lease_many")
+        if self._trouble.resting:
+            return list(keys), NO_LEASE
         if many is None:
             return self._lease_each(keys)
         with self._noting():
@@ -96,12 +108,9 @@ class Tier:
         return _Noting(self._trouble)
 
 
-def _check(values: list[Buffer | None], count: int) -> None:
-    if len(values) != count:
-        msg = f"{len(values)} values for {count} keys"
-        raise ValueError(msg)
-    for value in values:
-        memoryview(b"" if value is None else value)  # an error, if it is no bytes
+def _fixed(value: Buffer) -> Buffer:
+    """Return a value that nobody changes: a copy of what is not bytes."""
+    return value if isinstance(value, bytes | Bytes) else memoryview(value).tobytes()
 
 
 class _Noting(suppress):

@@ -22,25 +22,29 @@ __all__ = ["Tiers"]
 # How many bytes of blocks a cache is asked for at a time: what a server has to hold in its memory as one answer.
 _BATCH = 16 * 1024 * 1024
 
-# What tasks of this process are fetching. A thread never waits for a task, see design/002: it may be on its loop.
-# Each lease by itself: there may be one of a key in each of several caches.
-_led_by_tasks: set[tuple[str, int]] = set()
+# What tasks of this process are fetching, and on which event loop. Nobody waits for a task of another loop, see
+# design/002: it may be waiting for whoever asks, or never run again. Each lease by itself: there may be one of a key in
+# each of several caches.
+_led_by_tasks: dict[tuple[str, int], object] = {}
 
 
 class _TaskLease:
-    """A lease that threads of this process do not wait for."""
+    """A lease that only tasks of its own event loop wait for."""
 
-    def __init__(self, keys: Iterable[str], lease: Lease) -> None:
+    def __init__(self, keys: Iterable[str], lease: Lease, loop: object) -> None:
         self._lease = lease
-        self._marks = {(key, id(self)) for key in keys}
-        _led_by_tasks.update(self._marks)
+        self._marks = [(key, id(self)) for key in keys]
+        _led_by_tasks.update(dict.fromkeys(self._marks, loop))
 
     def release(self) -> None:
-        _led_by_tasks.difference_update(self._marks)
+        self._forget()
         self._lease.release()
 
-    def __del__(self) -> None:
-        _led_by_tasks.difference_update(self._marks)
+    def _forget(self) -> None:
+        for mark in self._marks:
+            _led_by_tasks.pop(mark, None)
+
+    __del__ = _forget
 
 
 class Tiers:
@@ -132,26 +136,26 @@ class Tiers:
         for tier in self.tiers:
             tier.put_many(values)
 
-    def lease(self, path: str, known: Known, numbers: list[int], by_task: bool) -> tuple[list[int], Lease]:  # noqa: FBT001
+    def lease(self, path: str, known: Known, numbers: list[int], loop: object) -> tuple[list[int], Lease]:
         """Take the right to fetch blocks, but for those that others are fetching and that may be waited for.
 
-        Returns the blocks, and what gives it back.
+        Returns the blocks, and what gives it back. The `loop` is that of the task that asks; None for a thread.
         """
         keys = self._keys(path, known, numbers)
         if not keys:
             return numbers, NO_LEASE
-        taken, lease = self._lease(list(keys.values()), by_task)
+        taken, lease = self._lease(list(keys.values()), loop)
         mine = set(taken)
         return [number for number, key in keys.items() if key in mine], lease
 
-    def lease_path(self, path: str, by_task: bool) -> Lease | None:  # noqa: FBT001
+    def lease_path(self, path: str, loop: object) -> Lease | None:
         """Take the right to ask for the version of a path; None while others ask that may be waited for."""
-        taken, lease = self._lease([record_key(self.namespace, path)], by_task)
+        taken, lease = self._lease([record_key(self.namespace, path)], loop)
         return lease if taken else None
 
-    def _lease(self, keys: list[str], by_task: bool) -> tuple[list[str], Lease]:  # noqa: FBT001
+    def _lease(self, keys: list[str], loop: object) -> tuple[list[str], Lease]:
         taken, lease = self._leasing[0].lease_many(keys) if self._leasing else (keys, NO_LEASE)
-        if by_task:
-            return taken, _TaskLease(taken, lease)
-        by_tasks = {key for key, _ in _led_by_tasks.copy()}
-        return [*taken, *(by_tasks.intersection(keys) - set(taken))], lease
+        if loop is not None:
+            lease = _TaskLease(taken, lease, loop)
+        elsewhere = {key for (key, _), its_loop in _led_by_tasks.copy().items() if its_loop is not loop}
+        return [*taken, *(elsewhere.intersection(keys) - set(taken))], lease

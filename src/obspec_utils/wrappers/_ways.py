@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from obspec_utils._fetch import fetch, fetch_async
 from obspec_utils._fork import check_fork
 from obspec_utils._guard import paused
 from obspec_utils._requests import begin, begin_async
+from obspec_utils.wrappers._threads import THREADS, within_pause
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
@@ -106,11 +107,6 @@ class Way(Protocol):
         ...
 
 
-def _within_pause(function: Callable[..., T], *args: object) -> T:
-    with paused():  # whatever lock it takes
-        return function(*args)
-
-
 class Blocking:
     """Steps taken in the calling thread.
 
@@ -158,10 +154,10 @@ class Blocking:
         return flights.claim(keys, find)
 
     async def call(self, function: Callable[..., T], *args: object) -> T:
-        return _within_pause(function, *args)
+        return within_pause(function, *args)
 
     def leave(self, function: Callable[[], None]) -> None:
-        _within_pause(function)
+        within_pause(function)
 
     async def sleep(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251 - no event loop runs this
@@ -208,7 +204,7 @@ class Looping:
         return flights.claim_async(keys, find)
 
     async def call(self, function: Callable[..., T], *args: object) -> T:
-        running = asyncio.get_running_loop().run_in_executor(None, partial(_within_pause, function, *args))
+        running = asyncio.wrap_future(THREADS.submit(function, *args))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -220,28 +216,47 @@ class Looping:
         if done.cancelled() or done.exception() is not None:
             return
         taken = done.result()
-        for lease in taken.values() if isinstance(taken, dict) else [taken]:
+        for lease in taken if isinstance(taken, tuple) else [taken]:
             if hasattr(lease, "release"):
                 self.leave(lease.release)
 
     def leave(self, function: Callable[[], None]) -> None:
         try:
-            asyncio.get_running_loop().run_in_executor(None, partial(_within_pause, function))
-        except RuntimeError:  # the loop has come to its end
-            _within_pause(function)
+            THREADS.submit(function)
+        except RuntimeError:  # the process has come to its end
+            within_pause(function)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-class Call(NamedTuple):
-    """Who asks, and for which object."""
+@dataclass(slots=True)
+class Call:
+    """Who asks, and for which object.
+
+    Parameters
+    ----------
+    path
+        As it was given.
+    key
+        What it is cached by.
+
+    Attributes
+    ----------
+    waited
+        For how many seconds it has waited for what others fetch.
+    """
 
     way: Way
     path: str
-    """As it was given."""
     key: str
-    """What it is cached by."""
+    waited: float = field(default=0.0, init=False)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for others."""
+        begin = time.monotonic()
+        await self.way.sleep(seconds)
+        self.waited += time.monotonic() - begin
 
 
 BLOCKING: Way = Blocking()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from obspec_utils.wrappers import CachingReadableStore, _index
+from obspec_utils.wrappers._index import Index
+from obspec_utils.wrappers._known import Known
 from tests.contracts._stores import OnlyGet
 
 if TYPE_CHECKING:
@@ -74,3 +76,14 @@ def test_what_a_value_takes_beyond_its_bytes(block_size: int | None, most: int) 
         tracemalloc.stop()
     assert store.cache_size == 64 * (many + 1)
     assert 64 < taken / many < 64 + most
+
+
+@pytest.mark.parametrize("e_tag", ["tag", None])
+def test_only_what_can_be_compared_is_the_same_version(e_tag: str | None) -> None:
+    meta: Any = {"path": "object", "size": 10, "e_tag": e_tag, "last_modified": None, "version": None}
+    index, first, second = Index(None), Known(meta, {}, 10, 1.0), Known(meta, {}, 10, 2.0)
+    index.put("object", first)
+    index.put("object", second)
+    assert index.find("object") is (second if e_tag is None else first)
+    assert (second.twin, first.alive) == ((None, False) if e_tag is None else (first, True))
+    assert first.checked == (1.0 if e_tag is None else 2.0)

@@ -205,6 +205,17 @@ def test_whole_numbers_of_any_type_are_taken(kind: str) -> None:
         assert file.read() == CONTENT[1002:]
 
 
+@pytest.mark.parametrize(("start", "length"), [("uint8", "uint8"), ("uint8", "int"), ("int", "uint8")])
+def test_sums_of_small_integers_do_not_overflow(start: str, length: str) -> None:
+    import numpy as np
+
+    kinds: dict[str, Any] = {"uint8": np.uint8, "int": int}
+    store: Any = CachingReadableStore(Store())
+    for _ in range(2):
+        found = store.get_range("object", start=kinds[start](200), length=kinds[length](100))
+        assert bytes(found) == CONTENT[200:300]
+
+
 def test_metadata_without_an_etag_will_do() -> None:
     store: Any = CachingReadableStore(Store())
     assert bytes(store.get_range("object", start=5, length=3)) == CONTENT[5:8]

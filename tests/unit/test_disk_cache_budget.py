@@ -20,7 +20,7 @@ def test_the_budget_holds_after_each_step(tmp_path: Path, max_size: int) -> None
     rng = random.Random(max_size)
     caches = [DiskCache(tmp_path, max_size) for _ in range(2)]
     model: dict[str, bytes] = {}
-    hits = 0
+    hits, held = 0, []
     for _ in range(300):
         key, cache = str(rng.randrange(max_size // 4000)), rng.choice(caches)
         if rng.random() < 0.3:
@@ -33,6 +33,7 @@ def test_the_budget_holds_after_each_step(tmp_path: Path, max_size: int) -> None
         else:
             model[key] = rng.randbytes(rng.choice([0, 100, 5000, 20_000, max_size]))
             cache.put(key, model[key])
+        held.append(cache.lease(key))
         assert occupied(tmp_path, folders=max_size >= MIB) <= max_size
     assert hits > 5
     assert sum(cache.evictions for cache in caches) > 10
@@ -136,7 +137,6 @@ def test_what_others_put_there_is_counted_and_left_alone(tmp_path: Path) -> None
     (path,) = files(tmp_path)
     (path.parent / "notes").write_bytes(bytes(30_000))
     (tmp_path / "obspec-utils-1" / "notes").write_bytes(bytes(30_000))
-    (tmp_path / "obspec-utils-1" / "leases" / "notes").mkdir()
     (tmp_path / "obspec-utils-1" / "budget").unlink()  # so that somebody looks
     for number in range(20):
         cache.put(str(number), bytes(10_000))

@@ -1,17 +1,18 @@
-"""Leases and locks of the cache on disk, seen from one process."""
+"""Leases of the cache on disk, seen from one process."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import gc
 import os
-import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from obspec_utils.caches import _disk_budget, _disk_lock
+from obspec_utils.caches import _disk_leases
 from obspec_utils.caches._disk import DiskCache
-from tests.unit._disk import age, files, leases
+from tests.unit._disk import descriptors, locks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,12 @@ def cache(tmp_path: Path) -> DiskCache:
     return DiskCache(tmp_path, MIB)
 
 
-def test_one_at_a_time_has_the_lease_of_a_key(cache: DiskCache, tmp_path: Path) -> None:
+@pytest.fixture
+def leases(tmp_path: Path) -> Path:
+    return tmp_path / "obspec-utils-1" / "leases"
+
+
+def test_one_at_a_time_has_the_lease_of_a_key(cache: DiskCache, tmp_path: Path, leases: Path) -> None:
     lease = cache.lease("a")
     other = cache.lease("b")
     assert cache.lease("a") is None
@@ -34,169 +40,153 @@ def test_one_at_a_time_has_the_lease_of_a_key(cache: DiskCache, tmp_path: Path) 
     again = cache.lease("a")
     assert again is not None
     lease.release()  # an old one: it ends nothing
+    del lease
     assert cache.lease("a") is None
+    assert locks(leases) == 2
     again.release()
     other.release()
-    assert leases(tmp_path) == []
+    assert locks(leases) == 0
 
 
-def test_threads_agree_on_who_has_it(cache: DiskCache, tmp_path: Path) -> None:
-    inside, most, taken = [], [], []
-
-    def take() -> None:
-        for _ in range(300):
-            lease = cache.lease("a")
-            if lease is not None:
-                inside.append(1)
-                most.append(len(inside))
-                inside.pop()
-                taken.append(1)
-                lease.release()
-
-    threads = [threading.Thread(target=take) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert max(most) == 1
-    assert len(taken) > 10
-    assert leases(tmp_path) == []
+def test_any_number_of_leases_takes_one_descriptor(cache: DiskCache, leases: Path) -> None:
+    keys = [f"namespace/{path}/{number}" for path in "abcde" for number in range(1000)]
+    before = descriptors()
+    held = [cache.lease(key) for key in keys]
+    assert None not in held
+    assert descriptors() <= before + 1
+    assert [key for key in keys if cache.lease(key) is not None] == []
+    for lease in held[::2]:
+        lease.release()
+    again = {key: lease for key in keys if (lease := cache.lease(key)) is not None}
+    assert list(again) == keys[::2]
+    del held, again, lease
+    assert locks(leases) == 0
 
 
-def test_a_lease_that_is_dropped_ends(cache: DiskCache, tmp_path: Path) -> None:
+def test_leases_of_neighbours_are_one_lock(cache: DiskCache, leases: Path) -> None:
+    held = [cache.lease(f"namespace/path/{number}") for number in range(1000)]
+    assert 1 <= locks(leases) <= 3  # by the length of the numbers
+    for lease in held:
+        lease.release()
+    assert locks(leases) == 0
+
+
+def test_each_key_has_a_byte_of_its_own() -> None:
+    numbers = ["", *map(str, range(2000)), "00", "01", "001", "9" * 9, "9" * 10, "1" + "0" * 9, "8" * 5000]
+    keys = [head + number for head in ["", "a", "a/", "b/", "a/1/", "a/1", "\udcff"] for number in numbers]
+    assert len({_disk_leases.place(key) for key in keys}) == len(set(keys))
+    assert all(0 <= _disk_leases.place(key) < 1 << 63 for key in keys)
+    assert _disk_leases.place("a/999") - _disk_leases.place("a/100") == 899
+
+
+def test_a_lease_that_is_dropped_ends(cache: DiskCache, leases: Path) -> None:
     lease = cache.lease("a")
     del lease
-    assert len(leases(tmp_path)) == 1  # as after a kill: empty, and free
-    again = cache.lease("a")
-    again.release()
-    assert leases(tmp_path) == []
-
-
-def test_leases_without_a_holder_are_removed_when_room_is_made(cache: DiskCache, tmp_path: Path) -> None:
-    held, dropped = cache.lease("a"), cache.lease("b")
-    del dropped
-    assert len(leases(tmp_path)) == 2
-    age(tmp_path)
-    for number in range(30):
-        cache.put(str(number), bytes(100_000))
-    assert len(leases(tmp_path)) == 1
-    assert cache.lease("a") is None
-    held.release()
-
-
-def test_who_makes_room_does_not_get_in_the_way_of_who_is_about_to_take_a_lease(
-    cache: DiskCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lock, tries = _disk_lock.Held.lock, []
-
-    def slow(held: _disk_lock.Held) -> bool:
-        if "leases" in held.path:
-            tries.append(held.path)
-            if len(tries) == 1:  # its file is there, but not locked yet
-                other = threading.Thread(target=make_room)
-                other.start()
-                other.join(30)
-        return lock(held)
-
-    def make_room() -> None:
-        with cache._budget.locked() as ledger:
-            ledger._look()
-
-    cache.put("b", b"value")
-    monkeypatch.setattr(_disk_lock.Held, "lock", slow)
+    assert locks(leases) == 0
     lease = cache.lease("a")
-    assert lease is not None
-    assert len(tries) == 1  # nobody else has had it
+    circle = [lease]
+    circle.append(circle)
+    del lease, circle
+    assert cache.lease("a") is None
+    gc.collect()
+    assert cache.lease("a") is not None
+
+
+def test_a_lease_ends_wherever_it_is_dropped(cache: DiskCache, leases: Path) -> None:
+    """As in a finalizer, while this very thread, or one that waits for it, is taking another one."""
+    lease, other = cache.lease("a"), cache.lease("b")
+    with _disk_leases._tables._lock:
+        lease.release()
+        del other
+    assert locks(leases) == 0
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("what", [fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN])
+def test_a_lease_that_is_interrupted_ends(
+    cache: DiskCache, leases: Path, monkeypatch: pytest.MonkeyPatch, what: int, when: str
+) -> None:
+    lockf, hits = fcntl.lockf, []
+
+    def interrupted(file: int, operation: int, *where: int) -> None:
+        hit = operation == what and not hits
+        if hit:
+            hits.append(operation)
+        if not hit or when == "after":
+            lockf(file, operation, *where)
+        if hit:
+            raise KeyboardInterrupt
+
+    def use() -> None:
+        cache.lease("a").release()
+
+    monkeypatch.setattr(_disk_leases.fcntl, "lockf", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        use()
+    assert locks(leases) == 0
+    assert cache.lease("a") is not None
+
+
+def test_a_lease_that_two_threads_release_at_once_ends_once(cache: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second unlocking could be that of a lease which somebody has taken in between."""
+    lockf, ends, meanwhile = fcntl.lockf, [], []
+    lease = cache.lease("a")
+
+    def slow(file: int, operation: int, *where: int) -> None:
+        lockf(file, operation, *where)
+        if operation == fcntl.LOCK_UN:
+            ends.append(where)
+            lease.release()
+            meanwhile.append(cache.lease("a"))  # nobody of this process, until it is through
+
+    monkeypatch.setattr(_disk_leases.fcntl, "lockf", slow)
+    lease.release()
+    assert len(ends) == 1
+    assert meanwhile == [None]
+    monkeypatch.undo()
+    assert cache.lease("a") is not None
+
+
+def test_leases_are_taken_while_collection_is_off(cache: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    lockf, seen = fcntl.lockf, []
+    monkeypatch.setattr(_disk_leases.fcntl, "lockf", lambda *what: seen.append(gc.isenabled()) or lockf(*what))
+    lease = cache.lease("a")
+    assert seen == [False]
+    assert gc.isenabled()
     lease.release()
 
 
-def test_a_file_that_was_removed_before_it_was_locked_is_not_the_lease(
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EINVAL, errno.EIO])
+def test_everybody_has_it_where_nothing_can_be_locked(
+    cache: DiskCache, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    lease = cache.lease("b")
+    monkeypatch.setattr(_disk_leases.fcntl, "lockf", fail)
+    with pytest.warns(RuntimeWarning, match=os.strerror(number)) as told:
+        leases = [lease, *(cache.lease("a") for _ in range(3))]
+    assert len(told) == 1
+    for each in leases:
+        each.release()
+    monkeypatch.undo()
+    lease = cache.lease("a")
+    assert cache.lease("a") is None
+
+
+def test_another_process_s_lease_by_any_error_that_tells_of_one(
     cache: DiskCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = cache.lease("a")
-    lock, later = _disk_lock.Held.lock, []
+    asked = []
 
-    def slow(held: _disk_lock.Held) -> bool:
-        if not later:
-            later.append(None)
-            first.release()  # between the opening of its file and the locking
-            later[0] = cache.lease("a")
-        return lock(held)
+    def fail(*what: object) -> None:
+        asked.append(what)
+        raise OSError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(_disk_lock.Held, "lock", slow)
+    monkeypatch.setattr(_disk_leases.fcntl, "lockf", fail)
+    monkeypatch.setattr(_disk_leases, "_TAKEN", (errno.EAGAIN, errno.EACCES))
     assert cache.lease("a") is None
-    assert later[0] is not None
-    later[0].release()
-
-
-def test_a_lease_does_not_remove_another_one_s_file(cache: DiskCache, tmp_path: Path) -> None:
-    lease = cache.lease("a")
-    leases(tmp_path)[0].unlink()
-    other = cache.lease("a")
-    lease.release()
-    assert cache.lease("a") is None
-    other.release()
-
-
-def test_a_file_that_is_always_removed_before_it_is_locked_is_given_up(
-    cache: DiskCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_disk_lock.Held, "is_named", lambda held: False)
-    assert cache.lease("a") is None
-
-
-def test_a_copy_in_a_forked_child_ends_nothing(cache: DiskCache) -> None:
-    lease = cache.lease("a")
-    held = lease._held
-    copied = _disk_lock.Held(held.path, os.dup(held.file))  # as the child's
-    copied._reset_after_fork()
-    copied._reset_after_fork()
-    copied.remove()
-    assert cache.lease("a") is None
-    lease.release()
-
-
-def test_a_lock_that_is_given_back_is_not_kept_by_a_child_s_copy(tmp_path: Path) -> None:
-    held = _disk_lock.hold(str(tmp_path / "lock"))
-    copied = os.dup(held.file)  # as in a child that has not yet closed it
-    held.close()
-    again = _disk_lock.hold(str(tmp_path / "lock"))
-    assert again is not None
-    again.close()
-    os.close(copied)
-
-
-def test_a_lock_that_is_never_given_back_is_waited_for_once(
-    cache: DiskCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for key in "abcd":
-        cache.put(key, b"value")
-    waited: list[float] = []
-    monkeypatch.setattr(time, "sleep", waited.append)
-    monkeypatch.setattr(_disk_budget, "_PATIENCE", 0.1)
-    held = _disk_lock.hold(str(tmp_path / "obspec-utils-1" / "budget"))
-    cache.put("a", b"new value")
-    assert waited
-    waited.clear()
-    cache.put("e", b"value")
-    cache.delete("b")
-    assert [cache.get(key) for key in "abcde"] == [None, None, b"value", b"value", None]
-    cache.clear()
-    assert files(tmp_path) == []
-    assert waited == []
-    held.close()
-    cache.put("a", b"value")
-    assert cache.get("a") == b"value"
-
-
-def test_a_value_whose_lock_is_lost_before_it_gets_its_name_is_not_kept(
-    cache: DiskCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache.put("a", b"old value")
-    wait, calls = _disk_lock.wait, []
-    monkeypatch.setattr(
-        _disk_lock, "wait", lambda *what: calls.append(what) or (wait(*what) if len(calls) == 1 else None)
-    )
-    cache.put("a", b"new value")
-    assert len(calls) == 2
-    assert files(tmp_path) == []
+    assert len(asked) == 1  # what was not taken is not given back either
+    monkeypatch.undo()
+    assert cache.lease("a") is not None

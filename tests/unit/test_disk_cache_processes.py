@@ -7,36 +7,19 @@ import random
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
 from obspec_utils.caches import _disk_budget
 from obspec_utils.caches._disk import DiskCache
-from tests.unit._disk import files, leases, occupied
+from tests.unit._disk import BEGIN, files, kill, occupied, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 MIB = 1 << 20
-
-# What all programs begin with. `value(key)` is the one right value of a key.
-BEGIN = """
-import os, random, signal, sys
-from obspec_utils.caches import _disk, _disk_budget, _disk_lock, _disk_survey
-from obspec_utils.caches._disk import DiskCache
-
-cache = DiskCache(sys.argv[1], int(sys.argv[2]))
-
-def value(key):
-    return random.Random(key).randbytes(key * 1000)
-
-def stop_here(*_):
-    print("here", flush=True)
-    signal.pause()
-"""
 
 # Puts and gets for ever; a wrong value ends it with an error.
 BUSY = """
@@ -52,26 +35,8 @@ while True:
 """
 
 
-@contextmanager
-def running(program: str, directory: Path, max_size: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that has come to the point where it prints "here"."""
-    command = [sys.executable, "-c", BEGIN + program, str(directory), str(max_size)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout.readline() == b"here\n"
-            yield process
-        finally:
-            process.kill()
-
-
 def value(key: int) -> bytes:
     return random.Random(key).randbytes(key * 1000)
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    assert process.poll() is None, "it has seen a wrong value"
-    process.kill()
-    process.wait()
 
 
 def occupied_at_once(processes: list[subprocess.Popen[bytes]], directory: Path) -> int:
@@ -189,17 +154,6 @@ def test_a_stopped_process_that_has_the_lock_is_not_waited_for_long(
         kill(process)
     cache.put("a", b"value")
     assert cache.get("a") == b"value"
-
-
-def test_a_lease_ends_with_its_process(tmp_path: Path) -> None:
-    cache = DiskCache(tmp_path, MIB)
-    with running("lease = cache.lease('a')\nstop_here()", tmp_path, MIB) as process:
-        assert cache.lease("a") is None
-        kill(process)
-    lease = cache.lease("a")
-    assert lease is not None
-    lease.release()
-    assert leases(tmp_path) == []
 
 
 def test_a_forked_child_keeps_nothing_locked_once_its_parent_is_dead(tmp_path: Path) -> None:

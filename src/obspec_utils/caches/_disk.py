@@ -11,6 +11,7 @@ from obspec_utils._checks import positive
 from obspec_utils.caches import _disk_lock as lock
 from obspec_utils.caches._disk_budget import Budget, Ledger
 from obspec_utils.caches._disk_folder import absolute, check_ours, drop, make, make_all, touch
+from obspec_utils.caches._disk_leases import NO_LEASE, DiskLease, place, take
 from obspec_utils.caches._disk_survey import LEASES, survey, temporary
 from obspec_utils.caches._disk_value import HEADER_SIZE, digest, flat, read_value, write_value
 from obspec_utils.caches._trouble import Trouble
@@ -29,22 +30,6 @@ __all__ = ["DiskCache"]
 _FOLDER = "obspec-utils-1"
 # How often a put starts again because somebody removed the folders under it.
 _TRIES = 10
-
-
-class _DiskLease:
-    """The right to fetch what belongs under a key: a locked file, or nothing where there can be none."""
-
-    __slots__ = ("_held",)
-
-    def __init__(self, held: Held | None) -> None:
-        self._held = held
-
-    def release(self) -> None:
-        """Let others have it."""
-        held, self._held = self._held, None
-        if held is not None:
-            with contextlib.suppress(OSError):  # it is unlocked in any case, and an empty file does no harm
-                held.remove()
 
 
 class DiskCache:
@@ -239,30 +224,29 @@ class DiskCache:
         except OSError as error:
             self._trouble.met(error)
 
-    def lease(self, key: str) -> _DiskLease | None:
+    def lease(self, key: str) -> DiskLease | None:
         """Take the right to fetch what belongs under a key; None while another thread or process has it.
 
-        Where files can't be made everybody gets it.
+        Where files can't be made or locked everybody gets it.
         """
-        path = f"{self._folder}/{LEASES}/{digest(key).hex()}"
         try:
-            held = self._hold(path)
+            return self._take(place(key))
         except OSError as error:
             self._trouble.met(error)
-            return _DiskLease(None)
-        return None if held is None else _DiskLease(held)
+            return NO_LEASE
 
-    def _hold(self, path: str) -> Held | None:
+    def _take(self, byte: int) -> DiskLease | None:
+        path = f"{self._folder}/{LEASES}"
         try:
             check_ours(self._folder)
-            return lock.hold(path)
+            return take(path, byte)
         except FileNotFoundError:
             self._make_folders()
-            return lock.hold(path)
+            return take(path, byte)
 
     def _path(self, name: bytes) -> str:
         letters = name.hex()
         return f"{self._folder}/{letters[:2]}/{letters}"
 
     def _make_folders(self) -> None:
-        make_all(self.directory, self._folder, f"{self._folder}/{LEASES}")
+        make_all(self.directory, self._folder)

@@ -154,7 +154,7 @@ class Ledger:
 
     def _look(self) -> Usage:
         usage = survey(self._budget.folder, self._budget.prices)
-        tidy(self._budget.folder, usage)
+        tidy(usage)
         return usage
 
     def _forget(self, usage: Usage, goal: int) -> int:

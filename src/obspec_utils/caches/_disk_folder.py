@@ -65,12 +65,11 @@ def make(folder: str) -> bool:
     return True
 
 
-def make_all(directory: str, folder: str, inner: str) -> None:
-    """Make the user's directory, our folder in it and one inside that, as far as they are missing."""
+def make_all(directory: str, folder: str) -> None:
+    """Make the user's directory, and our folder in it, as far as they are missing."""
     Path(directory).parent.mkdir(parents=True, exist_ok=True)
     make(directory)
     make(folder)
-    make(inner)
 
 
 def drop(path: str) -> None:

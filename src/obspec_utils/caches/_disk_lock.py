@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from obspec_utils._guard import reset_after_fork
 
-__all__ = ["SUPPORTED", "Held", "create", "hold", "wait"]
+__all__ = ["SUPPORTED", "Held", "create", "hold", "open_private", "wait"]
 
 SUPPORTED = find_spec("fcntl") is not None  # not on Windows
 if TYPE_CHECKING or SUPPORTED:
@@ -127,7 +127,16 @@ def wait(path: str, patience: float) -> Held | None:
 
 
 def _open(path: str, flags: int) -> Held:
-    held = Held(path, os.open(path, os.O_RDWR | os.O_NOFOLLOW | flags, _PRIVATE))
-    if stat.S_IMODE(os.fstat(held.file).st_mode) != _PRIVATE:  # a strange umask
-        os.fchmod(held.file, _PRIVATE)
-    return held
+    return Held(path, open_private(path, flags))
+
+
+def open_private(path: str, flags: int) -> int:
+    """Open a file, no link, that only its user can read."""
+    file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | flags, _PRIVATE)
+    try:
+        if stat.S_IMODE(os.fstat(file).st_mode) != _PRIVATE:  # a strange umask
+            os.fchmod(file, _PRIVATE)
+    except BaseException:
+        os.close(file)
+        raise
+    return file

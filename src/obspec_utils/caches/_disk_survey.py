@@ -4,7 +4,7 @@
 <folder>/budget                 the count of bytes, and the lock of whoever changes it (_disk_budget)
 <folder>/ab/abcd...             a value, by the SHA-256 of its key
 <folder>/ab/abcd....4096.x7     the same while it is written, with the bytes reserved for it
-<folder>/leases/abcd...         an empty file, locked by who fetches that value
+<folder>/leases                 an empty file, a byte of which is locked by who fetches a value (_disk_leases)
 ```
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,11 +31,8 @@ _BLOCK = 4096
 _ENTRY = 144
 # All folders together take little more than this; a smaller budget is one for files only.
 _COUNT_FOLDERS = 1024 * 1024
-# The user's directory, our folder in it, and the leases.
-_FIXED_FOLDERS = 3
-# For how many seconds a lease's file is left alone: to see whether somebody has it is to have it for a moment, and who
-# has just made it, and is about to lock it, would take that for somebody else who fetches.
-_LEASE_REST = 60.0
+# The user's directory, and our folder in it.
+_FIXED_FOLDERS = 2
 
 
 class Prices:
@@ -88,9 +84,9 @@ def survey(folder: str, prices: Prices) -> Usage:
     usage = Usage()
     for entry in _entries(folder):
         if not entry.is_dir(follow_symlinks=False):
-            if entry.name != BUDGET:
+            if entry.name not in (BUDGET, LEASES):
                 _add_other(usage, entry, prices)
-        elif entry.name != LEASES:
+        else:
             _survey_folder(usage, entry.path, prices)
     return usage
 
@@ -131,29 +127,19 @@ def _add_other(usage: Usage, entry: os.DirEntry[str], prices: Prices) -> None:
         usage.size += cost
 
 
-def tidy(folder: str, usage: Usage) -> None:
-    """Remove what dead processes left, leases after a while, and while nobody else can start to write."""
+def tidy(usage: Usage) -> None:
+    """Remove what dead processes left, while nobody else can start to write."""
     for path, cost in usage.written:
         if _remove_idle(path):
             usage.size -= cost
         else:
             usage.busy += cost
-    for entry in _entries(f"{folder}/{LEASES}"):
-        if _is_old(entry):
-            _remove_idle(entry.path)
     for path in list(usage.folders):
         _remove_if_empty(usage, path)
 
 
-def _is_old(entry: os.DirEntry[str]) -> bool:
-    with contextlib.suppress(FileNotFoundError):  # removed meanwhile
-        # Either way: the clock may have been set back.
-        return abs(time.time() - entry.stat(follow_symlinks=False).st_mtime) > _LEASE_REST
-    return False
-
-
 def _remove_idle(path: str) -> bool:
-    """Remove a file whose writer or holder is gone; return whether it is not there any more."""
+    """Remove a file whose writer is gone; return whether it is not there any more."""
     try:
         held = lock.hold(path, make=False)
         if held is not None:

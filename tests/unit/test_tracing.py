@@ -70,6 +70,38 @@ EXPECTED = [
 ]
 
 
+@pytest.mark.parametrize("kind", ["ends", "lengths"])
+def test_ranges_may_be_arrays(store: TracingReadableStore, trace: RequestTrace, kind: str) -> None:
+    import numpy as np
+
+    second = np.array([4, 21] if kind == "ends" else [3, 1], dtype=np.uint8)
+    found = store.get_ranges("a", starts=np.array([1, 20], dtype=np.uint8), **{kind: second})
+    assert [bytes(buffer) for buffer in found] == [CONTENT[1:4], CONTENT[20:21]]
+    assert rows(trace) == [("a", "get_ranges", 1, 3, 4, kind[:-1]), ("a", "get_ranges", 20, 1, 21, kind[:-1])]
+    assert {type(record.end) for record in trace.requests} == {int}
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("get_range", {"start": "0", "length": 5}),
+        ("get_range", {"start": None, "end": 5}),
+        ("get_ranges", {"starts": None, "ends": [5]}),
+        ("get_ranges", {"starts": ["0"], "lengths": [5]}),
+    ],
+)
+def test_what_is_no_range_is_the_store_s_own_error(
+    store: TracingReadableStore, trace: RequestTrace, method: str, options: dict[str, object]
+) -> None:
+    errors = []
+    for asked in (store._store, store):
+        with pytest.raises(TypeError) as caught:
+            getattr(asked, method)("a", **options)
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+    assert {(record.start, record.length) for record in trace.requests} <= {(0, 0)}
+
+
 def test_failed_requests_are_recorded(store: TracingReadableStore, trace: RequestTrace) -> None:
     with pytest.raises(FileNotFoundError):
         store.get("missing")

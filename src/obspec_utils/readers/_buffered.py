@@ -41,7 +41,8 @@ class BufferedStoreReader(AdaptiveReader):
     four times as long as the one before, up to 64 buffers.
 
     Memory: in sequence two buffers, after the first eight, and what the operating system receives ahead for the
-    connection. Where reads jump about, they are served as by `ParallelStoreReader`, and up to 64 buffers are kept.
+    connection. Where reads jump about, or are longer than four buffers, they are served as by `ParallelStoreReader`,
+    and up to 64 buffers are kept.
 
     Parameters
     ----------

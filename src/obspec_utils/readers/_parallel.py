@@ -17,10 +17,11 @@ class ParallelStoreReader(AdaptiveReader):
 
     A read that misses fetches a sixteenth of a chunk or what it asks for. Where reads go on in sequence, go through the
     file from piece to piece, or come back to a zone, more is fetched with them, in steps that grow up to half of what
-    is kept, and in up to 18 requests side by side. What is fetched in vain never adds up to more than the object's
-    size or what was used, whichever is more. A read longer than what is kept goes around it.
+    is kept, and in up to 18 requests side by side; no more ahead once what was fetched in vain would exceed the
+    object's size or what was used, whichever is more. A read longer than what is kept goes around it.
 
-    Memory: at most `chunk_size * max_cached_chunks` bytes, and the read being served.
+    Memory: at most `chunk_size * max_cached_chunks` bytes, and the read being served. A server that ignores ranges
+    sends the whole object for each request, which is in memory while it arrives.
 
     Parameters
     ----------

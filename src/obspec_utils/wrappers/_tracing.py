@@ -166,16 +166,21 @@ def _served(result: GetResult | GetResultAsync) -> _Range:
 def _asked(start: int, end: int | None, length: int | None) -> _Range:
     # What can't be a range is recorded as nothing: the store's own error tells what is wrong with it.
     try:
-        span: _Range = (start, end - start, "end") if end is not None else (start, 0 + (length or 0), "length")
+        first = index(start)
+        return (first, index(end) - first, "end") if end is not None else (first, index(length or 0), "length")
     except TypeError:
         return _NOTHING
-    return span
 
 
 def _all_asked(starts: Sequence[int], ends: Sequence[int] | None, lengths: Sequence[int] | None) -> list[_Range]:
-    if ends is not None:
-        return [_asked(start, end, None) for start, end in zip(starts, ends, strict=False)]
-    return [_asked(start, None, length) for start, length in zip(starts, lengths or (), strict=False)]
+    try:
+        if ends is not None:
+            return [_asked(start, end, None) for start, end in zip(starts, ends, strict=False)]
+        # Not `lengths or ()`: an array has no truth.
+        known = () if lengths is None else lengths
+        return [_asked(start, None, length) for start, length in zip(starts, known, strict=False)]
+    except TypeError:
+        return []
 
 
 def _portable(function: Callable[[RequestRecord], None] | None) -> Callable[[RequestRecord], None] | None:

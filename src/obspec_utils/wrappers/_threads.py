@@ -30,7 +30,7 @@ class Threads:
         reset_after_fork(self)
 
     def _reset_after_fork(self) -> None:
-        self._pool = ThreadPoolExecutor(_MOST, thread_name_prefix="obspec_utils")
+        self._pool = ThreadPoolExecutor(_MOST, thread_name_prefix="obspec-utils-cache")
 
     def submit(self, function: Callable[..., T], *args: object) -> Future[T]:
         """Call a function in one of the threads, inside `paused()`."""

@@ -153,14 +153,14 @@ class RedisCache:
             self._send(batch)
 
     def _send(self, batch: dict[bytes, Buffer]) -> None:
-        refusals: list[object] = [None] * len(batch)
+        answers: list[object] = [None] * len(batch)
         if self._forget():
-            refusals = self._ask(lambda: self._server.set_many(batch, self._ttl_ms), refusals, writes=True)
-        for name, refusal in zip(batch, refusals, strict=True):
-            if refusal is not True:
+            answers = self._ask(lambda: self._server.set_many(batch, self._ttl_ms), answers, writes=True)
+        for name, answer in zip(batch, answers, strict=True):
+            if answer is not True:
                 self._mark(name)
-            if isinstance(refusal, Exception):
-                self._refusing.met(refusal)
+            if isinstance(answer, Exception):
+                self._refusing.met(answer)
 
     def delete(self, key: str) -> None:
         """Forget a key, if it is there."""

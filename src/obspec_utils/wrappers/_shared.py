@@ -160,7 +160,8 @@ class Shared:
             found = await self._find(call, known, numbers)
             missing = [number for number in numbers if number not in found]
             fetched = await self.fetch(call, known, missing, whole=whole)
-            await call.way.call(self._tiers.put, call.key, known, fetched)
+            if fetched:
+                await call.way.call(self._tiers.put, call.key, known, fetched)
         except BaseException:
             call.way.leave(lease.release)
             raise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from obspec_utils.caches import _disk_budget, _disk_value
+from obspec_utils.caches import _disk_budget, _value_codec
 from obspec_utils.caches._disk import DiskCache
 from tests.unit._disk import files, occupied
 
@@ -80,7 +80,7 @@ def test_all_files_are_looked_at_once_for_many_values(tmp_path: Path, monkeypatc
 def test_a_folder_that_grows_counts(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, MIB)
     keys = (str(number) for number in itertools.count())
-    for key in itertools.islice((key for key in keys if _disk_value.digest(key)[0] == 0), 300):
+    for key in itertools.islice((key for key in keys if _value_codec.digest(key)[0] == 0), 300):
         cache.put(key, b"")
         assert occupied(tmp_path, folders=True) <= MIB
     assert cache.evictions > 0

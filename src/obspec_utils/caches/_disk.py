@@ -13,8 +13,9 @@ from obspec_utils.caches._disk_budget import Budget, Ledger
 from obspec_utils.caches._disk_folder import absolute, check_ours, drop, make, make_all, touch
 from obspec_utils.caches._disk_leases import NO_LEASE, DiskLease, place, take
 from obspec_utils.caches._disk_survey import LEASES, survey, temporary
-from obspec_utils.caches._disk_value import HEADER_SIZE, digest, flat, read_value, write_value
+from obspec_utils.caches._disk_value import read_value, write_value
 from obspec_utils.caches._trouble import Trouble
+from obspec_utils.caches._value_codec import HEADER_SIZE, as_bytes_view, digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +122,7 @@ class DiskCache:
 
     def put(self, key: str, value: Buffer) -> None:
         """Keep a value, in place of what was there, if there is room for it in the budget and on the disk."""
-        name, view = digest(key), flat(value)
+        name, view = digest(key), as_bytes_view(value)
         kept = False
         if not self._trouble.resting:
             try:

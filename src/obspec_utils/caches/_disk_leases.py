@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from obspec_utils._guard import paused, reset_after_fork
 from obspec_utils.caches._disk_lock import SUPPORTED, open_private
-from obspec_utils.caches._disk_value import digest
+from obspec_utils.caches._value_codec import digest
 
 __all__ = ["NO_LEASE", "DiskLease", "place", "take"]
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from functools import partial
-from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from obspec_utils._buffers import Parts
 from obspec_utils._fetch import fetch, fetch_async
 from obspec_utils._flight import Flights
 from obspec_utils._memory import Memory, Place, reserve
-from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, Span, split
+from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, Span, chain, split
 from obspec_utils._version import Version
 
 if TYPE_CHECKING:
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from obspec import ObjectMeta
     from typing_extensions import Buffer
 
-    from obspec_utils._requests import Answer
+    from obspec_utils._plan import Spans
+    from obspec_utils._response import Answer
 
 __all__ = ["Limits", "SplitBody"]
 
-_Fetched: TypeAlias = "dict[Span, Buffer] | Parts"
+_Fetched: TypeAlias = "tuple[int, Sequence[Buffer] | Parts]"
 
 
 class Limits(NamedTuple):
@@ -51,10 +52,9 @@ class SplitBody:
         self._first: Answer | None = first
         self._streams = first.streams
         rest = Span(first.span.stop, meta["size"])
-        self._spans = split(rest, limits.request_size, limits.max_concurrent, under_way=1)
-        if first.span.length:
-            self._spans.insert(0, first.span)
-        self._held: dict[Span, Buffer] = {}
+        parts = split(rest, limits.request_size, limits.max_concurrent, under_way=1)
+        self._spans = chain([[first.span] if first.span.length else [], parts])
+        self._buffers: list[Buffer] = []
         self._parts = Parts([])
         self._flights: Flights[_Fetched] = Flights()
 
@@ -84,31 +84,30 @@ class SplitBody:
         return await self.load_async(position + 1)
 
     def _keep(self, _: Hashable, fetched: _Fetched) -> None:
+        start, buffers = fetched
         if self._parts.stop == self.version.size:  # fetched by a thread and a loop side by side: what came first stays
             return
-        if isinstance(fetched, Parts):
-            self._parts = fetched
+        if isinstance(buffers, Parts):
+            self._parts = buffers
         else:
-            self._held = {**fetched, **self._held}
-            held = takewhile(lambda span: span in self._held, self._spans)
-            self._parts = Parts([self._held[span] for span in held])
+            self._buffers += buffers[len(self._buffers) - start :]
+            self._parts = Parts(self._buffers)
         if self._parts.stop == self.version.size:
-            self._held = {}  # last: from here on the parts alone hold the bytes, so that joining them frees memory
+            self._buffers = []  # last: from here on the parts alone hold the bytes, so that joining them frees memory
 
     def _plan(self, stop: int, *, whole: bool) -> _Plan:
         """Plan what to fetch next: all that is missing up to `stop`, and what fills the last wave."""
-        held = self._held
+        start = len(self._buffers)
         if self._parts.stop >= stop:  # after a look at what is held, which is empty once all is there
-            return _Plan(None, [], None)
-        missing = [span for span in self._spans if span not in held]
-        needed = sum(span.start < stop for span in missing)
+            return _Plan(None, start, self._spans[:0], None)
+        needed = bisect_left(self._spans, stop, key=lambda span: span.start) - start
         waves = -(-needed // self._limits.max_concurrent)
-        wave = missing[: waves * self._limits.max_concurrent]
+        wave = self._spans[start : start + waves * self._limits.max_concurrent]
         # A body can be read only once: after a failure its span is asked for anew.
         first, self._first = self._first, None
         into_one = whole and self._streams and len(wave) == len(self._spans) > 1
         memory = reserve(self.version.size) if into_one else None
-        return _Plan(first if wave and first and wave[0] == first.span else None, wave, memory)
+        return _Plan(first if first and len(wave) and wave[0] == first.span else None, start, wave, memory)
 
     def _fetch(self, stop: int, *, whole: bool) -> _Fetched:
         plan = self._plan(stop, whole=whole)
@@ -125,11 +124,12 @@ class _Plan(NamedTuple):
     """What one flight fetches: the parts of a wave, the first of them maybe begun, maybe into memory that is there."""
 
     first: Answer | None
-    wave: list[Span]
+    start: int
+    wave: Spans
     memory: Memory | None
 
     @property
-    def spans(self) -> list[Span]:
+    def spans(self) -> Spans:
         """What is still to be asked for."""
         return self.wave[1:] if self.first else self.wave
 
@@ -139,11 +139,11 @@ class _Plan(NamedTuple):
         return None if self.memory is None else [Place(self.memory, span.start) for span in self.wave]
 
     def fetched(self, buffers: Sequence[Buffer]) -> _Fetched:
-        """Return what was fetched, by spans or as the whole it is."""
+        """Return what was fetched, and the number of its first part."""
         if self.memory is None:
-            return dict(zip(self.wave, buffers, strict=True))
+            return self.start, buffers
         whole = self.memory.view
-        return Parts([whole[start:stop] for start, stop in self.wave], whole=whole)
+        return self.start, Parts([whole[start:stop] for start, stop in self.wave], whole=whole)
 
 
 def _nothing(_: Hashable) -> None:

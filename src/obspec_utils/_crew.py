@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
+from itertools import count as count_up
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from obspec_utils._guard import Scope, adopt, current, paused, reset_after_fork
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
 __all__ = ["ALLOWANCE", "run_all", "run_all_async"]
 
@@ -54,10 +54,13 @@ _allowance = _Allowance()
 class _Crew(Generic[T]):
     """The caller's thread and those that help it, which end with the call."""
 
-    def __init__(self, jobs: Sequence[Callable[[], T]], limit: int, stop: threading.Event | None) -> None:
+    def __init__(self, job: Callable[[int], T], count: int, limit: int, stop: threading.Event | None) -> None:
+        self.job = job
         self.limit = limit
         self.stop = stop
-        self.todo = deque(enumerate(jobs))
+        self.next = count_up().__next__  # atomic
+        self.count = count
+        self.started = 0
         self.done: dict[int, T] = {}
         self.errors: list[BaseException] = []
         self.threads: list[threading.Thread] = []
@@ -68,14 +71,14 @@ class _Crew(Generic[T]):
 
     def work(self, beforehand: Callable[[], None] | None = None) -> None:
         while not self.errors:
-            try:
-                number, job = self.todo.popleft()
-            except IndexError:
+            number = self.next()
+            if number >= self.count:
                 return
+            self.started = number + 1
             try:
                 if beforehand is not None:
                     beforehand()
-                self.done[number] = job()
+                self.done[number] = self.job(number)
             except BaseException as error:  # noqa: BLE001 - raised by `results`, in the thread that asked
                 self.errors.append(error)
                 self.halt()
@@ -92,7 +95,7 @@ class _Crew(Generic[T]):
 
     def recruit(self) -> None:
         self.threads = [thread for thread in self.threads if thread.is_alive()]
-        for _ in range(min(self.limit - 1, len(self.todo)) - len(self.threads)):
+        for _ in range(min(self.limit - 1, self.count - self.started) - len(self.threads)):
             if not _allowance.has_room():
                 return
             thread = threading.Thread(target=self.help, args=(current(),), name="obspec-utils-part", daemon=True)
@@ -105,7 +108,7 @@ class _Crew(Generic[T]):
 
     def halt(self) -> None:
         """Let nothing more start, and nobody go on pausing."""
-        self.todo.clear()
+        self.count = 0
         if self.stop is not None:
             self.stop.set()
 
@@ -129,25 +132,27 @@ class _Crew(Generic[T]):
         return [self.done[number] for number in range(count)]
 
 
-def run_all(jobs: Sequence[Callable[[], T]], limit: int, stop: threading.Event | None = None) -> list[T]:
-    """Run jobs in threads, at most `limit` at a time; return their results in order.
+def run_all(job: Callable[[int], T], count: int, limit: int, stop: threading.Event | None = None) -> list[T]:
+    """Run a job for each number below `count` in threads, at most `limit` at a time; return the results in order.
 
     The calling thread works too; the others are as many as the process-wide `ALLOWANCE` has room for. The first error
     keeps further jobs from starting and is raised when those under way have ended: no thread outlives the call.
 
     Parameters
     ----------
-    jobs
-        What to run.
+    job
+        What to run, given a number.
+    count
+        How many jobs there are.
     limit
         The most jobs at a time.
     stop
         Set as soon as nothing is wanted any more, so that a job that pauses can end.
     """
-    if min(len(jobs), limit) == 1:
-        return [job() for job in jobs]
+    if min(count, limit) == 1:
+        return [job(number) for number in range(count)]
     with paused():
-        crew = _Crew(jobs, limit, stop)
+        crew = _Crew(job, count, limit, stop)
         try:
             crew.lead()
             crew.join()
@@ -155,16 +160,18 @@ def run_all(jobs: Sequence[Callable[[], T]], limit: int, stop: threading.Event |
             crew.halt()
             crew.join()
             raise
-        return crew.results(len(jobs))
+        return crew.results(count)
 
 
 class _Tasks(Generic[T]):
     """The tasks of one call, which end with it."""
 
-    def __init__(self, jobs: Sequence[Callable[[], Awaitable[T]]], limit: int, group: asyncio.TaskGroup) -> None:
+    def __init__(self, job: Callable[[int], Awaitable[T]], count: int, limit: int, group: asyncio.TaskGroup) -> None:
+        self.job = job
+        self.count = count
         self.limit = limit
         self.group = group
-        self.todo = deque(enumerate(jobs))
+        self.started = 0
         self.done: dict[int, T] = {}
         self.helping = 0
 
@@ -172,11 +179,12 @@ class _Tasks(Generic[T]):
         await self.work(self.recruit)
 
     async def work(self, beforehand: Callable[[], None] | None = None) -> None:
-        while self.todo:
-            number, job = self.todo.popleft()
+        while self.started < self.count:
+            number = self.started
+            self.started += 1
             if beforehand is not None:
                 beforehand()
-            self.done[number] = await job()
+            self.done[number] = await self.job(number)
 
     async def help(self) -> None:
         helper = object()
@@ -188,20 +196,20 @@ class _Tasks(Generic[T]):
             self.helping -= 1
 
     def recruit(self) -> None:
-        for _ in range(min(self.limit - 1, len(self.todo)) - self.helping):
+        for _ in range(min(self.limit - 1, self.count - self.started) - self.helping):
             if not _allowance.has_room():
                 return
             self.helping += 1
             self.group.create_task(self.help())
 
 
-async def run_all_async(jobs: Sequence[Callable[[], Awaitable[T]]], limit: int) -> list[T]:
-    """Run jobs as tasks, at most `limit` at a time; return their results in order.
+async def run_all_async(job: Callable[[int], Awaitable[T]], count: int, limit: int) -> list[T]:
+    """Run a job for each number below `count` as tasks, at most `limit` at a time; return the results in order.
 
     One task needs no room; the others are as many as the process-wide `ALLOWANCE` has room for. The first error cancels
     the others and is raised when they have ended.
     """
-    tasks = _Tasks(jobs, limit, asyncio.TaskGroup())
+    tasks = _Tasks(job, count, limit, asyncio.TaskGroup())
     error: BaseException | None = None
     try:
         async with tasks.group:
@@ -215,6 +223,6 @@ async def run_all_async(jobs: Sequence[Callable[[], Awaitable[T]]], limit: int) 
             raise error
         finally:
             del error
-    if len(tasks.done) < len(jobs):  # a job was cancelled from within: its task ended quietly
+    if len(tasks.done) < count:  # a job was cancelled from within: its task ended quietly
         raise asyncio.CancelledError
-    return [tasks.done[number] for number in range(len(jobs))]
+    return [tasks.done[number] for number in range(count)]

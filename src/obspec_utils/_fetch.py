@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from obspec_utils._crew import run_all, run_all_async
@@ -11,33 +11,46 @@ from obspec_utils._retry import Budget
 from obspec_utils._version import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from obspec import ObjectMeta
     from typing_extensions import Buffer
 
     from obspec_utils._memory import Place
     from obspec_utils._plan import Span
-    from obspec_utils._requests import Answer
+    from obspec_utils._response import Answer
 
 __all__ = ["fetch", "fetch_async", "first_body"]
 
 
-def _parts(
-    store: object,
-    path: str,
-    spans: Sequence[Span],
-    version: Version,
-    *,
-    first: Answer | None,
-    options: Mapping[str, object] | None,
-    into: Sequence[Place] | None,
-) -> list[Part]:
-    count = len(spans) + (first is not None)
-    source = Source(store, path, version, options, Budget(count))
-    places: Iterator[Place | None] = iter(into) if into else repeat(None, count)
-    parts = [Part(source, first.span, first, next(places))] if first else []
-    return parts + [Part(source, span, None, place) for span, place in zip(spans, places, strict=True)]
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The parts of one fetch, made when they are asked for: of what a server claims there may be billions."""
+
+    source: Source
+    spans: Sequence[Span]
+    first: Answer | None
+    into: Sequence[Place] | None
+
+    def __len__(self) -> int:
+        return len(self.spans) + (self.first is not None)
+
+    def part(self, number: int) -> Part:
+        """Return a part: that of the first response, if there is one, and then those of the spans."""
+        place = None if self.into is None else self.into[number]
+        if self.first is None:
+            return Part(self.source, self.spans[number], None, place)
+        if number == 0:
+            return Part(self.source, self.first.span, self.first, place)
+        return Part(self.source, self.spans[number - 1], None, place)
+
+    def run(self, number: int) -> Buffer:
+        """Fetch a part."""
+        return self.part(number).run()
+
+    async def run_async(self, number: int) -> Buffer:
+        """Fetch a part, on the running event loop."""
+        return await self.part(number).run_async()
 
 
 def fetch(
@@ -74,8 +87,9 @@ def fetch(
     ObjectChangedError
         If an answer comes from another version.
     """
-    parts = _parts(store, path, spans, version, first=first, options=options, into=into)
-    return run_all([part.run for part in parts], limit, parts[0].source.budget.stop if parts else None)
+    budget = Budget(len(spans) + 1)
+    plan = _Plan(Source(store, path, version, options, budget), spans, first, into)
+    return run_all(plan.run, len(plan), limit, budget.stop)
 
 
 async def fetch_async(
@@ -90,8 +104,8 @@ async def fetch_async(
     into: Sequence[Place] | None = None,
 ) -> list[Buffer]:
     """Fetch as `fetch` does, on the running event loop."""
-    parts = _parts(store, path, spans, version, first=first, options=options, into=into)
-    return await run_all_async([part.run_async for part in parts], limit)
+    plan = _Plan(Source(store, path, version, options, Budget(len(spans) + 1)), spans, first, into)
+    return await run_all_async(plan.run_async, len(plan), limit)
 
 
 def first_body(store: object, first: Answer) -> Buffer:

@@ -101,10 +101,20 @@ class _Array:
 
 
 def reserve(size: int) -> Memory:
-    """Return memory for `size` bytes."""
+    """Return memory for `size` bytes.
+
+    Raises
+    ------
+    MemoryError
+        If there is not so much, as of what a server claims to have.
+    """
     if size < _LARGE:
         return _Array(size)
     if hasattr(os, "memfd_create"):
-        with contextlib.suppress(OSError):  # not allowed here, or no file descriptor left
+        with contextlib.suppress(OSError, OverflowError):  # not allowed here, or no file descriptor left
             return _File(size)
-    return _Mapping(size)
+    try:
+        return _Mapping(size)
+    except (OSError, OverflowError) as error:
+        msg = f"can't allocate {size} bytes for one buffer: read the object in parts"
+        raise MemoryError(msg) from error

@@ -6,20 +6,19 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from obspec_utils._buffers import Parts
-from obspec_utils._requests import Answer, begin, begin_async, request, request_async, supports, unserved
-from obspec_utils._retry import Budget, Tries, may_pass
+from obspec_utils._errors import is_transient
+from obspec_utils._requests import request_or_whole, request_or_whole_async, supports
+from obspec_utils._retry import Budget, Tries
 from obspec_utils._version import Version
-from obspec_utils.exceptions import ObjectChangedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from obspec import ObjectMeta
     from typing_extensions import Buffer
 
     from obspec_utils._memory import Place
     from obspec_utils._plan import Span
+    from obspec_utils._response import Answer
 
 __all__ = ["Part", "Source"]
 
@@ -81,7 +80,7 @@ class Part:
                         return self._read(answer)
                     pause = None
                 except Exception as error:
-                    if first is not None and not may_pass(error):
+                    if first is not None and not is_transient(error):
                         raise
                     first = first or error
                     pause = tries.pause_after(error, reading=answer is not None)
@@ -103,7 +102,7 @@ class Part:
                         return await self._read_async(answer)
                     pause = None
                 except Exception as error:
-                    if first is not None and not may_pass(error):
+                    if first is not None and not is_transient(error):
                         raise
                     first = first or error
                     pause = tries.pause_after(error, reading=answer is not None)
@@ -116,39 +115,11 @@ class Part:
 
     def _ask(self) -> Answer:
         store, path, options = self.source.store, self.source.path, self.source.options
-        try:
-            answer = request(store, path, self.span, options)
-        except Exception as error:
-            if not unserved(error):
-                raise
-            answer = self._anew(begin(store, path, 1, options), error)
-        return self._checked(answer)
+        return self._checked(request_or_whole(store, path, self.span, options))
 
     async def _ask_async(self) -> Answer:
         store, path, options = self.source.store, self.source.path, self.source.options
-        try:
-            answer = await request_async(store, path, self.span, options)
-        except Exception as error:
-            if not unserved(error):
-                raise
-            answer = self._anew(await begin_async(store, path, 1, options), error)
-        return self._checked(answer)
-
-    def _anew(self, answer: Answer, error: Exception) -> Answer:
-        """Return an answer in place of one that failed, from a server without ranges; else raise what is wrong.
-
-        Where the object has shrunk that is what is wrong, not the range.
-        """
-        try:
-            self.source.version.check(answer.path, Version.of(cast("ObjectMeta", answer.meta)))
-        except ObjectChangedError as changed:
-            raise changed from error
-        try:
-            if answer.span.start <= self.span.start and self.span.stop <= answer.span.stop:
-                return answer
-            raise error
-        finally:
-            del error  # its traceback leads to this frame
+        return self._checked(await request_or_whole_async(store, path, self.span, options))
 
     def _checked(self, answer: Answer) -> Answer:
         """Refuse an answer of another version, before its body is read."""
@@ -162,29 +133,24 @@ class Part:
         return answer.meta is not None and self.source.version.comparable(Version.of(answer.meta))
 
     def _read(self, answer: Answer) -> Buffer:
-        if self.into is None or answer.span != self.span:
-            return self._placed(self._cut(answer, answer.body()))
+        if self.into is None and answer.span == self.span:
+            return answer.body()
+        # A store that ignored the range sends more: what is read of that is never in memory at once.
+        pieces = answer.chunks(_CHUNK_SIZE) if answer.span == self.span else answer.cut(self.span)
+        if self.into is None:
+            return b"".join(pieces)
         position = 0
-        for chunk in answer.chunks(_CHUNK_SIZE):
-            position = self.into.write(position, chunk)
+        for piece in pieces:
+            position = self.into.write(position, piece)
         return b""
 
     async def _read_async(self, answer: Answer) -> Buffer:
-        if self.into is None or answer.span != self.span:
-            return self._placed(self._cut(answer, await answer.body_async()))
-        position = 0
-        async for chunk in answer.chunks_async(_CHUNK_SIZE_ASYNC):
-            position = self.into.write(position, chunk)
-        return b""
-
-    def _placed(self, body: Buffer) -> Buffer:
+        if self.into is None and answer.span == self.span:
+            return await answer.body_async()
+        pieces = answer.chunks_async(_CHUNK_SIZE_ASYNC) if answer.span == self.span else answer.cut_async(self.span)
         if self.into is None:
-            return body
-        self.into.write(0, body)
+            return b"".join([piece async for piece in pieces])
+        position = 0
+        async for piece in pieces:
+            position = self.into.write(position, piece)
         return b""
-
-    def _cut(self, answer: Answer, body: Buffer) -> Buffer:
-        if answer.span == self.span:
-            return body
-        # A store that ignores ranges sent more: a view would keep all of it as long as what was asked for.
-        return Parts([body], answer.span.start).slice(*self.span)

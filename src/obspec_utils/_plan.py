@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
 from operator import index
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 __all__ = [
     "MAX_CONCURRENT_REQUESTS",
     "NO_OFFSET",
     "REQUEST_SIZE",
     "Span",
+    "Spans",
     "align",
+    "chain",
     "extent",
     "merge",
     "resolve_length",
@@ -42,7 +46,52 @@ class Span(NamedTuple):
         return self.stop - self.start
 
 
-def split(span: Span, request_size: int, max_concurrent: int, *, under_way: int = 0) -> list[Span]:
+class Spans(Sequence[Span]):
+    """Spans that are computed when they are asked for: of the size that a server claims, there may be billions.
+
+    Parameters
+    ----------
+    count
+        How many there are.
+    at
+        Return the one with a number, from 0 on.
+    """
+
+    __slots__ = ("_at", "_count")
+
+    def __init__(self, count: int, at: Callable[[int], Span]) -> None:
+        self._count = count
+        self._at = at
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, number: int) -> Span: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> Spans: ...
+
+    def __getitem__(self, number: int | slice) -> Span | Spans:
+        numbers = range(self._count)[number]
+        if isinstance(numbers, int):
+            return self._at(numbers)
+        return Spans(len(numbers), lambda number: self._at(numbers[number]))
+
+
+def chain(sequences: Iterable[Sequence[Span]]) -> Spans:
+    """Return the spans of several sequences, one after the other."""
+    some = [spans for spans in sequences if len(spans)]
+    stops = list(accumulate(map(len, some), initial=0))
+
+    def at(number: int) -> Span:
+        place = bisect_right(stops, number) - 1
+        return some[place][number - stops[place]]
+
+    return Spans(stops[-1], at)
+
+
+def split(span: Span, request_size: int, max_concurrent: int, *, under_way: int = 0) -> Spans:
     """Cut a span into parts near `request_size`, in even waves of `max_concurrent` parts.
 
     Up to one wave, no part is longer than `request_size`. Beyond, the number of parts is rounded to whole waves, so
@@ -50,14 +99,13 @@ def split(span: Span, request_size: int, max_concurrent: int, *, under_way: int 
     parts of about `request_size` count into the first wave.
     """
     if span.length <= 0:
-        return []
+        return Spans(0, lambda _: span)
     count = -(-span.length // request_size)
     if count + under_way > max_concurrent:
         waves = max(1, (2 * (count + under_way) + max_concurrent) // (2 * max_concurrent))
         count = max(1, waves * max_concurrent - under_way)
     count = min(count, span.length)
-    cuts = [span.start + span.length * part // count for part in range(count + 1)]
-    return [Span(start, stop) for start, stop in pairwise(cuts)]
+    return Spans(count, lambda part: Span(*(span.start + span.length * cut // count for cut in (part, part + 1))))
 
 
 def align(span: Span, size: int, block_size: int) -> range:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import itertools
 import threading
 
-from obspec_utils._requests import unserved
-from obspec_utils.exceptions import IncompleteReadError
+from obspec_utils._errors import is_transient
 
-__all__ = ["Budget", "Tries", "may_pass"]
+__all__ = ["Budget", "Tries"]
 
 # How long a part pauses before it is asked for again, in seconds; so it is asked for twice more at most. A connection
 # that broke is replaced at once, a server that is starting anew or shedding load is given a moment; a part that broke
@@ -24,13 +23,6 @@ _PAUSES = (0.1, 0.5)
 _MAX_RETRIES = 4
 # A fetch of thousands of parts takes minutes, and may meet more: one in so many is allowed for, where that is more.
 _PARTS_PER_RETRY = 8
-
-_BROKEN = (IncompleteReadError, ConnectionError, TimeoutError)
-
-
-def may_pass(error: Exception) -> bool:
-    """Tell whether an error leaves open what is wrong: all but a store's definite answer, such as not found."""
-    return isinstance(error, _BROKEN) or unserved(error)
 
 
 class Budget:
@@ -74,7 +66,7 @@ class Tries:
         A GenericError is passing only where the body was being read. One that came in place of headers has been met
         with all the tries that the store was made with.
         """
-        if not (isinstance(error, _BROKEN) or (reading and unserved(error))):
+        if not is_transient(error) or (type(error).__name__ == "GenericError" and not reading):
             return None
         pause = next(self._pauses, None)
         return pause if pause is not None and self._budget.take() else None

@@ -81,7 +81,7 @@ def test_errors_give_everything_back(remote: Remote) -> None:
 
 def test_cancelled_tasks_give_everything_back() -> None:
     async def main() -> None:
-        reading = asyncio.create_task(run_all_async([lambda: asyncio.sleep(WAIT)] * 20, 10))
+        reading = asyncio.create_task(run_all_async(lambda _: asyncio.sleep(WAIT), 20, 10))
         while len(_crew._allowance.helpers) < 9:
             await asyncio.sleep(0.001)
         reading.cancel()
@@ -103,14 +103,14 @@ def test_helpers_come_when_others_have_left(monkeypatch: pytest.MonkeyPatch) -> 
         if number in {2, 3}:  # only two at once get past this
             met.wait(WAIT)
 
-    run_all([lambda number=number: job(number) for number in range(6)], 3)  # type: ignore[misc]
+    run_all(job, 6, 3)
     assert all_is_given_back()
 
 
 def test_a_full_allowance_leaves_the_work_to_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_crew, "ALLOWANCE", 0)
     caller = threading.current_thread()
-    assert run_all([threading.current_thread] * 5, 3) == [caller] * 5
+    assert run_all(lambda _: threading.current_thread(), 5, 3) == [caller] * 5
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -126,7 +126,7 @@ def test_a_forked_child_has_the_whole_allowance() -> None:
                 os._exit(len(_crew._allowance.helpers))
             forked.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
-    run_all([lambda number=number: job(number) for number in range(6)], 4)  # type: ignore[misc]
+    run_all(job, 6, 4)
     assert forked == [0]
     assert all_is_given_back()
 
@@ -145,5 +145,5 @@ def test_an_interrupt_while_helpers_pause_ends_their_pauses(monkeypatch: pytest.
 
     monkeypatch.setattr(_crew._Crew, "join", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run_all([job, job], 2, stop)
+        run_all(lambda _: job(), 2, 2, stop)
     assert all_is_given_back()

@@ -6,7 +6,7 @@ from typing import Any
 
 from obspec_utils._body import Limits, SplitBody
 from obspec_utils._plan import Span
-from obspec_utils._requests import Answer
+from obspec_utils._response import Answer
 
 MIB = 1 << 20
 SIZE = 10 << 30

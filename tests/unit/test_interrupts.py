@@ -160,7 +160,7 @@ def test_no_thread_outlives_a_call_that_is_interrupted() -> None:
         return number
 
     with pytest.raises(KeyboardInterrupt):
-        run_all([lambda number=number: job(number) for number in range(20)], 4)
+        run_all(job, 20, 4)
     assert not [thread for thread in threading.enumerate() if thread.name == "obspec-utils-part"]
 
 
@@ -169,7 +169,7 @@ def test_where_no_threads_can_be_had_the_caller_does_the_work(monkeypatch: pytes
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    assert run_all([lambda number=number: number for number in range(10)], 4) == list(range(10))
+    assert run_all(lambda number: number, 10, 4) == list(range(10))
 
 
 async def test_a_job_that_is_cancelled_from_within_cancels_the_whole() -> None:
@@ -180,4 +180,4 @@ async def test_a_job_that_is_cancelled_from_within_cancels_the_whole() -> None:
         return 1
 
     with pytest.raises(asyncio.CancelledError):
-        await run_all_async([done, cancelled, done], 2)
+        await run_all_async(lambda number: [done, cancelled, done][number](), 3, 2)

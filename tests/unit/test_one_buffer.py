@@ -150,7 +150,7 @@ def test_what_was_iterated_before_is_moved_into_the_buffer(store: Any, begun: in
     first = result.buffer()
     assert bytes(first) == CONTENT
     assert address(result.buffer()) == address(first)
-    assert cast("Any", result._body)._held == {}
+    assert cast("Any", result._body)._buffers == []
 
 
 @pytest.mark.parametrize("filled_by", ["get", "get_range", "get_async"])

@@ -141,7 +141,7 @@ async def test_a_failed_async_fetch_does_not_lead_back_to_itself() -> None:
         return bytes(10)
 
     with pytest.raises(BrokenError) as caught:
-        await run_all_async([work, fail], 2)
+        await run_all_async(lambda number: [work, fail][number](), 2, 2)
     assert caught.value.__context__ is None
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from obspec_utils._buffers import Parts
 from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, Span, align, merge
+from obspec_utils._requests import begin
+from obspec_utils._version import Version
 from obspec_utils.readers._ahead import ReadAhead
 from obspec_utils.readers._base import StoreReader
 from obspec_utils.readers._blocks import Blocks
@@ -17,7 +19,9 @@ from obspec_utils.readers._window import NOTHING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from obspec_utils._requests import Answer
+    from obspec import ObjectMeta
+
+    from obspec_utils._response import Answer
     from obspec_utils.readers._window import Window
 
 __all__ = ["AdaptiveReader"]
@@ -73,7 +77,8 @@ class AdaptiveReader(StoreReader):
     def _start_with(self, answer: Answer, asked: int) -> Parts:
         self._streams = answer.streams
         self._ranges_ignored = answer.span.length > asked
-        if not self._streams or not STEP * self._block_size < answer.span.length <= _MOST_LEFT * self._chunk_size:
+        few, much = STEP * self._block_size, _MOST_LEFT * self._chunk_size
+        if not self._streams or not (few < answer.span.length <= much or self._ranges_ignored):
             return super()._start_with(answer, asked)
         version = self._know(answer)
         self._stream = Stream(self._store, self._path, version, answer.span, self._block_size, answer)
@@ -126,10 +131,9 @@ class AdaptiveReader(StoreReader):
         wanted = self._numbers(Span(start, stop))
         if len(wanted) > self._blocks.most:
             self._settle(whole=True)
+            return self._go_around(Span(start, stop), wanted)
         pieces = {number: block for number in wanted if (block := self._held(number)) is not None}
         missing = [number for number in wanted if number not in pieces]
-        if len(wanted) > self._blocks.most:
-            return self._go_around(Span(start, stop), pieces, missing)
         if missing:
             pieces.update(self._bring(missing, wanted))
         self._window = pieces[wanted[-1]]
@@ -201,7 +205,7 @@ class AdaptiveReader(StoreReader):
         return self._add(fetched, absent, wanted)
 
     def _ask_for_all(self, missing: Sequence[int], wanted: range) -> dict[int, Window]:
-        """Ask a server without ranges, whose answer is the whole object, once, and keep what there is room for."""
+        """Read on in the response of a server without ranges, and keep what there is room for."""
         count = max(self._blocks.most // 2, missing[-1] - missing[0] + 1)
         numbers = self._numbers(Span(self._span(missing[0]).start, self.size))[:count]
         run = Span(self._span(numbers[0]).start, self._span(numbers[-1]).stop)
@@ -210,8 +214,39 @@ class AdaptiveReader(StoreReader):
         self._ahead.note_fetch(run.stop, run.length)
         return self._add(fetched, numbers, wanted)
 
+    def _request(self, spans: Sequence[Span], part_size: int, limit: int) -> deque[Parts]:
+        if not self._ranges_ignored:
+            return super()._request(spans, part_size, limit)
+        return deque(self._receive_whole(span) for span in spans)
+
+    def _receive_whole(self, span: Span) -> Parts:
+        """Read a span from a server that ignores ranges, out of a response that holds the whole object.
+
+        It stays open for what follows, so reading forward takes one request, and no more than the span is in memory.
+        """
+        stream, self._stream = self._stream, None
+        try:
+            if stream is None or not stream.holds(span):
+                stream = self._open_whole(span)
+            parts = stream.take(span.stop, start=span.start)
+        except Exception:  # noqa: BLE001 - requested by itself, with retries; what is wrong shows there
+            (parts,) = super()._request([span], span.length, 1)
+            return parts
+        if stream.position < stream.stop:
+            self._stream = stream
+        return parts
+
+    def _open_whole(self, span: Span) -> Stream:
+        version = self._known()
+        answer = begin(self._store, self._path, span.length, start=span.start)
+        version.check(self._path, Version.of(cast("ObjectMeta", answer.meta)))
+        self._ranges_ignored = answer.span.length > span.length  # a server may do so now and then
+        return Stream(self._store, self._path, version, answer.span, self._block_size, answer)
+
     def _settle(self, *, whole: bool) -> None:
         """Make room for other requests: leave an open response of which much is left, read the `whole` of another."""
+        if self._ranges_ignored:
+            return
         stream, self._stream = self._stream, None
         if stream is None:
             return
@@ -248,16 +283,16 @@ class AdaptiveReader(StoreReader):
         self._ahead.used += sum(len(block[2]) for number, block in blocks.items() if number in using)
         return blocks
 
-    def _go_around(self, span: Span, pieces: dict[int, Window], missing: Sequence[int]) -> Parts:
+    def _go_around(self, span: Span, wanted: range) -> Parts:
         """Serve a read that is longer than all that can be kept, and keep nothing of it."""
-        runs = [
-            Span(max(run.start, span.start), min(run.stop, span.stop))
-            for run in merge(missing, self._block_size, self.size)
-        ]
-        found = [Parts([data], start) for start, _, data in pieces.values()]
+        numbers = sorted(number for number in self._blocks.numbers() if number in wanted)
+        held = [block for number in numbers if (block := self._held(number)) is not None]
+        edges = [span.start, *(edge for start, stop, _ in held for edge in (start, stop)), span.stop]
+        runs = [Span(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]
         part_size = self._part_size(self._chunk_size, sum(run.length for run in runs), len(runs))
         fetched = self._request(runs, part_size, self._connections)
         self._ahead.note_fetch(span.stop, sum(map(len, fetched)))
         self._ahead.used += sum(map(len, fetched))
+        found = [Parts([data], start) for start, _, data in held]
         ordered = sorted([*found, *fetched], key=lambda parts: parts.start)
         return Parts([piece for parts in ordered for piece in parts.pieces(parts.start, parts.stop)], ordered[0].start)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, cast
 from obspec_utils._buffers import Parts
 from obspec_utils._fetch import fetch, first_body
 from obspec_utils._pickling import pickled
-from obspec_utils._plan import Span, split
+from obspec_utils._plan import chain, split
 from obspec_utils._requests import begin
 from obspec_utils._version import Version
 from obspec_utils.readers._file import PieceReader
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from obspec import ObjectMeta
 
-    from obspec_utils._requests import Answer
+    from obspec_utils._plan import Span
+    from obspec_utils._response import Answer
 
 __all__ = ["StoreReader"]
 
@@ -69,7 +70,7 @@ class StoreReader(PieceReader):
 
         They are in a deque, so that whoever copies out of them can let go of each before the next.
         """
-        plan = [part for span in spans for part in split(span, part_size, limit)]
+        plan = chain([split(span, part_size, limit) for span in spans])
         buffers = fetch(self._store, self._path, plan, self._known(), limit)
         return deque(Parts([buffer], part.start) for buffer, part in zip(buffers, plan, strict=True))
 

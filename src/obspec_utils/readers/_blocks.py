@@ -60,6 +60,10 @@ class Blocks:
     def __len__(self) -> int:
         return len(self._used) + len(self._ahead)
 
+    def numbers(self) -> list[int]:
+        """Return the numbers of all blocks, in no order."""
+        return [*self._used, *self._ahead]
+
     def use(self, number: int) -> Window | None:
         """Return a block that was fetched ahead, which counts as used from now on; None if there is no such block."""
         with paused(), self._lock:

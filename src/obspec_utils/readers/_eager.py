@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from obspec_utils._buffers import Parts
-    from obspec_utils._requests import Answer
+    from obspec_utils._response import Answer
     from obspec_utils.readers._window import Window
 
 __all__ = ["EagerStoreReader"]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["PieceReader"]
 
 _MAX_POSITION = sys.maxsize
+_CALLED_BY_H5PY = ("flush", "readinto", "seek", "tell", "truncate", "write")
 
 
 class PieceReader(LineReader):
@@ -33,6 +34,16 @@ class PieceReader(LineReader):
     # What every read asks for, in slots because those are faster than the attributes of a subclass of io.IOBase.
     # `_open` stands for `closed`, which takes longer to ask than a small read takes.
     __slots__ = ("_open", "_position", "_window")
+
+    def __init_subclass__(cls, **options: object) -> None:
+        """Give each class methods of its own, which are found where h5py calls them while an error is set.
+
+        CPython 3.11 and 3.12 then look no further than the object's very class, so that h5py over a missing object
+        would now and then raise AttributeError.
+        """
+        super().__init_subclass__(**options)
+        for name in _CALLED_BY_H5PY:
+            setattr(cls, name, getattr(cls, name))
 
     def __new__(cls, *_: object, **__: object) -> Self:
         """Make a reader that is closed: what its constructor refuses is so when it goes."""

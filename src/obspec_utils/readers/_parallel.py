@@ -20,8 +20,8 @@ class ParallelStoreReader(AdaptiveReader):
     is kept, and in up to 18 requests side by side; no more ahead once what was fetched in vain would exceed the
     object's size or what was used, whichever is more. A read longer than what is kept goes around it.
 
-    Memory: at most `chunk_size * max_cached_chunks` bytes, and the read being served. A server that ignores ranges
-    sends the whole object for each request, which is in memory while it arrives.
+    Memory: at most `chunk_size * max_cached_chunks` bytes, and the read being served. From a server that ignores
+    ranges, the object is read from its start as it arrives; reading backwards requests it again.
 
     Parameters
     ----------

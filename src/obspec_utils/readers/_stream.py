@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from obspec_utils._buffers import Parts
-from obspec_utils._requests import Answer, request
+from obspec_utils._requests import request
 from obspec_utils._version import Version
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from obspec_utils._plan import Span
+    from obspec_utils._response import Answer
 
 __all__ = ["STEP", "Stream"]
 
@@ -75,13 +76,20 @@ class Stream:
         ahead = self.position <= span.start < self.stop
         return ahead and (short or (near and little)) and self._process == os.getpid()
 
-    def take(self, stop: int) -> Parts:
+    def holds(self, span: Span) -> bool:
+        """Tell whether reading on gets to a span, however long that takes; in the process where this began."""
+        return self.position <= span.start and span.stop <= self.stop and self._process == os.getpid()
+
+    def take(self, stop: int, start: int | None = None) -> Parts:
         """Return what there is from `position` on, at least up to `stop`; `position` moves on by whole blocks of that.
 
-        Of a store that hands out more at a time, it moves on by a few blocks beyond `stop` all the same.
+        Of a store that hands out more at a time, it moves on by a few blocks beyond `stop` all the same. What comes
+        before `start`, if that is given, is dropped.
         """
         if self._chunks is None:
             self._chunks = self._begin()
+        if start is not None:
+            self._skip_to(start)
         received = self.position + sum(piece.nbytes for piece in self._rest)
         while received < stop:
             chunk = memoryview(next(self._chunks)).cast("B")
@@ -92,6 +100,18 @@ class Stream:
         self.position = reached if reached == self.stop else reached - reached % self._block_size
         self._rest = list(parts.pieces(self.position, received))
         return parts
+
+    def _skip_to(self, start: int) -> None:
+        """Drop what comes before the block of a position, as it arrives."""
+        start -= start % self._block_size
+        while self.position < start:
+            if not self._rest:
+                self._rest.append(memoryview(next(self._chunks)).cast("B"))  # type: ignore[arg-type] # begun by `take`
+            step = min(self._rest[0].nbytes, start - self.position)
+            self.position += step
+            self._rest[0] = self._rest[0][step:]
+            if not self._rest[0]:
+                del self._rest[0]
 
     def _begin(self) -> Iterator[Buffer]:
         answer = request(self._store, self._path, self._span)

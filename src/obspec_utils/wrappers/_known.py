@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from obspec import Attributes, ObjectMeta
 
-    from obspec_utils._requests import Answer
+    from obspec_utils._response import Answer
 
 __all__ = ["BlockKey", "Known"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from obspec_utils._buffers import Parts
 from obspec_utils._plan import Span, merge, split
-from obspec_utils._requests import Answer, answered
+from obspec_utils._response import Answer, answered
 from obspec_utils._results import STEP, Result
 from obspec_utils._version import Version
 from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
@@ -118,7 +118,7 @@ class Origin:
         if self._block_size is not None:
             options["range"] = {"suffix": -self._first(first).start}
         result = await way.ask(self._store, path, options)
-        return answered(self._store, path, Span(*result.range), result)
+        return answered(self._store, path, Span(*result.range), result, ranged="range" in options)
 
     async def fetch(
         self, way: Way, path: str, known: Known, numbers: list[int], *, contiguous: bool

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from obspec_utils._flight import Ticket
     from obspec_utils._plan import Span
-    from obspec_utils._requests import Answer
+    from obspec_utils._response import Answer
     from obspec_utils.wrappers._conditions import Wanted
     from obspec_utils.wrappers._engine import Engine
     from obspec_utils.wrappers._known import Known

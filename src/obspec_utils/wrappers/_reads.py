@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from obspec_utils._buffers import Parts
-    from obspec_utils._requests import Answer
+    from obspec_utils._response import Answer
     from obspec_utils.wrappers._conditions import Conditions, Wanted
     from obspec_utils.wrappers._engine import Engine
     from obspec_utils.wrappers._hits import Hit

@@ -14,7 +14,7 @@ from obspec_utils.wrappers._base import StoreWrapper
 if TYPE_CHECKING:
     from obspec import GetOptions, ObjectMeta
 
-    from obspec_utils._requests import Answer
+    from obspec_utils._response import Answer
     from obspec_utils.protocols import ReadableStore
 
 __all__ = ["SplittingReadableStore"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from obspec_utils._checks import positive
@@ -25,7 +24,7 @@ def prefetch(warm: _Warm, kept: _Kept, paths: Iterable[str], most: int) -> dict[
     todo, each = _shares(paths, most)
     failed: dict[str, Exception] = {}
     way = Blocking(each)
-    run_all([partial(_run, warm, way, path, failed) for path in todo], most)
+    run_all(lambda number: run_now(_try(warm, way, todo[number], failed)), len(todo), most)
     return failed | _evicted(kept, todo, failed)
 
 
@@ -34,7 +33,7 @@ async def prefetch_async(warm: _Warm, kept: _Kept, paths: Iterable[str], most: i
     todo, each = _shares(paths, most)
     failed: dict[str, Exception] = {}
     way = Looping(each)
-    await run_all_async([partial(_try, warm, way, path, failed) for path in todo], most)
+    await run_all_async(lambda number: _try(warm, way, todo[number], failed), len(todo), most)
     return failed | _evicted(kept, todo, failed)
 
 
@@ -57,10 +56,6 @@ def _evicted(kept: _Kept, todo: list[str], failed: dict[str, Exception]) -> dict
         )
         for path in gone
     }
-
-
-def _run(warm: _Warm, way: Way, path: str, failed: dict[str, Exception]) -> None:
-    run_now(_try(warm, way, path, failed))
 
 
 async def _try(warm: _Warm, way: Way, path: str, failed: dict[str, Exception]) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from obspec_utils._buffers import Parts
     from obspec_utils._flight import Flights, Ticket
     from obspec_utils._plan import Span
-    from obspec_utils._requests import Answer
+    from obspec_utils._response import Answer
     from obspec_utils._results import Result
     from obspec_utils._version import Version
 

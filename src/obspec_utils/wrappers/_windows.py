@@ -11,7 +11,7 @@ from obspec_utils.wrappers._ways import BLOCKING, LOOPING, Call, run_now
 
 if TYPE_CHECKING:
     from obspec_utils._buffers import Parts
-    from obspec_utils._requests import Answer
+    from obspec_utils._response import Answer
     from obspec_utils.wrappers._engine import Engine
     from obspec_utils.wrappers._known import Known
     from obspec_utils.wrappers._ways import Way

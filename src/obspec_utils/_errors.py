@@ -1,0 +1,48 @@
+"""What a store's error says of the request that met it: the range can't be served, or a retry may succeed."""
+
+from __future__ import annotations
+
+import re
+
+from obspec_utils.exceptions import IncompleteReadError
+
+__all__ = ["is_range_ignored", "is_range_unsupported", "is_transient"]
+
+_BROKEN = (IncompleteReadError, ConnectionError, TimeoutError)
+
+# object_store has one error, GenericError, for an outage and for a range that was not served; its text tells them
+# apart. The texts are those of obstore 0.11 to 0.12, which tests pin. They are looked for at the start: what follows
+# may be a response's body.
+_IGNORED = re.compile(
+    r"Generic \w+ error: ("
+    r"Received non-partial response when range requested"  # 200 in place of 206
+    r"|Content-Range header not present"
+    r"|Failed to parse value for CONTENT_RANGE"  # such as "bytes 0-9/*"
+    r"|Requested \d+\.\.\d+, got \d+\.\.\d+"  # 206 for another range
+    r")"
+)
+_UNSATISFIABLE = re.compile(
+    r"Generic \w+ error: ("
+    r"Invalid range: "  # MemoryStore
+    r"|Requested range was invalid"  # LocalStore
+    r"|Error performing GET \S+ in [^-]* - Server returned non-2xx status code: 416 "
+    r")"
+)
+
+
+def is_range_ignored(error: Exception) -> bool:
+    """Tell whether a server ignored the Range of a request, which it may do now and then, or did not serve it right."""
+    name = type(error).__name__
+    return name == "NotSupportedError" or (name == "GenericError" and _IGNORED.match(str(error)) is not None)
+
+
+def is_range_unsupported(error: Exception) -> bool:
+    """Tell whether a store can't serve a range: of an empty object, past the end, or of any object."""
+    if is_range_ignored(error):
+        return True
+    return type(error).__name__ == "GenericError" and _UNSATISFIABLE.match(str(error)) is not None
+
+
+def is_transient(error: Exception) -> bool:
+    """Tell whether a retry may succeed: after all but a definite response, such as not found."""
+    return isinstance(error, _BROKEN) or (type(error).__name__ == "GenericError" and not is_range_unsupported(error))

@@ -32,9 +32,11 @@ class Answer:
         The bytes the body holds. Of a store that ignores ranges this is more than was asked for.
     meta
         The object's metadata; None from a store that can only `get_range`.
+    ranged
+        Whether the request had a range.
     """
 
-    __slots__ = ("_length_is_known", "_process", "_source", "_store", "attributes", "meta", "path", "span")
+    __slots__ = ("_length_is_known", "_process", "_source", "_store", "attributes", "meta", "path", "ranged", "span")
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class Answer:
         *,
         meta: ObjectMeta | None = None,
         attributes: Attributes | None = None,
+        ranged: bool = True,
         length_is_known: bool = True,
     ) -> None:
         self._store = store
@@ -54,6 +57,7 @@ class Answer:
         self.meta = meta
         self.attributes = attributes
         self._source = source
+        self.ranged = ranged
         self._length_is_known = length_is_known
 
     @property
@@ -200,7 +204,7 @@ def answered(
     known = length is not None or not ranged or headers.get("content-encoding", "identity") == "identity"
     # It is the response's, not the object's, whose attributes may go with other ranges.
     kept = {name: value for name, value in attributes.items() if str(name).lower() != "content-length"}
-    return Answer(store, path, span, result, meta=meta, attributes=kept, length_is_known=known)
+    return Answer(store, path, span, result, meta=meta, attributes=kept, ranged=ranged, length_is_known=known)
 
 
 def innermost(store: object) -> object:

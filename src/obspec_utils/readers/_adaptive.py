@@ -74,12 +74,12 @@ class AdaptiveReader(StoreReader):
         aligned = -(-stop // self._chunk_size) * self._chunk_size
         return max(self._chunk_size, min(aligned, REQUEST_SIZE))
 
-    def _start_with(self, answer: Answer, asked: int) -> Parts:
+    def _start_with(self, answer: Answer) -> Parts:
         self._streams = answer.streams
-        self._ranges_ignored = answer.span.length > asked
+        self._ranges_ignored = not answer.ranged
         few, much = STEP * self._block_size, _MOST_LEFT * self._chunk_size
         if not self._streams or not (few < answer.span.length <= much or self._ranges_ignored):
-            return super()._start_with(answer, asked)
+            return super()._start_with(answer)
         version = self._know(answer)
         self._stream = Stream(self._store, self._path, version, answer.span, self._block_size, answer)
         return Parts([])
@@ -234,13 +234,13 @@ class AdaptiveReader(StoreReader):
             return parts
         if stream.position < stream.stop:
             self._stream = stream
-        return parts
+        return Parts(list(parts.pieces(*span)), span.start)
 
     def _open_whole(self, span: Span) -> Stream:
         version = self._known()
         answer = begin(self._store, self._path, span.length, start=span.start)
         version.check(self._path, Version.of(cast("ObjectMeta", answer.meta)))
-        self._ranges_ignored = answer.span.length > span.length  # a server may do so now and then
+        self._ranges_ignored = not answer.ranged  # a server may do so now and then
         return Stream(self._store, self._path, version, answer.span, self._block_size, answer)
 
     def _settle(self, *, whole: bool) -> None:

@@ -82,13 +82,13 @@ class StoreReader(PieceReader):
     def _begin(self, start: int, stop: int) -> Parts:
         """Ask for the first piece, which tells size and version."""
         length = self._first_length(start, stop)
-        parts = self._start_with(begin(self._store, self._path, length), length)
+        parts = self._start_with(begin(self._store, self._path, length))
         if not self._open:  # closed meanwhile by another thread: nothing may stay
             self._release()
         return parts
 
-    def _start_with(self, answer: Answer, asked: int) -> Parts:  # noqa: ARG002 - for those who look at it
-        """Take size and version from the answer to a first request for `asked` bytes, and keep what it brings."""
+    def _start_with(self, answer: Answer) -> Parts:
+        """Take size and version from the answer to a first request, and keep what it brings."""
         parts = Parts([first_body(self._store, answer)])
         self._know(answer)
         self._keep(parts)

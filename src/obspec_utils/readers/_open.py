@@ -57,5 +57,5 @@ def open_reader(store: Get, path: str, *, memory: int = 64 * 1024 * 1024) -> Eag
         part_size = min(max(chunk_size, -(-memory // MAX_CONCURRENT_REQUESTS)), REQUEST_SIZE)
         return EagerStoreReader._begun(store, path, first, part_size)  # noqa: SLF001 - of the same family
     reader = ParallelStoreReader(store, path, chunk_size, memory // chunk_size)
-    reader._start_with(first, chunk_size)  # noqa: SLF001 - of the same family
+    reader._start_with(first)  # noqa: SLF001 - of the same family
     return reader

@@ -89,19 +89,13 @@ class Origin:
             return old
         meta: ObjectMeta = answer.meta  # type: ignore[assignment] # an answer to a get always tells it
         known = self.known(meta, answer.attributes, asked)
-        if self._ignores_ranges(answer, first):
+        if not answer.ranged and first.start < known.size:  # a server that ignores ranges
             known.unit = max(known.size, 1)
         if old is not None and _same(path, old.version, known.version):
             old.checked = asked
             known = old
         known.offer(answer, way.owner())
         return known
-
-    def _ignores_ranges(self, answer: Answer, first: Span) -> bool:
-        """Tell whether a server sent all of an object that it was asked for some of."""
-        size = Version.of(answer.meta).size  # type: ignore[arg-type]
-        asked = self._first(first)
-        return first.start < size and answer.span == (0, size) and asked.start + size > asked.stop
 
     def _first(self, first: Span) -> Span:
         """Return what is asked for first: the blocks of the first bytes wanted, but no more than one request's."""

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from tests.servers.object_server._connection import Connection, ConnectionLostError
-from tests.servers.object_server._faults import Fault, Faults
+from tests.servers.object_server._faults import Fault, Faults, changed_body
 from tests.servers.object_server._objects import Objects
 from tests.servers.object_server._pace import Profile, Schedule
 from tests.servers.object_server._ranges import requested_range
@@ -101,9 +101,8 @@ class Exchange:
             return response if self.request.method != "HEAD" else replace(response, body=b"")
         response = self.state.router.answer(self.request, frozenset(f.action for f in faults))
         for fault in faults:
-            if fault.action == "short_body" and response.status < HTTPStatus.MULTIPLE_CHOICES:
-                kept = len(response.body) - 1 if fault.after is None else fault.after
-                response = replace(response, body=response.body[: max(0, kept)])
+            if response.status < HTTPStatus.MULTIPLE_CHOICES:
+                response = changed_body(response, fault)
         return response
 
     async def _send_body(self, response: Response, faults: list[Fault]) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import gzip
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Literal, TypedDict, get_args
+from typing import TYPE_CHECKING, Literal, TypedDict, get_args
+
+if TYPE_CHECKING:
+    from tests.servers.object_server._http import Response
 
 FaultAction = Literal[
+    "claim_size",
     "delete",
     "drop",
+    "gzip",
     "ignore_range",
+    "long_body",
     "no_etag",
     "no_last_modified",
     "replace",
@@ -32,6 +39,7 @@ class FaultOptions(TypedDict, total=False):
     status: int
     code: str | None
     data: bytes
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,9 @@ class Fault:
         `replace` the object's bytes by `data`, or `delete` it, just before answering; answer with
         an error `status` (S3 error `code`); `stall` for `seconds`; `drop` the connection; send a
         `short_body`, though Content-Range tells the whole range; show `no_etag`, a `weak_etag` or
-        `no_last_modified`; `ignore_range` and answer 200.
+        `no_last_modified`; `ignore_range` and answer 200; `gzip` the body, as a proxy that keeps
+        Content-Range does; send a `long_body`, with `data` after it; `claim_size` of the object in
+        Content-Range.
     path
         Glob over `bucket/key` (`*` matches slashes too).
     method
@@ -69,6 +79,7 @@ class Fault:
     status: int = 500
     code: str | None = None
     data: bytes = b""
+    size: int = 0
 
     def __post_init__(self) -> None:
         """Refuse unknown actions: a misspelt fault would let a test pass."""
@@ -115,3 +126,18 @@ def _matches(fault: Fault, method: str, path: str, span: tuple[int, int | None])
         return False
     start, stop = span
     return fault.covers is None or (fault.covers >= start and (stop is None or fault.covers < stop))
+
+
+def changed_body(response: Response, fault: Fault) -> Response:
+    """Return a response whose body is not what its headers say, if that is the fault."""
+    body, headers = response.body, response.headers
+    if fault.action == "short_body":
+        return replace(response, body=body[: max(0, len(body) - 1 if fault.after is None else fault.after)])
+    if fault.action == "long_body":
+        return replace(response, body=memoryview(bytes(body) + fault.data))
+    if fault.action == "gzip":
+        return replace(response, body=memoryview(gzip.compress(body)), headers={**headers, "Content-Encoding": "gzip"})
+    if fault.action == "claim_size" and "Content-Range" in headers:
+        served = headers["Content-Range"].rpartition("/")[0]
+        return replace(response, headers={**headers, "Content-Range": f"{served}/{fault.size}"})
+    return response

@@ -1,0 +1,114 @@
+"""What obstore says of ranges it can't serve: its texts tell these errors from outages, so they must stay the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from obstore.exceptions import GenericError, NotSupportedError
+from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, MemoryStore, S3Store
+
+from obspec_utils._errors import is_range_ignored, is_range_unsupported, is_transient
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+IGNORED = [
+    (200, None, "the whole object"),
+    (206, None, "no Content-Range"),
+    (206, "bytes 0-9/*", "no size"),
+    (206, "bytes 5-14/20", "another range"),
+    (206, "bytes 0-4/20", "a part of the range"),
+]
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Serve every GET with a status, a Content-Range and ten bytes, as the test's parameters say."""
+    import threading
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    status, content_range, body = request.param
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+            self.send_header("ETag", '"1"')
+            if content_range:
+                self.send_header("Content-Range", content_range)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def error_of(kind: str, url: str) -> Exception:
+    options: dict[str, Any] = {"client_options": {"allow_http": True}, "retry_config": {"max_retries": 0}}
+    stores: dict[str, Any] = {
+        "http": lambda: HTTPStore(url, **options),
+        "s3": lambda: S3Store("b", endpoint=url, region="x", skip_signature=True, **options),
+        "azure": lambda: AzureStore("c", account_name="a", endpoint=url, skip_signature=True, **options),
+        "gcs": lambda: GCSStore("b", base_url=url, skip_signature=True, **options),
+    }
+    with pytest.raises((GenericError, NotSupportedError)) as raised:
+        stores[kind]().get("object", options={"range": (0, 10)})
+    return raised.value
+
+
+KINDS = ["http", "s3", "azure", "gcs"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("url", [(*it[:2], bytes(10)) for it in IGNORED], indirect=True, ids=[it[2] for it in IGNORED])
+def test_a_range_that_is_not_served_as_requested_was_ignored(kind: str, url: str) -> None:
+    error = error_of(kind, url)
+    assert (is_range_ignored(error), is_range_unsupported(error), is_transient(error)) == (True, True, False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("url", [(416, "bytes */0", b"")], indirect=True)
+def test_416_is_a_range_that_can_t_be_served(kind: str, url: str) -> None:
+    error = error_of(kind, url)
+    assert (is_range_ignored(error), is_range_unsupported(error), is_transient(error)) == (False, True, False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "url",
+    [
+        (503, None, b""),
+        (400, None, b"Requested range was invalid"),
+        (500, None, b"Generic S3 error: Received non-partial response when range requested"),
+        (503, None, b"status code: 416 Range Not Satisfiable"),
+    ],
+    indirect=True,
+)
+def test_a_failure_is_transient_whatever_its_body_says(kind: str, url: str) -> None:
+    error = error_of(kind, url)
+    assert (is_range_ignored(error), is_range_unsupported(error), is_transient(error)) == (False, False, True)
+
+
+def test_ranges_of_an_empty_object_and_past_the_end(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "ten").write_bytes(bytes(10))
+    memory = MemoryStore()
+    memory.put("empty", b"")
+    memory.put("ten", bytes(10))
+    for store in (memory, LocalStore(tmp_path)):
+        for path, span in (("empty", (0, 10)), ("ten", (10, 20))):
+            with pytest.raises(GenericError) as raised:
+                store.get(path, options={"range": span})
+            assert is_range_unsupported(raised.value)
+            assert not is_range_ignored(raised.value)
+            assert not is_transient(raised.value)

@@ -73,6 +73,31 @@ def write_geotiff(path) -> None:
         file.write(grid(), 1)
 
 
+GRIB_LEVELS = (1000, 850, 500)
+
+
+def grib_values(level: int) -> np.ndarray:
+    return np.random.default_rng(level).random(SHAPE) + 250.0
+
+
+def write_grib(path) -> None:
+    import eccodes
+
+    rows, columns = SHAPE
+    area = {"latitudeOfFirstGridPoint": 60_000_000, "latitudeOfLastGridPoint": (60 - rows + 1) * 1_000_000}
+    area |= {"longitudeOfFirstGridPoint": 0, "longitudeOfLastGridPoint": (columns - 1) * 1_000_000}
+    steps = {"iDirectionIncrement": 1_000_000, "jDirectionIncrement": 1_000_000}
+    with path.open("wb") as file:
+        for level in GRIB_LEVELS:
+            message = eccodes.codes_grib_new_from_samples("regular_ll_pl_grib2")
+            keys = {"Ni": columns, "Nj": rows, **area, **steps, "shortName": "t", "level": level, "bitsPerValue": 16}
+            for key, value in keys.items():
+                eccodes.codes_set(message, key, value)
+            eccodes.codes_set_values(message, grib_values(level).ravel())
+            eccodes.codes_write(message, file)
+            eccodes.codes_release(message)
+
+
 def write_parquet(path) -> None:
     frame().to_parquet(path, engine="pyarrow", row_group_size=1_000)
 
@@ -102,6 +127,7 @@ WRITERS = {
     "climate3.nc": write_netcdf3,
     "grid.h5": write_hdf5,
     "grid.tif": write_geotiff,
+    "fields.grib2": write_grib,
     "frame.parquet": write_parquet,
     "members.zip": write_zip,
     "members.tar.gz": write_tar,

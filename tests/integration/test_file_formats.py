@@ -5,6 +5,7 @@ from __future__ import annotations
 import tarfile
 import zipfile
 
+import eccodes
 import h5py
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import rasterio
 import xarray as xr
 from PIL import Image
 
-from tests.integration.files import MEMBERS, SHAPE, frame, grid
+from tests.integration.files import GRIB_LEVELS, MEMBERS, SHAPE, frame, grib_values, grid
 from tests.integration.readers import ALL_READERS, READERS, SMALL_READERS
 
 rasterio_warns = pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")
@@ -60,6 +61,22 @@ def test_rasterio_reads_a_window_through_an_opener(open_reader):
     window = ((10, 40), (50, 90))
     with rasterio.open("grid.tif", opener=lambda path, mode="rb": open_reader("grid.tif")) as file:
         np.testing.assert_array_equal(file.read(1, window=window), grid()[10:40, 50:90])
+
+
+def test_eccodes_reads_one_grib_message_after_the_other(open_reader):
+    with open_reader("fields.grib2") as reader:
+        fields = {message["level"]: message.data for message in eccodes.StreamReader(reader)}
+    assert list(fields) == list(GRIB_LEVELS)
+    for level, values in fields.items():
+        np.testing.assert_allclose(values.reshape(SHAPE), grib_values(level), atol=1e-4)
+
+
+@rasterio_warns
+def test_rasterio_reads_grib_through_an_opener(open_reader):
+    with rasterio.open("fields.grib2", opener=lambda path, mode="rb": open_reader("fields.grib2")) as file:
+        assert (file.driver, file.shape, file.count) == ("GRIB", SHAPE, len(GRIB_LEVELS))
+        kelvin = file.read(2) + 273.15
+    np.testing.assert_allclose(kelvin, grib_values(GRIB_LEVELS[1]), atol=1e-4)
 
 
 def test_pandas_reads_parquet(open_reader):

@@ -1,10 +1,10 @@
 """Read a NetCDF4 file from an object store with xarray, through each reader, with and without a cache.
 
-Runs by itself, with `python -m examples.quickstart`: the store is a small S3 server started here, which answers after
-30 ms and sends 50 MB/s on each connection, about as cloud storage does. With your own data, all you need is
+Run it with `python -m examples.quickstart`. It starts a small S3 server with 30 ms latency and 50 MB/s a connection, about
+as cloud storage has. With your own data, all you need is
 
     store = obstore.store.S3Store("my-bucket", region="us-east-1")
-    with EagerStoreReader(store, "path/to/file.nc") as file, xarray.open_dataset(file) as dataset:
+    with open_reader(store, "path/to/file.nc") as file, xarray.open_dataset(file) as dataset:
         ...
 """
 
@@ -14,16 +14,18 @@ import tempfile
 import textwrap
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader
+from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader, open_reader
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
 from tests.servers import ObjectServer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from obspec_utils.protocols import ReadableStore
 
 BUCKET = "demo"
@@ -34,11 +36,11 @@ SHAPE = (512, 512)
 BARE, CACHED, AGAIN = "store", "Caching(Splitting(store))", "the same, once more"
 WANTED = ("atmosphere/field_03", "land/field_11", "ocean/field_20")
 
-Reader = type[EagerStoreReader] | type[ParallelStoreReader] | type[BufferedStoreReader]
+READERS = (open_reader, EagerStoreReader, ParallelStoreReader, BufferedStoreReader)
 
 
 class Row(NamedTuple):
-    """What one way of reading cost."""
+    """Cost of one read: a reader over a store."""
 
     reader: str
     store: str
@@ -68,14 +70,14 @@ def make_file() -> bytes:
         return file.read_bytes()
 
 
-def read(reader: Reader, store: ReadableStore) -> tuple[float, ...]:
+def read(reader: Callable[..., Any], store: ReadableStore) -> tuple[float, ...]:
     """Open the file, which reads the metadata of all its variables, and take the means of three of them."""
     with reader(store, PATH) as file, xr.open_datatree(file) as tree:
         return tuple(float(tree[name].mean()) for name in WANTED)
 
 
-def measure(server: ObjectServer, reader: Reader, store: ReadableStore, label: str) -> Row:
-    """Do the same work once, and count on the server what it took."""
+def measure(server: ObjectServer, reader: Callable[..., Any], store: ReadableStore, label: str) -> Row:
+    """Read once, and return the requests and bytes that the server counted."""
     server.clear()
     begin = time.perf_counter()
     means = read(reader, store)
@@ -94,7 +96,7 @@ def show(row: Row) -> None:
 
 
 def interpret(rows: list[Row]) -> str:
-    """Say in a sentence what the table shows."""
+    """Summarise the table in a sentence."""
     bare = [row for row in rows if row.store == BARE]
     again = [row for row in rows if row.store == AGAIN]
     fast, slow = min(bare, key=lambda row: row.seconds), max(bare, key=lambda row: row.seconds)
@@ -109,7 +111,7 @@ def interpret(rows: list[Row]) -> str:
 
 
 def main() -> None:
-    """Print what each way of reading the file costs."""
+    """Print a table of the cost of each reader, over the store alone and through a cache."""
     with ObjectServer.start(latency=0.030, bandwidth=50e6) as server:
         content = make_file()
         server.put(f"{BUCKET}/{PATH}", content)
@@ -118,7 +120,7 @@ def main() -> None:
         print("each row opens it with xarray and reads three of them. 30 ms latency, 50 MB/s a connection.\n")
         print("reader               store                      requests     MB  seconds  most in flight")
         rows = []
-        for reader in (EagerStoreReader, ParallelStoreReader, BufferedStoreReader):
+        for reader in READERS:
             cached = CachingReadableStore(SplittingReadableStore(store))
             for label, source in ((BARE, store), (CACHED, cached), (AGAIN, cached)):
                 rows.append(measure(server, reader, source, label))

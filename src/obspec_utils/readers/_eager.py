@@ -46,7 +46,7 @@ class EagerStoreReader(StoreReader):
     FileNotFoundError
         If there is no such object.
     ObjectChangedError
-        If the object was replaced while it was loaded.
+        If a later part is of another version than the first: by ETag, else Last-Modified, else size alone.
     ValueError
         If a number is not positive (`file_size`: negative).
     """

@@ -45,7 +45,7 @@ def open_reader(store: Get, path: str, *, memory: int = 64 * 1024 * 1024) -> Eag
     FileNotFoundError
         If there is no such object.
     ObjectChangedError
-        If the object was replaced while it was loaded.
+        If a later part is of another version than the first: by ETag, else Last-Modified, else size alone.
     ValueError
         If `memory` is not positive.
     """

@@ -35,8 +35,9 @@ class CachingReadableStore(CachedReads):
     By default, the first request for an object, whatever range it asks for, fetches all of it with one `get` of the
     store below. With a `block_size`, only the blocks that a request touches are fetched. Others that ask meanwhile, in
     threads or tasks, wait for the same fetch. What is cached is trusted until it is evicted, cleared, older than
-    `max_age`, or changed through this store; no answer made here mixes two versions of an object. What only the store
-    can answer, and what is too large to be kept, passes through, uncached.
+    `max_age`, or changed through this store. No result made here mixes two versions of an object, provided that the
+    wrapped store sends an ETag or else a Last-Modified date; where it sends neither, only sizes are compared. What only
+    the store can answer, and what is too large to be kept, passes through, uncached.
 
     Pickling and `copy.copy` give a store with the same settings, whose caches in memory are empty and whose shared
     caches are the same.

@@ -25,7 +25,8 @@ class SplittingReadableStore(StoreWrapper):
 
     `get` and `get_async` ask for the first part, whose headers tell the object's size and version. The further parts
     are asked for when the result is consumed, each by a request of its own, and every one is checked to be of the
-    same version. `head()` is never called.
+    same version: by its ETag, or else its Last-Modified date, or else its size alone. `head()` is only called if the
+    store has no `get`.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Read a NetCDF4 file from an object store with xarray, through each reader, with and without a cache.
 
-Run it with `python -m examples.quickstart`. It starts a small S3 server with 30 ms latency and 50 MB/s a connection, about
-as cloud storage has. With your own data, all you need is
+Run it with `python -m examples.quickstart`. It starts a small S3 server with 30 ms latency and 50 MB/s a connection,
+about as cloud storage has. With your own data, all you need is
 
     store = obstore.store.S3Store("my-bucket", region="us-east-1")
     with open_reader(store, "path/to/file.nc") as file, xarray.open_dataset(file) as dataset:

@@ -1,7 +1,7 @@
 """Readers, store wrappers and a URL registry for any obspec store.
 
-Open NetCDF, HDF5, GeoTIFF, GRIB and Parquet files in S3, GCS, Azure, HTTP or local storage as file objects, fetched with
-parallel range requests; cache, split and trace the requests of a store.
+Open NetCDF, HDF5, GeoTIFF, GRIB and Parquet files in S3, GCS, Azure, HTTP or local storage as file objects, fetched
+with parallel range requests; cache, split and trace the requests of a store.
 """
 
 from importlib.metadata import version

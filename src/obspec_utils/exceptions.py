@@ -10,8 +10,8 @@ __all__ = ["IncompleteReadError", "ObjectChangedError"]
 class ObjectChangedError(PreconditionError):
     """The object was replaced, shrank or grew between two requests of one read.
 
-    Raised if the sizes differ, or else the ETags, or else, where there is no ETag, the Last-Modified dates. From a store
-    that sends neither, or that has no `get`, a replacement of the same size is not noticed.
+    Raised if the sizes differ, or else the ETags, or else, where there is no ETag, the Last-Modified dates. From a
+    store that sends neither, or that has no `get`, a replacement of the same size is not noticed.
 
     A subclass of `obspec.exceptions.PreconditionError`, so code that handles a failed condition handles this too.
     """

@@ -1,4 +1,4 @@
-"""The code in README and the guides runs as it stands there, over files that the formats' own libraries have written."""
+"""The code in README and the guides runs as it stands there, over files that other libraries have written."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from obspec_utils import _requests, _retry
 from tests.contracts._library import Library
 from tests.servers._process import ServerUnavailable
 from tests.servers.fixtures import skip_or_fail
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 
 # obstore panics when get_ranges is asked for what lies past the end. To print where takes longer than a whole test.
 os.environ["RUST_BACKTRACE"] = "0"
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry at once: how long a retry is waited for is no part of the contract."""
+    monkeypatch.setattr(_retry, "_PAUSES", (0, 0))
+    monkeypatch.setattr(_requests, "RETRY_AFTER", 0)
 
 
 @pytest.fixture(scope="module", params=STORE_KINDS)

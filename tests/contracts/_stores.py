@@ -85,7 +85,7 @@ class OnlyGet(Nothing):
         meta = self._meta(path)
         start, stop = (options or {}).get("range", (0, meta["size"]))
         if start >= meta["size"] > 0 or ((options or {}).get("range") and not meta["size"]):
-            msg = f"Generic InMemory error: Invalid range: Wanted range starting at {start}, but object was only that long"
+            msg = f"Generic InMemory error: Invalid range: Wanted range starting at {start}, but object was shorter"
             raise GenericError(msg)
         stop = min(stop, meta["size"])
         return Result(meta, (start, stop), self._body(path, start, stop))

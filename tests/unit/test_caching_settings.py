@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("store", [MemoryStore(), OnlyGet({}), SplittingReadableStore(MemoryStore())], ids=lambda store: type(store).__name__)
+@pytest.mark.parametrize(
+    "store", [MemoryStore(), OnlyGet({}), SplittingReadableStore(MemoryStore())], ids=lambda store: type(store).__name__
+)
 def test_a_store_that_does_not_tell_what_it_reads_needs_a_namespace(store: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"does not tell what it reads from.*namespace="):
         CachingReadableStore(store, cache=DiskCache(tmp_path, 10**6))

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 
 from obspec_utils.caches import _redis
 from obspec_utils.caches._redis import RedisCache
-from obspec_utils.caches._redis_client import _Pipeline
 from obspec_utils.wrappers import CachingReadableStore
 from tests.contracts._stores import OnlyGet
 from tests.unit._redis import counted_attempts, in_trouble, let_try_again, made
@@ -119,7 +119,7 @@ def test_answers_that_were_interrupted_are_nobody_s(
     with ExitStack() as stack:
         stack.enter_context(redis_server.stopped())
         with monkeypatch.context() as patched:
-            patched.setattr(_Pipeline, "parse_response", interrupt)
+            patched.setattr(redis.Connection, "read_response", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 cache.put_many({"b": b"value of b", "c": b"value of c"})
         threading.Timer(0.5, stack.close).start()

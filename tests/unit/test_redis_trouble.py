@@ -106,7 +106,7 @@ class TestTrouble:
         with ExitStack() as stack:
             stack.enter_context(redis_server.stopped())
             with monkeypatch.context() as patched:
-                patched.setattr(redis.Redis, "parse_response", interrupt)
+                patched.setattr(redis.Connection, "read_response", interrupt)
                 with pytest.raises(KeyboardInterrupt):
                     cache.get("a")
             # The second question is to be sent before the first answer comes.
@@ -228,7 +228,7 @@ class TestStale:
     def test_an_interrupted_clear_goes_on(self, redis_server, impatient, monkeypatch):
         impatient.put("key", b"old")
         with monkeypatch.context() as patched, in_trouble():
-            patched.setattr(impatient._client, "unlink", refuse)
+            patched.setattr(impatient._server, "remove", refuse)
             impatient.clear()
         let_try_again(impatient)
         assert impatient.get("key") is None

@@ -13,6 +13,7 @@ from obspec_utils._checks import positive
 from obspec_utils._guard import paused
 from obspec_utils.caches._lru import MAX_ENTRIES
 from obspec_utils.caches._trouble import Trouble
+from obspec_utils.caches._value_codec import HEADER_SIZE, decode, digest, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,8 +31,6 @@ _LEASE_MS = 30_000
 # Names looked at and removed, and bytes sent, in one go, so that other users of the server need not wait for long.
 _BATCH = 1000
 _BATCH_BYTES = 8 * 1024 * 1024
-# Smaller values are copied, and sent together with their command.
-_COPIED_BELOW = 65_536
 
 
 class RedisCache:
@@ -88,7 +87,6 @@ class RedisCache:
         self._max_value_size = positive("max_value_size", max_value_size)
         self._timeout = _seconds("timeout", timeout)
         self._server = _connect(client, self._timeout)
-        self._client = self._server.client
         self._away = Trouble(repr(self))
         self._refusing = Trouble(repr(self))  # it takes nothing new, but answers
         # What this process deleted or replaced while the server could not be told: not to be served any more.
@@ -125,9 +123,9 @@ class RedisCache:
         names = [self._name(key) for key in keys]
         if not names or not self._forget():
             return nothing
-        # MGET for one key too: what is no value, but a list or a hash, is not there for it, and an error for GET.
-        found: list[bytes | None] = self._ask(lambda: self._client.mget(names), nothing)
-        return found
+        size = HEADER_SIZE + self._max_value_size
+        found = self._ask(lambda: self._server.get_many(names, size), nothing)
+        return [None if it is None else decode(digest(key), it) for key, it in zip(keys, found, strict=True)]
 
     def put(self, key: str, value: Buffer) -> None:
         """Keep a value in place of what was there; one that is too large only drops what was there."""
@@ -135,32 +133,33 @@ class RedisCache:
 
     def put_many(self, values: Mapping[str, Buffer]) -> None:
         """Keep each value as `put` does, 8 MiB of them in one round trip."""
-        batch: dict[bytes, Buffer] = {}
+        batch: dict[bytes, bytes] = {}
         size = 0
         for key, value in values.items():
-            view, name = memoryview(value), self._name(key)
-            if view.nbytes > self._max_value_size:
+            length, name = memoryview(value).nbytes, self._name(key)
+            if length > self._max_value_size:
                 self._drop(name)
                 continue
-            if batch and size + view.nbytes > _BATCH_BYTES:
+            if batch and size + length > _BATCH_BYTES:
                 self._send(batch)
                 batch, size = {}, 0
-            copied = view.nbytes < _COPIED_BELOW or not view.c_contiguous
-            # redis-py takes a memoryview's len() for its size in bytes.
-            batch[name] = view.tobytes() if copied else view.cast("B")
-            size += view.nbytes
+            batch[name] = encode(digest(key), value)
+            size += length
         if batch:
             self._send(batch)
 
-    def _send(self, batch: dict[bytes, Buffer]) -> None:
-        answers: list[object] = [None] * len(batch)
+    def _send(self, batch: dict[bytes, bytes]) -> None:
+        refusals: list[Exception | None] | None = None
         if self._forget():
-            answers = self._ask(lambda: self._server.set_many(batch, self._ttl_ms), answers, writes=True)
-        for name, answer in zip(batch, answers, strict=True):
-            if answer is not True:
+            refusals = self._ask(lambda: self._server.set_many(batch, self._ttl_ms), writes=True)
+        if refusals is None:
+            for name in batch:
                 self._mark(name)
-            if isinstance(answer, Exception):
-                self._refusing.met(answer)
+            return
+        for name, refusal in zip(batch, refusals, strict=True):
+            if refusal is not None:
+                self._mark(name)
+                self._refusing.met(refusal)
 
     def delete(self, key: str) -> None:
         """Forget a key, if it is there."""
@@ -194,8 +193,9 @@ class RedisCache:
         for batch in _batches(names):
             self._ask(partial(self._server.give_back, batch, token))
 
-    def _name(self, key: str, kind: str = "value:") -> bytes:
-        # A kind of its own for leases: no key of a value can be that of a lease.
+    def _name(self, key: str, kind: str = "checked:") -> bytes:
+        # A kind of its own for leases: no key of a value can be that of a lease. And one for values behind a header:
+        # releases that know of none keep theirs under "value:", and would take the header for a part of the value.
         return f"{self._prefix}{kind}{key}".encode("utf-8", "surrogatepass")
 
     def _ask(self, command: Callable[[], Any], otherwise: Any = None, *, writes: bool = False) -> Any:  # noqa: ANN401
@@ -205,7 +205,7 @@ class RedisCache:
         with paused():  # redis-py's pool has locks
             try:
                 return command()
-            except self._server.errors as error:
+            except Exception as error:  # noqa: BLE001 - redis-py raises anything over a reply that makes no sense
                 refused = writes and isinstance(error, self._server.refusal)
                 (self._refusing if refused else self._away).met(error)
         return otherwise
@@ -227,21 +227,20 @@ class RedisCache:
                 return False
             self._all_stale = False
         names = self._stale.copy()
-        if names and self._ask(lambda: self._client.unlink(*names)) is None:
+        if names and self._ask(lambda: self._server.remove(list(names))) is None:
             return False
         self._stale -= names
         return True
 
     def _remove_all(self) -> bool:
         pattern = "".join(f"\\{letter}" if letter in "*?[]^-\\" else letter for letter in self._prefix) + "*"
-        scan, unlink = self._client.scan, self._client.unlink
         cursor: int | None = None
         while cursor != 0:
-            found = self._ask(partial(scan, cursor or 0, match=pattern, count=_BATCH))
+            found = self._ask(partial(self._server.scan, cursor or 0, pattern, _BATCH))
             if found is None:
                 return False
             cursor, names = found
-            if names and self._ask(partial(unlink, *names)) is None:
+            if names and self._ask(partial(self._server.remove, names)) is None:
                 return False
         return True
 

@@ -8,29 +8,35 @@ from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
-from redis.client import Pipeline
-from redis.exceptions import ChildDeadlockedError
 from redis.retry import Retry
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from obspec_utils.caches._redis_deadline import DeadlineConnection, deadline
 
-    from typing_extensions import Buffer
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Server", "restored"]
 
 # As many as threads ask at once: releases of redis-py differ in their default, and an error is no help.
 _MAX_CONNECTIONS = 2**31
+# Before 5.3 a pool wants the name of a command, which it does not use; later ones warn of it.
+_COMMAND_NAME = ("MGET",) if redis.VERSION < (5, 3) else ()
+# The most bytes that names, and what the protocol adds to values, may take in the replies to a command.
+_OVERHEAD = 16 * 1024 * 1024
+# A lease is a string that ends in time. What is not, whoever put it there, would keep everybody waiting.
 _TAKE = """
 local taken = {}
 for position, key in ipairs(KEYS) do
-  taken[position] = redis.call('set', key, ARGV[1], 'nx', 'px', ARGV[2]) and 1 or 0
+  local ends = redis.call('pttl', key)
+  local held = ends >= 0 and ends <= tonumber(ARGV[2]) and redis.call('type', key).ok == 'string'
+  if not held then redis.call('set', key, ARGV[1], 'px', ARGV[2]) end
+  taken[position] = held and 0 or 1
 end
 return taken
 """
 _RELEASE = """
 for _, key in ipairs(KEYS) do
-  if redis.call('get', key) == ARGV[1] then redis.call('del', key) end
+  if redis.pcall('get', key) == ARGV[1] then redis.call('del', key) end
 end
 return 0
 """
@@ -39,45 +45,22 @@ _POOLS = (redis.ConnectionPool, redis.BlockingConnectionPool)
 _POOL_S_OWN = frozenset({"himport_registry", "maint_notifications_pool_handler"})
 
 
-class _Client(redis.Redis):
-    """A client that never leaves the answer to one command to be read as the answer to the next."""
-
-    def _send_command_parse_response(self, conn: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401
-        try:
-            return super()._send_command_parse_response(conn, *args, **options)  # type: ignore[no-untyped-call]
-        except redis.ResponseError:
-            raise
-        except BaseException:  # such as Ctrl-C between the two
-            conn.disconnect()
-            raise
-
-
-class _Pipeline(Pipeline):
-    """Commands sent together, whose answers are never left to be read as those to the next."""
-
-    def _execute_pipeline(self, connection: Any, commands: Any, raise_on_error: Any) -> Any:  # noqa: ANN401
-        try:
-            return super()._execute_pipeline(connection, commands, raise_on_error)  # type: ignore[no-untyped-call]
-        except BaseException:
-            connection.disconnect()
-            raise
-
-
 class Server:
     """A Redis server, by a URL or a client; nothing is connected until a command is sent.
 
-    Attributes
+    Each command is sent once, on a connection that is closed unless the right kind of reply was read to its end: no
+    reply is ever read as the one to another command. One that makes no sense is an `InvalidResponse`.
+
+    Parameters
     ----------
     client
-        A client of its own, over the pool of the client that was given.
-    errors
-        What it raises when the server is of no use.
-    refusal
-        The one of them that is the server's answer to a command.
+        A URL, or a client whose pool is used.
+    timeout
+        For how many seconds each wait may last; for a URL only. A command ends after five times that, and once more
+        for each MiB that it moves.
     """
 
-    errors = (redis.RedisError, ChildDeadlockedError, OSError)
-    refusal = redis.ResponseError
+    refusal = redis.ResponseError  # the server's own answer to a command
 
     def __init__(self, client: str | redis.Redis, timeout: float) -> None:
         if not isinstance(client, str | redis.Redis):
@@ -89,7 +72,8 @@ class Server:
         if self._pool.get_encoder().decode_responses:
             msg = "client must return bytes as they are: make it without decode_responses=True"
             raise ValueError(msg)
-        self.client: Any = _Client(connection_pool=self._pool)
+        # Where the URL tells another one, that counts.
+        self._wait: float = self._pool.connection_kwargs.get("socket_timeout") or timeout
 
     @property
     def address(self) -> str:
@@ -101,22 +85,82 @@ class Server:
         scheme = "rediss" if issubclass(self._pool.connection_class, redis.SSLConnection) else "redis"
         return f"{scheme}://{options.get('host', 'localhost')}:{options.get('port', 6379)}/{db}"
 
-    def set_many(self, values: Mapping[bytes, Buffer], px: int | None) -> list[object]:
-        """Set values in one round trip, for `px` milliseconds; return True for each, or why it was refused."""
-        pipeline = _Pipeline(self._pool, self.client.response_callbacks, False, None)  # noqa: FBT003 - no transaction
-        for name, value in values.items():
-            pipeline.set(name, value, px=px)  # type: ignore[arg-type] # which takes any buffer
-        return pipeline.execute(raise_on_error=False)
+    def get_many(self, names: list[bytes], max_size: int) -> list[bytes | None]:
+        """Return the values of names, each of `max_size` bytes at most on the average."""
+
+        def fits(reply: Any) -> bool:  # noqa: ANN401
+            return _is_list(reply, len(names)) and all(value is None or isinstance(value, bytes) for value in reply)
+
+        # For one name too: what is no value, but a list or a hash, is not there for MGET, and an error for GET.
+        values: list[bytes | None] = self._ask("MGET", *names, fits=fits, size=len(names) * max_size)
+        return values
+
+    def set_many(self, values: Mapping[bytes, bytes], px: int | None) -> list[redis.ResponseError | None]:
+        """Set values in one round trip, for `px` milliseconds; return why each was refused, None where it was not."""
+        ends = () if px is None else ("PX", px)
+        commands = [("SET", name, value, *ends) for name, value in values.items()]
+        replies = self._ask_all(commands, lambda reply: reply == b"OK")
+        return [reply if isinstance(reply, redis.ResponseError) else None for reply in replies]
+
+    def remove(self, names: list[bytes]) -> int:
+        """Remove names; return how many there were."""
+        removed: int = self._ask("UNLINK", *names, fits=_is_count)
+        return removed
+
+    def scan(self, cursor: int, pattern: str, count: int) -> tuple[int, list[bytes]]:
+        """Return some of the names that match a pattern, and the cursor for more of them, 0 after the last ones."""
+
+        def fits(reply: Any) -> bool:  # noqa: ANN401
+            # The same cursor again would never end.
+            return (
+                _is_list(reply, 2)
+                and isinstance(reply[0], bytes)
+                and reply[0].isdigit()
+                and int(reply[0]) != (cursor or None)
+                and isinstance(reply[1], list)
+                and all(isinstance(name, bytes) for name in reply[1])
+            )
+
+        following, names = self._ask("SCAN", cursor, "MATCH", pattern, "COUNT", count, fits=fits)
+        return int(following), names
 
     def take(self, names: list[bytes], token: str, px: int) -> list[int]:
-        """Set those names to a token that are not there, for `px` milliseconds; return 1 for each of them, else 0."""
-        taken: list[int] = self.client.eval(_TAKE, len(names), *names, token, px)
+        """Set those names to a token that are not leased, for `px` milliseconds; return 1 for each of them, else 0."""
+
+        def fits(reply: Any) -> bool:  # noqa: ANN401
+            return _is_list(reply, len(names)) and all(map(_is_count, reply))
+
+        taken: list[int] = self._ask("EVAL", _TAKE, len(names), *names, token, px, fits=fits)
         return taken
 
     def give_back(self, names: list[bytes], token: str) -> int:
         """Remove those names that are still set to a token."""
-        done: int = self.client.eval(_RELEASE, len(names), *names, token)
+        done: int = self._ask("EVAL", _RELEASE, len(names), *names, token, fits=_is_count)
         return done
+
+    def _ask(self, *command: object, fits: Callable[[Any], bool], size: int = 0) -> Any:  # noqa: ANN401
+        (reply,) = self._ask_all([command], fits, size)
+        if isinstance(reply, redis.ResponseError):
+            raise reply
+        return reply
+
+    def _ask_all(self, commands: list[tuple[Any, ...]], fits: Callable[[Any], bool], size: int = 0) -> list[Any]:
+        """Return the replies to commands, with `size` bytes of values at most; those that are no errors must fit."""
+        with deadline(self._wait, size + _OVERHEAD):
+            connection = self._pool.get_connection(*_COMMAND_NAME)
+            try:
+                connection.send_packed_command(connection.pack_commands(commands))
+                replies = [_reply(connection) for _ in commands]
+                for reply in replies:
+                    if not (isinstance(reply, redis.ResponseError) or fits(reply)):
+                        msg = f"{commands[0][0]} was answered by a {type(reply).__name__} that makes no sense"
+                        raise redis.InvalidResponse(msg)
+            except BaseException:  # such as Ctrl-C between the two
+                connection.disconnect()
+                raise
+            finally:
+                self._pool.release(connection)
+        return replies
 
     def portable(self) -> object:
         """Return what can be pickled and is a client of the same server again: the URL, or the parts of a pool."""
@@ -139,6 +183,21 @@ class Server:
             )
             raise TypeError(msg)
         return parts
+
+
+def _reply(connection: Any) -> Any:  # noqa: ANN401 - as the server replies
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
+
+
+def _is_list(reply: object, length: int) -> bool:
+    return isinstance(reply, list) and len(reply) == length
+
+
+def _is_count(reply: object) -> bool:
+    return type(reply) is int
 
 
 def restored(portable: Any) -> str | redis.Redis:  # noqa: ANN401 - what `portable` returned
@@ -164,6 +223,8 @@ def _pool(url: str, timeout: float) -> redis.ConnectionPool:
         # With a "/" in a password that is not percent-encoded, what follows it would be taken for something else.
         if "@" not in rest.removeprefix(urlsplit(url).netloc):
             pool: redis.ConnectionPool = redis.ConnectionPool.from_url(url, **options)
+            base = pool.connection_class
+            pool.connection_class = type(base.__name__, (DeadlineConnection, base), {})
             pool.connection_class(**pool.connection_kwargs)  # connects nowhere, but tells whether the options exist
             return pool
     except (TypeError, ValueError, redis.RedisError):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["HEADER_SIZE", "as_bytes_view", "digest", "header", "is_header_of"]
+__all__ = ["HEADER_SIZE", "as_bytes_view", "decode", "digest", "encode", "header", "is_header_of"]
 
 _HEADER = struct.Struct("<8s32sQI")
 _MARK = b"obspec1\n"
@@ -45,3 +45,15 @@ def header(key: bytes, value: Buffer) -> bytes:
 def is_header_of(found: bytes, key: bytes, size: int) -> bool:
     """Tell whether a header is one of a key and of a value of `size` bytes, whatever these bytes are."""
     return len(found) == HEADER_SIZE and _HEADER.unpack(found)[:3] == (_MARK, key, size)
+
+
+def encode(key: bytes, value: Buffer) -> bytes:
+    """Return a value behind its header, in one piece."""
+    view = as_bytes_view(value)
+    return b"".join((header(key, view), view))
+
+
+def decode(key: bytes, kept: bytes) -> bytes | None:
+    """Return the value of a key; None if `kept` is not exactly what `encode` returned for it."""
+    value = memoryview(kept)[HEADER_SIZE:]
+    return bytes(value) if kept[:HEADER_SIZE] == header(key, value) else None

@@ -6,11 +6,16 @@ import time
 from typing import Any
 
 import pytest
+from obstore.store import HTTPStore
 
 from obspec_utils.caches import ManyCache, MemoryCache
 from obspec_utils.wrappers import _tiers
 from obspec_utils.wrappers._tier import Tier
 from tests.unit._tiers import CONTENT, DictCache, Over
+
+
+RELEASED = memoryview(b"a")
+RELEASED.release()
 
 
 class Lease:
@@ -113,9 +118,13 @@ def test_blocks_that_others_fetch_are_waited_for_while_the_rest_is_fetched() -> 
         ("get_many", None, "TypeError"),
         ("get_many", [], "0 values for 1 keys"),
         ("get_many", ["text"], "TypeError"),
+        ("get_many", [5], "TypeError"),
+        ("get_many", [RELEASED], "ValueError"),
         ("get", "text", "TypeError"),
+        ("get", object(), "TypeError"),
         ("lease_many", None, "TypeError"),
         ("lease_many", 5, "TypeError"),
+        ("lease_many", ([["object"]], None), "TypeError"),
         ("lease", "text", "AttributeError"),
     ],
 )
@@ -126,6 +135,40 @@ def test_answers_that_make_no_sense_are_warned_of(method: str, answer: Any, told
     with pytest.warns(RuntimeWarning, match=f"can't be used.*{told}") as warned:
         assert bytes(store.get_range("object", start=0, end=1000)) == CONTENT[:1000]
     assert len(warned) == 1
+
+
+@pytest.mark.parametrize("value", [b"", bytes(255), bytes(257), memoryview(bytes(256 * 8)).cast("d")], ids=len)
+def test_values_of_another_length_are_not_there(value: Any) -> None:
+    class Cache(DictCache):
+        def get(self, key: str) -> Any:
+            found = super().get(key)
+            return found if found is None or found.startswith(b"{") else value
+
+    cache, over = Cache(), Over()
+    for _ in range(2):
+        assert bytes(over.store(cache).get_range("object", start=0, end=256)) == CONTENT[:256]
+
+
+def test_a_panic_of_a_cache_over_obstore_is_a_failure_as_any_other() -> None:
+    class Cache(DictCache):
+        def get(self, key: str) -> Any:
+            super().get(key)
+            return HTTPStore("http://127.0.0.1:9").get("key", options={"if_match": "\n"})
+
+    cache, over = Cache(), Over()
+    with pytest.warns(RuntimeWarning, match="can't be used.*PanicException"):
+        assert bytes(over.store(MemoryCache(), cache).get_range("object", start=0, end=1000)) == CONTENT[:1000]
+    assert cache.log == ["get"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_what_ends_programs_is_no_failure_of_a_cache(error: type[BaseException]) -> None:
+    class Cache(DictCache):
+        def get(self, key: str) -> Any:
+            raise error
+
+    with pytest.raises(error):
+        Tier(Cache()).get_many(["key"])
 
 
 def test_a_lease_that_can_t_be_given_back_is_warned_of() -> None:

@@ -35,7 +35,7 @@ class Trouble:
         """Whether the last attempt failed so recently that another one is not worth it."""
         return time.monotonic() < self._until
 
-    def met(self, error: Exception) -> None:
+    def met(self, error: BaseException) -> None:
         """Take note of an error: the first one is warned of, once nothing is held or waited for any more."""
         self._until = time.monotonic() + self._rest
         if self._told:

@@ -83,7 +83,8 @@ class Tier:
             return self._lease_each(keys)
         with self._noting():
             taken, lease = many(keys)
-            return list(taken), _Leases(self._trouble, [lease])
+            mine = set(taken)
+            return [key for key in keys if key in mine], _Leases(self._trouble, [lease])
         return list(keys), NO_LEASE
 
     def _lease_each(self, keys: Sequence[str]) -> tuple[list[str], Lease]:
@@ -121,9 +122,18 @@ class _Noting(suppress):
         self._trouble = trouble
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, Exception):
-            self._trouble.met(error)
-        return isinstance(error, Exception)
+        if error is None or not (isinstance(error, Exception) or _is_panic(error)):
+            return False
+        self._trouble.met(error)
+        return True
+
+
+def _is_panic(error: BaseException) -> bool:
+    """Tell whether a cache that is written in Rust, or over obstore, panicked: no Exception, but a failure of its own.
+
+    Each extension module has its own class of that name, which can't be imported.
+    """
+    return type(error).__name__ == "PanicException" and type(error).__module__ == "pyo3_runtime"
 
 
 class _Leases:

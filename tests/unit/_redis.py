@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+import socket
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 import redis
@@ -11,11 +13,21 @@ import redis
 from obspec_utils.caches._redis import RedisCache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from tests.servers.redis_server import RedisServer
 
-__all__ = ["SECRET", "counted_attempts", "every_method", "in_trouble", "let_try_again", "made"]
+__all__ = [
+    "SECRET",
+    "Pretender",
+    "array",
+    "bulk",
+    "counted_attempts",
+    "every_method",
+    "in_trouble",
+    "let_try_again",
+    "made",
+]
 
 SECRET = "pa55word"
 
@@ -59,3 +71,69 @@ def every_method(cache: RedisCache) -> None:
     lease.release()
     cache.lease_many(["key", "other"])[1].release()
     cache.clear()
+
+
+class Pretender:
+    """What speaks Redis's protocol on a loopback port, and answers commands as told; a context manager.
+
+    Parameters
+    ----------
+    answer
+        Returns, to the words of a command, what is sent for it: bytes, or several that are sent one after the other.
+    """
+
+    def __init__(self, answer: Callable[[list[bytes]], bytes | Iterable[bytes]]) -> None:
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+        # The commands that arrived on each connection.
+        self.connections: list[list[list[bytes]]] = []
+        self._sockets = [self._listener]
+        self._threads = [threading.Thread(target=self._accept)]
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for its in self._sockets:
+            with suppress(OSError):  # closed by the other side
+                its.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self._sockets.append(connection)
+                self._threads.append(threading.Thread(target=self._serve, args=[connection]))
+                self._threads[-1].start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        commands: list[list[bytes]] = []
+        self.connections.append(commands)
+        with connection, connection.makefile("rb") as stream, suppress(OSError):
+            while line := stream.readline():
+                words = []
+                for _ in range(int(line[1:])):
+                    words.append(stream.read(int(stream.readline()[1:])))
+                    stream.read(2)
+                if words[0] == b"CLIENT":  # what redis-py tells of itself
+                    connection.sendall(b"+OK\r\n")
+                    continue
+                commands.append(words)
+                answer = self._answer(words)
+                for part in [answer] if isinstance(answer, bytes) else answer:
+                    connection.sendall(part)
+
+
+def bulk(value: bytes) -> bytes:
+    """A value as the protocol has it."""
+    return b"$%d\r\n%s\r\n" % (len(value), value)
+
+
+def array(*replies: bytes) -> bytes:
+    """Several replies as one."""
+    return b"*%d\r\n%s" % (len(replies), b"".join(replies))

@@ -21,10 +21,11 @@ CONTENT = bytes(range(200)) * 20
 tags = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=200)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
 dates = st.datetimes(timezones=st.just(UTC)).filter(lambda date: date != datetime.fromtimestamp(0, UTC))
+sizes = st.integers(0, 2**63 - 1)
 metas = st.fixed_dictionaries(
-    {"path": texts, "size": st.integers(0, 2**63 - 1), "e_tag": tags, "last_modified": st.none() | dates},
+    {"path": texts, "size": sizes, "e_tag": tags, "last_modified": st.none() | dates},
     optional={"version": st.none() | texts},
-) | st.fixed_dictionaries({"path": texts, "size": st.integers(0, 2**63 - 1), "e_tag": st.none(), "last_modified": dates})
+) | st.fixed_dictionaries({"path": texts, "size": sizes, "e_tag": st.none(), "last_modified": dates})
 times = st.floats(allow_nan=False, allow_infinity=False)
 
 

@@ -71,7 +71,7 @@ class TestDamage:
         over = Over()
         over.store(RedisCache(redis_server.url)).get_range("object", start=0, end=1000)
         over.asked()
-        for name in redis_server.client.keys():
+        for name in redis_server.client.scan_iter():
             redis_server.client.setrange(name, HEADER_SIZE + 3, b"\x01")
         for asked in (2, 0):
             store = over.store(MemoryCache(), RedisCache(redis_server.url))

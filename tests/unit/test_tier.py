@@ -13,7 +13,6 @@ from obspec_utils.wrappers import _tiers
 from obspec_utils.wrappers._tier import Tier
 from tests.unit._tiers import CONTENT, DictCache, Over
 
-
 RELEASED = memoryview(b"a")
 RELEASED.release()
 

@@ -17,9 +17,10 @@ class Cache(Protocol):
     """A place for bytes, shared by whoever is given it.
 
     Implement these four methods to keep what a `CachingReadableStore` fetches in a place of your own. They are called
-    from several threads at once, never from an event loop's thread, and may block. A cache is free to forget anything
-    at any time; it must never return bytes that were not put under that very key, nor some of them. An error it raises
-    counts as "not there", and is warned of once.
+    from several threads at once, never from an event loop's thread, and may block; reads wait for them without a limit,
+    so what they call should have timeouts. A cache is free to forget anything at any time; it must never return bytes
+    that were not put under that very key, nor some of them. An error it raises counts as "not there", and is warned of
+    once.
 
     If it has an attribute `max_size`, values of more bytes than that are not offered to it.
     """

@@ -39,25 +39,30 @@ class RedisCache:
     The budget is the server's: set `maxmemory`, and `maxmemory-policy allkeys-lru`, with which it forgets what was not
     used for longest. Under its default policy, `noeviction`, a full server takes nothing new; what is there is served.
 
-    While the server is away, refuses what it is asked for, or is too slow, nothing is cached and nothing fails: one
-    RuntimeWarning says so, and it is tried again every 10 s. What was deleted or replaced meanwhile is not served by
-    this process when the server is back. Whoever can write to the server decides what others read.
+    While the server is away, refuses what it is asked for, is too slow or answers what makes no sense, nothing is
+    cached and nothing fails: one RuntimeWarning says so, and it is tried again every 10 s. What was deleted or replaced
+    meanwhile is not served by this process when the server is back.
+
+    Each value is kept behind a header with its key's SHA-256, its length and a checksum; one that does not fit is not
+    there. That finds accidents. Whoever can write to the server on purpose decides what others read.
 
     Parameters
     ----------
     client
         A URL (`redis://…`, `rediss://…` or `unix://…`, with redis-py's options in its query), which can be pickled, or
-        a `redis.Redis` client. A client's timeouts and retries are its own: make it with a short `socket_timeout` and
-        `socket_connect_timeout`, and without retries. Needs redis-py: `pip install 'obspec-utils[redis]'`.
+        a `redis.Redis` client, whose pool is used. A client's timeouts are its own: make it with a short
+        `socket_timeout` and `socket_connect_timeout`, and without retries; a server that sends a byte now and then
+        outlasts them. Needs redis-py: `pip install 'obspec-utils[redis]'`.
     prefix
         What the keys begin with. `clear` removes all that begins so: no prefix should begin with another.
     ttl
         After how many seconds, or after what `timedelta`, a value is forgotten; None keeps it until it is evicted.
     max_value_size
-        Values of more bytes than that are not sent.
+        Values of more bytes than that are not sent, nor received: give the same to all who share them.
     timeout
-        For how many seconds connecting, and each wait for more of an answer, may take; for a URL only. There are no
-        retries.
+        For how many seconds connecting, and each wait for more of an answer, may take; for a URL only. A command with
+        all its waits, connecting included, ends after five times that, and once more for each MiB it moves: with 1 s, a
+        link has to carry 1 MiB/s. There are no retries.
 
     Raises
     ------

@@ -150,17 +150,12 @@ class Server:
             connection = self._pool.get_connection(*_COMMAND_NAME)
             try:
                 connection.send_packed_command(connection.pack_commands(commands))
-                replies = [_reply(connection) for _ in commands]
-                for reply in replies:
-                    if not (isinstance(reply, redis.ResponseError) or fits(reply)):
-                        msg = f"{commands[0][0]} was answered by a {type(reply).__name__} that makes no sense"
-                        raise redis.InvalidResponse(msg)
+                return [_reply(connection, command[0], fits) for command in commands]
             except BaseException:  # such as Ctrl-C between the two
                 connection.disconnect()
                 raise
             finally:
                 self._pool.release(connection)
-        return replies
 
     def portable(self) -> object:
         """Return what can be pickled and is a client of the same server again: the URL, or the parts of a pool."""
@@ -185,11 +180,15 @@ class Server:
         return parts
 
 
-def _reply(connection: Any) -> Any:  # noqa: ANN401 - as the server replies
+def _reply(connection: Any, command: str, fits: Callable[[Any], bool]) -> Any:  # noqa: ANN401 - as the server replies
     try:
-        return connection.read_response()
+        reply = connection.read_response()
     except redis.ResponseError as error:
         return error
+    if fits(reply):
+        return reply
+    msg = f"{command} was answered by a {type(reply).__name__} that makes no sense"
+    raise redis.InvalidResponse(msg)
 
 
 def _is_list(reply: object, length: int) -> bool:

@@ -50,9 +50,9 @@ class RedisCache:
     ----------
     client
         A URL (`redis://…`, `rediss://…` or `unix://…`, with redis-py's options in its query), which can be pickled, or
-        a `redis.Redis` client, whose pool is used. A client's timeouts are its own: make it with a short
-        `socket_timeout` and `socket_connect_timeout`, and without retries; a server that sends a byte now and then
-        outlasts them. Needs redis-py: `pip install 'obspec-utils[redis]'`.
+        a `redis.Redis` client, of which the pool is used. Its timeouts are its own: make it with a short
+        `socket_timeout` and `socket_connect_timeout`, and connecting without retries; a server that sends a byte now
+        and then outlasts them. Needs redis-py: `pip install 'obspec-utils[redis]'`.
     prefix
         What the keys begin with. `clear` removes all that begins so: no prefix should begin with another.
     ttl

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from math import isfinite
 from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import quote
@@ -134,10 +134,10 @@ def _time(value: object) -> float:
 def _date(value: object) -> datetime:
     written = _exact(value, dict)
     date = datetime.fromisoformat(_exact(written.get("time"), str))
-    if len(written) > 1 or date.utcoffset() != timedelta(0):
+    if len(written) > 1 or date.tzinfo is not UTC:  # obstore takes no other zone
         msg = "no date in UTC"
         raise ValueError(msg)
-    return date.replace(tzinfo=UTC)  # obstore takes no other zone of the same offset
+    return date
 
 
 def _or_none(parse: Callable[[object], object]) -> Callable[[object], object]:

@@ -244,7 +244,7 @@ class CachedObjects(RuleBasedStateMachine):
                 blocks = {key.known for key in index.memory.values.keys()}  # noqa: SIM118 - no dict
                 assert blocks <= {index.find(path) for path in PATHS}
         if getattr(self, "disk", None) is not None:
-            assert occupied(self.place.folder / self.disk.directory, folders=False) <= DISK_BUDGET
+            assert occupied(self.place.folder / self.disk.directory) <= DISK_BUDGET
 
     def teardown(self) -> None:
         if hasattr(self, "runner"):

@@ -15,37 +15,56 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BLOCK = 4096
+FOLDER = "obspec-utils-2"
 DESCRIPTORS = Path("/dev/fd")
 
 # What all programs begin with. `value(key)` is the one right value of a key.
 BEGIN = """
 import os, random, signal, sys
-from obspec_utils.caches import _disk, _disk_budget, _disk_lock, _disk_survey
-from obspec_utils.caches._disk import DiskCache
+from obspec_utils.caches.disk import _cache, _eviction, _leases, _paths
+from obspec_utils.caches import DiskCache
 
 cache = DiskCache(sys.argv[1], int(sys.argv[2]))
 
 def value(key):
     return random.Random(key).randbytes(key * 1000)
 
-def stop_here(*_):
+def stop_here(*_, **__):
     print("here", flush=True)
     signal.pause()
 """
 
 
-def occupied(directory: Path, *, folders: bool) -> int:
-    """Return what is on the disk, in whole blocks."""
-    total = 0
-    for folder, _, names in os.walk(directory):
-        paths = [f"{folder}/{name}" for name in names] + [folder] * folders
-        total += sum(-(-os.lstat(path).st_size // BLOCK) * BLOCK for path in paths)
-    return total
+def on_disk(size: int) -> int:
+    """Return what a file takes, in whole blocks."""
+    return -(-size // BLOCK) * BLOCK
+
+
+def occupied(directory: Path) -> int:
+    """Return what is on the disk, but for values that are being written."""
+    paths = [path for path in directory.glob(f"{FOLDER}/*") if "." not in path.name]
+    return sum(on_disk(path.lstat().st_size) for path in paths)
 
 
 def files(directory: Path) -> list[Path]:
     """Return the files that hold values, or parts of them."""
-    return sorted(path for path in directory.glob("obspec-utils-1/??/*") if path.is_file())
+    return sorted(path for path in directory.glob(f"{FOLDER}/*") if len(path.name) >= 64)
+
+
+def temporaries(directory: Path) -> list[Path]:
+    """Return the files of values that are being written."""
+    return [path for path in files(directory) if "." in path.name]
+
+
+def age(path: Path, seconds: int) -> None:
+    """Have a file look as if nobody had written to it for some time."""
+    past = path.lstat().st_mtime_ns - seconds * 10**9
+    os.utime(path, ns=(past, past))
+
+
+def counted(directory: Path) -> int:
+    """Return the number in the counter."""
+    return int((directory / FOLDER / "counter").read_bytes().split()[0])
 
 
 def descriptors() -> int:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from obspec_utils.caches import _disk_value
-from obspec_utils.caches._disk import DiskCache
+from obspec_utils.caches import DiskCache
+from obspec_utils.caches.disk import _cache
 from tests.unit._disk import files
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ def test_a_file_that_pretends_to_be_huge_takes_no_memory(cache: DiskCache, tmp_p
 def test_the_system_may_read_and_write_less_than_asked_for(cache: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:
     # As it does beyond 2 GiB.
     read, write, writev = os.read, os.write, os.writev
-    monkeypatch.setattr(_disk_value.os, "read", lambda file, size: read(file, min(size, 60)))
-    monkeypatch.setattr(_disk_value.os, "write", lambda file, data: write(file, data[:7]))
-    monkeypatch.setattr(_disk_value.os, "writev", lambda file, data: writev(file, [data[0][:11]]))
+    monkeypatch.setattr(_cache.os, "read", lambda file, size: read(file, min(size, 60)))
+    monkeypatch.setattr(_cache.os, "write", lambda file, data: write(file, data[:7]))
+    monkeypatch.setattr(_cache.os, "writev", lambda file, data: writev(file, [data[0][:11]]))
     value = random.Random(1).randbytes(200)
     cache.put("a", value)
     assert cache.get("a") == value

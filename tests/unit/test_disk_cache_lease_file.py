@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import threading
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from obspec_utils.caches import _disk_leases
-from obspec_utils.caches._disk import DiskCache
-from tests.unit._disk import descriptors, files, locks
+from obspec_utils.caches import DiskCache
+from obspec_utils.caches.disk import _paths
+from tests.unit._disk import FOLDER, descriptors, files, locks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,19 +27,20 @@ def cache(tmp_path: Path) -> DiskCache:
 
 @pytest.fixture
 def leases(tmp_path: Path) -> Path:
-    return tmp_path / "obspec-utils-1" / "leases"
+    return tmp_path / FOLDER / "leases"
 
 
 def test_a_folder_with_two_names_is_one(cache: DiskCache, tmp_path: Path) -> None:
     lease = cache.lease("a")
     (tmp_path / "link").symlink_to(tmp_path)
     assert DiskCache(tmp_path / "link", MIB).lease("a") is None
-    (tmp_path / "obspec-utils-1").rename(tmp_path / "aside")
+    (tmp_path / FOLDER).rename(tmp_path / "aside")
     moved = tmp_path / "moved"
     moved.mkdir()
-    (tmp_path / "aside").rename(moved / "obspec-utils-1")
+    (tmp_path / "aside").rename(moved / FOLDER)
     assert DiskCache(moved, MIB).lease("a") is None
-    assert cache.lease("a") is not None
+    assert cache.lease("a") is None  # it still uses the folder that was moved
+    assert DiskCache(tmp_path, MIB).lease("a") is not None
     lease.release()
     assert DiskCache(moved, MIB).lease("a") is not None
 
@@ -81,22 +83,31 @@ def test_a_folder_that_is_removed_is_made_again(cache: DiskCache, tmp_path: Path
     assert descriptors() <= before + 2
 
 
-@pytest.mark.parametrize("kind", ["a folder", "a link"])
-def test_everybody_has_it_where_its_file_is_something_else(
-    cache: DiskCache, tmp_path: Path, leases: Path, kind: str
-) -> None:
+def test_every_caller_has_it_where_its_file_is_a_folder(cache: DiskCache, tmp_path: Path, leases: Path) -> None:
     cache.put("a", b"value")
-    if kind == "a folder":
-        (leases / "something").mkdir(parents=True)
-    else:
-        (tmp_path / "something").write_bytes(b"")
-        leases.symlink_to(tmp_path / "something")
-    with pytest.warns(RuntimeWarning, match="can't be used"):
+    (leases / "something").mkdir(parents=True)
+    with pytest.warns(RuntimeWarning, match="leases is not a regular file of this user"):
         assert cache.lease("a") is not None
     assert cache.lease("a") is not None
     assert cache.get("a") == b"value"
     cache.clear()
     assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["a link", "a FIFO", "an empty folder"])
+def test_what_has_the_place_of_its_file_is_replaced(cache: DiskCache, tmp_path: Path, leases: Path, kind: str) -> None:
+    if kind == "a link":
+        (tmp_path / "something").write_bytes(b"")
+        leases.symlink_to(tmp_path / "something")
+    elif kind == "a FIFO":
+        os.mkfifo(leases)
+    else:
+        leases.mkdir()
+    lease = cache.lease("a")
+    assert DiskCache(tmp_path, MIB).lease("a") is None
+    assert leases.is_file()
+    assert not leases.is_symlink()
+    lease.release()
 
 
 def test_a_folder_that_stops_being_named_while_it_is_opened(
@@ -106,14 +117,14 @@ def test_a_folder_that_stops_being_named_while_it_is_opened(
     elsewhere = DiskCache(tmp_path / "elsewhere", MIB)
     lease = elsewhere.lease("a")
     cache.lease("a").release()
-    open_private = _disk_leases.open_private
+    open_file = _paths.Folder.open
 
-    def late(path: str, flags: int) -> int:
-        (tmp_path / "elsewhere" / "obspec-utils-1" / "leases").rename(leases)
-        return open_private(path, flags)
+    def late(folder: _paths.Folder, name: str, flags: int) -> int:
+        (tmp_path / "elsewhere" / FOLDER / "leases").rename(leases)
+        return open_file(folder, name, flags)
 
     leases.unlink()
-    monkeypatch.setattr(_disk_leases, "open_private", late)
+    monkeypatch.setattr(_paths.Folder, "open", late)
     assert cache.lease("a") is None
     monkeypatch.undo()
     assert locks(leases) == 1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from obspec_utils.caches._disk import DiskCache
+from obspec_utils.caches import DiskCache
 from tests.unit._disk import BEGIN, kill, running
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ needs_proc = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="th
 # Threads of two objects take the same few leases again and again. Who has one makes a file, which must not be there.
 RACE = """
 import threading
-from obspec_utils.caches import _disk_leases
+from obspec_utils.caches.disk import _leases
 
 caches = [cache, DiskCache(sys.argv[1], int(sys.argv[2]))]
 counts, wrong = [], []
@@ -112,7 +112,7 @@ def open_leases():
 FORK = (
     OPEN
     + """
-from obspec_utils.caches import _disk_leases
+from obspec_utils.caches.disk import _leases
 
 def child(work):
     pid = os.fork()
@@ -202,7 +202,7 @@ def work():
     mine = cache.lease("c")
     assert mine is not None and cache.lease("a") is None
 
-with _disk_leases._tables._lock:
+with _leases._lease_files._lock:
     pid = child(work)
 assert os.waitpid(pid, 0)[1] == 0
 print("here", flush=True)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from obspec_utils.caches import _disk_leases
-from obspec_utils.caches._disk import DiskCache
-from tests.unit._disk import descriptors, locks
+from obspec_utils.caches import DiskCache
+from obspec_utils.caches.disk import _leases
+from tests.unit._disk import FOLDER, descriptors, locks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ def cache(tmp_path: Path) -> DiskCache:
 
 @pytest.fixture
 def leases(tmp_path: Path) -> Path:
-    return tmp_path / "obspec-utils-1" / "leases"
+    return tmp_path / FOLDER / "leases"
 
 
 def test_one_at_a_time_has_the_lease_of_a_key(cache: DiskCache, tmp_path: Path, leases: Path) -> None:
@@ -71,12 +71,12 @@ def test_leases_of_neighbours_are_one_lock(cache: DiskCache, leases: Path) -> No
     assert locks(leases) == 0
 
 
-def test_each_key_has_a_byte_of_its_own() -> None:
+def test_each_key_has_an_offset_of_its_own() -> None:
     numbers = ["", *map(str, range(2000)), "00", "01", "001", "9" * 9, "9" * 10, "1" + "0" * 9, "8" * 5000]
     keys = [head + number for head in ["", "a", "a/", "b/", "a/1/", "a/1", "\udcff"] for number in numbers]
-    assert len({_disk_leases.place(key) for key in keys}) == len(set(keys))
-    assert all(0 <= _disk_leases.place(key) < 1 << 63 for key in keys)
-    assert _disk_leases.place("a/999") - _disk_leases.place("a/100") == 899
+    assert len({_leases.lease_offset(key) for key in keys}) == len(set(keys))
+    assert all(0 <= _leases.lease_offset(key) < 1 << 63 for key in keys)
+    assert _leases.lease_offset("a/999") - _leases.lease_offset("a/100") == 899
 
 
 def test_a_lease_that_is_dropped_ends(cache: DiskCache, leases: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_lease_that_is_dropped_ends(cache: DiskCache, leases: Path) -> None:
 def test_a_lease_ends_wherever_it_is_dropped(cache: DiskCache, leases: Path) -> None:
     """As in a finalizer, while this very thread, or one that waits for it, is taking another one."""
     lease, other = cache.lease("a"), cache.lease("b")
-    with _disk_leases._tables._lock:
+    with _leases._lease_files._lock:
         lease.release()
         del other
     assert locks(leases) == 0
@@ -120,7 +120,7 @@ def test_a_lease_that_is_interrupted_ends(
     def use() -> None:
         cache.lease("a").release()
 
-    monkeypatch.setattr(_disk_leases.fcntl, "lockf", interrupted)
+    monkeypatch.setattr(_leases.fcntl, "lockf", interrupted)
     with pytest.raises(KeyboardInterrupt):
         use()
     assert locks(leases) == 0
@@ -139,7 +139,7 @@ def test_a_lease_that_two_threads_release_at_once_ends_once(cache: DiskCache, mo
             lease.release()
             meanwhile.append(cache.lease("a"))  # nobody of this process, until it is through
 
-    monkeypatch.setattr(_disk_leases.fcntl, "lockf", slow)
+    monkeypatch.setattr(_leases.fcntl, "lockf", slow)
     lease.release()
     assert len(ends) == 1
     assert meanwhile == [None]
@@ -149,7 +149,7 @@ def test_a_lease_that_two_threads_release_at_once_ends_once(cache: DiskCache, mo
 
 def test_leases_are_taken_while_collection_is_off(cache: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:
     lockf, seen = fcntl.lockf, []
-    monkeypatch.setattr(_disk_leases.fcntl, "lockf", lambda *what: seen.append(gc.isenabled()) or lockf(*what))
+    monkeypatch.setattr(_leases.fcntl, "lockf", lambda *what: seen.append(gc.isenabled()) or lockf(*what))
     lease = cache.lease("a")
     assert seen == [False]
     assert gc.isenabled()
@@ -164,7 +164,7 @@ def test_everybody_has_it_where_nothing_can_be_locked(
         raise OSError(number, os.strerror(number))
 
     lease = cache.lease("b")
-    monkeypatch.setattr(_disk_leases.fcntl, "lockf", fail)
+    monkeypatch.setattr(_leases.fcntl, "lockf", fail)
     with pytest.warns(RuntimeWarning, match=os.strerror(number)) as told:
         leases = [lease, *(cache.lease("a") for _ in range(3))]
     assert len(told) == 1
@@ -184,8 +184,8 @@ def test_another_process_s_lease_by_any_error_that_tells_of_one(
         asked.append(what)
         raise OSError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(_disk_leases.fcntl, "lockf", fail)
-    monkeypatch.setattr(_disk_leases, "_TAKEN", (errno.EAGAIN, errno.EACCES))
+    monkeypatch.setattr(_leases.fcntl, "lockf", fail)
+    monkeypatch.setattr(_leases, "_TAKEN", (errno.EAGAIN, errno.EACCES))
     assert cache.lease("a") is None
     assert len(asked) == 1  # what was not taken is not given back either
     monkeypatch.undo()

@@ -1,130 +1,87 @@
-"""Locked files of the cache on disk, seen from one process."""
+"""The lock of the counter of the cache on disk, seen from one process."""
 
 from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from obspec_utils.caches import _disk_budget, _disk_lock
-from obspec_utils.caches._disk import DiskCache
-from tests.unit._disk import files
+from obspec_utils.caches import DiskCache
+from obspec_utils.caches.disk._eviction import FileLock
+from tests.unit._disk import FOLDER, files
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MIB = 1 << 20
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> DiskCache:
-    return DiskCache(tmp_path, MIB)
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "lock"
+    path.touch()
+    return path
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "lock")
+def opened(path: Path) -> FileLock:
+    return FileLock(os.open(path, os.O_RDWR))
 
 
-def test_one_at_a_time_holds_a_file(path: str) -> None:
-    held = _disk_lock.hold(path)
-    assert _disk_lock.hold(path) is None
-    held.close()
-    held.close()
-    again = _disk_lock.hold(path)
-    assert again is not None
-    held.close()  # an old one: it ends nothing
-    assert _disk_lock.hold(path) is None
-    del again
-    last = _disk_lock.hold(path)
-    last.remove()
-    assert not Path(path).exists()
+def test_one_at_a_time_holds_a_file(path: Path) -> None:
+    lock, other = opened(path), opened(path)
+    assert lock.acquire()
+    assert not other.acquire()
+    lock.release()
+    lock.release()
+    assert other.acquire()
+    lock.release()  # an old one: it ends nothing
+    assert not opened(path).acquire()
+    del other
+    assert opened(path).acquire()
 
 
-def test_a_file_that_was_removed_before_it_was_locked_is_not_held(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = _disk_lock.hold(path)
-    lock, later = _disk_lock.Held.lock, []
-
-    def slow(held: _disk_lock.Held) -> bool:
-        if not later:
-            later.append(None)
-            first.remove()  # between the opening of the file and the locking
-            later[0] = _disk_lock.hold(path)
-        return lock(held)
-
-    monkeypatch.setattr(_disk_lock.Held, "lock", slow)
-    assert _disk_lock.hold(path) is None
-    assert later[0] is not None
-    later[0].close()
-
-
-def test_who_holds_a_file_does_not_remove_another_one_of_that_name(path: str) -> None:
-    held = _disk_lock.hold(path)
-    Path(path).unlink()
-    other = _disk_lock.hold(path)
-    held.remove()
-    assert _disk_lock.hold(path) is None
-    assert Path(path).exists()
-    other.close()
-
-
-def test_a_file_that_is_always_removed_before_it_is_locked_is_given_up(
-    path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_disk_lock.Held, "is_named", lambda held: False)
-    assert _disk_lock.hold(path) is None
-
-
-def test_a_copy_in_a_forked_child_ends_nothing(path: str) -> None:
-    held = _disk_lock.hold(path)
-    copied = _disk_lock.Held(held.path, os.dup(held.file))  # as the child's
+def test_a_copy_in_a_forked_child_ends_nothing(path: Path) -> None:
+    lock = opened(path)
+    assert lock.acquire()
+    copied = FileLock(os.dup(lock.file))  # as the child's
     copied._reset_after_fork()
     copied._reset_after_fork()
-    copied.remove()
-    assert _disk_lock.hold(path) is None
-    held.close()
+    copied.release()
+    assert not opened(path).acquire()
 
 
-def test_a_lock_that_is_given_back_is_not_kept_by_a_child_s_copy(tmp_path: Path) -> None:
-    held = _disk_lock.hold(str(tmp_path / "lock"))
-    copied = os.dup(held.file)  # as in a child that has not yet closed it
-    held.close()
-    again = _disk_lock.hold(str(tmp_path / "lock"))
-    assert again is not None
-    again.close()
+def test_a_lock_that_is_released_is_not_kept_by_a_child_s_copy(path: Path) -> None:
+    lock = opened(path)
+    assert lock.acquire()
+    copied = os.dup(lock.file)  # as in a child that has not yet closed it
+    lock.release()
+    assert opened(path).acquire()
     os.close(copied)
 
 
-def test_a_lock_that_is_never_given_back_is_waited_for_once(
-    cache: DiskCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_that_is_never_released_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = DiskCache(tmp_path, MIB)
     for key in "abcd":
         cache.put(key, b"value")
     waited: list[float] = []
+    now = time.monotonic()
     monkeypatch.setattr(time, "sleep", waited.append)
-    monkeypatch.setattr(_disk_budget, "_PATIENCE", 0.1)
-    held = _disk_lock.hold(str(tmp_path / "obspec-utils-1" / "budget"))
-    cache.put("a", b"new value")
-    assert waited
-    waited.clear()
+    monkeypatch.setattr(time, "monotonic", lambda: now + sum(waited))
+    lock = opened(tmp_path / FOLDER / "counter")
+    assert lock.acquire()
+    with pytest.warns(RuntimeWarning, match=r"counter has been locked by another process for 2 s"):
+        cache.put("a", b"new value")
+    assert 2 <= sum(waited) < 2.1
+    done = sum(waited)
     cache.put("e", b"value")
     cache.delete("b")
     assert [cache.get(key) for key in "abcde"] == [None, None, b"value", b"value", None]
     cache.clear()
     assert files(tmp_path) == []
-    assert waited == []
-    held.close()
+    assert sum(waited) == done
+    lock.release()
+    waited.append(10)  # the circuit breaker closes
     cache.put("a", b"value")
     assert cache.get("a") == b"value"
-
-
-def test_a_value_whose_lock_is_lost_before_it_gets_its_name_is_not_kept(
-    cache: DiskCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache.put("a", b"old value")
-    wait, calls = _disk_lock.wait, []
-    monkeypatch.setattr(
-        _disk_lock, "wait", lambda *what: calls.append(what) or (wait(*what) if len(calls) == 1 else None)
-    )
-    cache.put("a", b"new value")
-    assert len(calls) == 2
-    assert files(tmp_path) == []

@@ -6,15 +6,14 @@ import errno
 import os
 import subprocess
 import sys
-import time
 import warnings
 from typing import TYPE_CHECKING
 
 import pytest
 
-from obspec_utils.caches import _disk, _disk_budget, _disk_folder, _disk_lock
-from obspec_utils.caches._disk import DiskCache
-from tests.unit._disk import files
+from obspec_utils.caches import DiskCache
+from obspec_utils.caches.disk import _cache, _eviction
+from tests.unit._disk import FOLDER, files, temporaries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,17 +63,28 @@ def fails(number: int):
     return fail
 
 
-def test_a_full_disk_is_warned_of_once_and_used_again_later(cache: DiskCache, disk: Path) -> None:
+def test_a_full_disk_evicts_nothing_is_warned_of_once_and_used_again_later(cache: DiskCache, disk: Path) -> None:
     with pytest.warns(RuntimeWarning, match=r"DiskCache\('.*', 67108864\) can't be used, .*No space left on device"):
         cache.put("b", bytes(2 * MIB))
     cache.put("c", b"not tried now")
     cache._trouble._until = 0
     cache.put("b", bytes(2 * MIB))  # no second warning
     assert [cache.get(key) for key in "abc"] == [b"value", None, None]
-    assert len(files(disk)) == 1
+    assert (len(files(disk)), cache.evictions) == (1, 0)
     cache._trouble._until = 0
     cache.put("c", b"there is room for this")
     assert cache.get("c") == b"there is room for this"
+
+
+def test_a_value_that_the_disk_has_no_room_for_evicts_nothing_though_the_budget_is_exceeded(disk: Path) -> None:
+    cache = DiskCache(disk, 900_000)
+    for number in range(8):
+        cache.put(str(number), bytes(100_000))
+    (disk / "others").write_bytes(bytes(120_000))
+    with pytest.warns(RuntimeWarning, match="No space left on device"):
+        cache.put("new", bytes(200_000))
+    assert all(cache.get(str(number)) is not None for number in range(8))
+    assert (cache.evictions, len(files(disk))) == (0, 8)
 
 
 def test_a_disk_on_which_not_even_the_count_can_be_kept(disk: Path) -> None:
@@ -110,35 +120,21 @@ def test_a_read_only_disk_is_read_from(cache: DiskCache, disk: Path) -> None:
     assert files(disk)[0].stat().st_mtime_ns == before
 
 
-def test_a_directory_that_cannot_be_made_is_warned_of(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    (tmp_path / "nowhere").symlink_to(tmp_path / "missing" / "missing")
-    for path in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / "nowhere"):
-        cache = DiskCache(path, MIB)
-        with pytest.warns(RuntimeWarning, match="can't be used"):
-            cache.put("a", b"value")
-        assert cache.get("a") is None
-        assert cache.lease("a") is not None
-        assert cache.size == 0
-        cache.delete("a")
-        cache.clear()
-
-
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE])
-@pytest.mark.parametrize("step", ["read", "write", "lock", "survey"])
+@pytest.mark.parametrize("step", ["read", "write", "lock", "scan"])
 def test_any_other_error_is_only_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: str
 ) -> None:
     cache = DiskCache(tmp_path, MIB)
     cache.put("a", b"value")
     name, module = {
-        "read": ("read_value", _disk),
-        "write": ("write_value", _disk),
-        "lock": ("hold", _disk_lock),
-        "survey": ("survey", _disk_budget),
+        "read": ("_read", _cache),
+        "write": ("_write", _cache),
+        "lock": ("_lock", _eviction),
+        "scan": ("scan", _eviction),
     }[step]
     monkeypatch.setattr(module, name, fails(number))
-    (tmp_path / "obspec-utils-1" / "budget").unlink()  # so that somebody looks
+    (tmp_path / FOLDER / "counter").unlink()  # so that a scan is due
     with pytest.warns(RuntimeWarning, match=os.strerror(number)) as told:
         use(cache)
     assert len(told) == 1
@@ -146,13 +142,14 @@ def test_any_other_error_is_only_warned_of(
     cache._trouble._until = 0
     cache.put("b", b"value")
     assert cache.get("b") == b"value"
+    assert temporaries(tmp_path) == []
 
 
 def test_what_could_not_be_kept_does_not_leave_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = DiskCache(tmp_path, MIB)
     cache.put("a", b"old")
     cache.put("b", b"old")
-    monkeypatch.setattr(_disk, "write_value", fails(errno.ENOSPC))
+    monkeypatch.setattr(_cache, "_write", fails(errno.ENOSPC))
     with pytest.warns(RuntimeWarning, match="No space left"):
         cache.put("a", b"new")
     cache.put("b", b"new")  # not tried
@@ -160,42 +157,16 @@ def test_what_could_not_be_kept_does_not_leave_what_was_there(tmp_path: Path, mo
     assert files(tmp_path) == []
 
 
-@pytest.mark.parametrize("kind", ["a link", "a file", "another user's"])
-def test_a_folder_that_is_not_ours_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    folder = tmp_path / "obspec-utils-1"
-    DiskCache(tmp_path, MIB).put("a", b"theirs")
-    (theirs,) = files(tmp_path)
-    if kind == "another user's":
-        uid = os.geteuid()
-        monkeypatch.setattr(_disk_folder.os, "geteuid", lambda: uid + 1)
-        match = rf"PermissionError: {folder} belongs to user {uid}, not to {uid + 1}"
-    else:
-        folder.rename(tmp_path / "theirs")
-        theirs = tmp_path / "theirs" / theirs.relative_to(folder)
-        if kind == "a link":
-            folder.symlink_to(tmp_path / "theirs")
-        else:
-            folder.write_bytes(b"")
-        match = rf"PermissionError: {folder} is {kind}, not a folder"
-    before = {path: path.read_bytes() for path in [theirs, theirs.parents[1] / "budget"]}
-    cache = DiskCache(tmp_path, MIB)
-    with pytest.warns(RuntimeWarning, match=match):
-        assert cache.get("a") is None
-    cache._trouble._until = 0
-    cache.put("a", b"ours")
-    cache._trouble._until = time.monotonic() + 60
-    cache.put("a", b"ours")
-    cache.delete("a")
-    cache.clear()
-    assert cache.lease("a") is not None
-    assert {path: path.read_bytes() for path in before} == before
+def test_ctrl_c_in_a_put_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
 
-
-def test_a_link_in_place_of_a_value_is_not_followed(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, MIB)
+    for module, name in ((_cache, "_write"), (_eviction, "_evict"), (_eviction.os, "utime")):
+        monkeypatch.setattr(module, name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            cache.put("a", b"value")
+        monkeypatch.undo()
+        assert temporaries(tmp_path) == []
     cache.put("a", b"value")
-    (path,) = files(tmp_path)
-    path.rename(tmp_path / "elsewhere")
-    path.symlink_to(tmp_path / "elsewhere")
-    with pytest.warns(RuntimeWarning, match="symbolic link"):
-        assert cache.get("a") is None
+    assert cache.get("a") == b"value"

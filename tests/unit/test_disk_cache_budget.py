@@ -178,7 +178,7 @@ def test_what_killed_writers_left_is_removed_by_age(tmp_path: Path, counter: Pat
         lambda path: path.unlink(),
         lambda path: path.write_bytes(b""),
         lambda path: path.write_bytes(b"\xff" * 80),
-        lambda path: path.write_bytes(b"0 0 another-boot"),
+        lambda path: path.write_bytes(b"0" * 20 + path.read_bytes()[20:34] + b"another-boot\n"),
         lambda path: path.write_bytes(path.read_bytes().replace(b"0", b"9", 1)),
         lambda path: path.write_bytes(b"0" * 20 + path.read_bytes()[20:].replace(b" 0", b" 9", 1)),
     ],

@@ -22,7 +22,7 @@ import pytest
 
 from obspec_utils.caches import DiskCache
 from obspec_utils.caches.disk import _paths
-from tests.unit._disk import FOLDER, files, temporaries
+from tests.unit._disk import FOLDER, counted, files, temporaries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -296,8 +296,19 @@ def test_a_folder_that_is_not_empty_stays_and_costs_nothing_else(cache: DiskCach
         cache.put(str(number), bytes(100_000))
         assert cache.get(str(number)) is not None
     assert cache.evictions > 10
+    assert counted(tmp_path) >= cache.size
     assert (path / "something").read_bytes() == b"someone's"
     assert temporaries(tmp_path) == []
+
+
+def test_a_value_that_cannot_get_its_name_evicts_nothing(cache: DiskCache, misplaced, tmp_path: Path) -> None:
+    path = misplaced(an_empty_folder)
+    (path / "something").write_bytes(b"someone's")
+    for number in range(9):
+        cache.put(str(number), bytes(100_000))
+    cache.put("a", bytes(900_000))
+    assert all(cache.get(str(number)) is not None for number in range(9))
+    assert (cache.evictions, temporaries(tmp_path)) == (0, [])
 
 
 @pytest.mark.parametrize("thing", THINGS[:5])

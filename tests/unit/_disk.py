@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BLOCK = 4096
-FOLDER = "obspec-utils-2"
+FOLDER = f"obspec-utils-2-{os.geteuid()}"
 DESCRIPTORS = Path("/dev/fd")
 
 # What all programs begin with. `value(key)` is the one right value of a key.

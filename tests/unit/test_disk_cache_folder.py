@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MIB = 1 << 20
-OTHER_USER = 65534
+USER, OTHER_USER = 1234, 65534
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: only root can act as two users")
 
@@ -105,6 +105,10 @@ def test_a_place_that_cannot_be_used_is_only_warned_of_by_an_unpickled_cache(
     cache.clear()
 
 
+def folder_of(user: int) -> str:
+    return f"{FOLDER.rpartition('-')[0]}-{user}"
+
+
 def run_as(user: int, work: Callable[[], None]) -> None:
     """Do something as another user."""
     child = os.fork()
@@ -149,15 +153,33 @@ def test_a_place_that_this_user_cannot_write_to_is_an_error_at_construction(plac
 def test_a_folder_of_another_user_is_an_error_at_construction(place_of_root: Path) -> None:
     DiskCache(place_of_root, MIB).put("a", b"root's")
     place_of_root.chmod(0o777)
-    (place_of_root / FOLDER).chmod(0o777)
+    planted = place_of_root / folder_of(OTHER_USER)
+    (place_of_root / FOLDER).rename(planted)
+    planted.chmod(0o777)
 
     def work() -> None:
-        with pytest.raises(PermissionError, match=f"{FOLDER} belongs to user 0, not to {OTHER_USER}; pass"):
+        with pytest.raises(PermissionError, match=f"{planted} belongs to user 0, not to {OTHER_USER}; pass"):
             DiskCache(place_of_root, MIB)
         with pytest.warns(RuntimeWarning, match="belongs to user 0"):
             assert unpickled(place_of_root).get("a") is None
 
     run_as(OTHER_USER, work)
+
+
+@as_root
+def test_users_can_share_a_directory(place_of_root: Path) -> None:
+    place_of_root.chmod(0o1777)
+    cache = DiskCache(place_of_root, MIB)
+    cache.put("a", b"root's")
+
+    def work() -> None:
+        others = DiskCache(place_of_root, MIB)
+        assert others.get("a") is None
+        others.put("a", b"the other's")
+        assert others.get("a") == b"the other's"
+
+    run_as(OTHER_USER, work)
+    assert cache.get("a") == b"root's"
 
 
 def test_a_read_only_disk_is_an_error_at_construction(tmp_path: Path) -> None:
@@ -356,7 +378,7 @@ def swapping(place_of_root: Path) -> Iterator[Path]:
         while not (place_of_root / "start").exists():
             time.sleep(0.001)
         while True:
-            exchange(place_of_root / "planted", place_of_root / FOLDER)
+            exchange(place_of_root / "planted", place_of_root / folder_of(USER))
     try:
         yield place_of_root
     finally:
@@ -377,14 +399,14 @@ def test_who_owns_the_directory_can_swap_the_folder_for_nobody(swapping: Path) -
                 cache.put("key", b"good")
                 cache.lease("key").release()
             try:
-                here = (swapping / FOLDER).stat().st_uid == OTHER_USER
+                here = (swapping / folder_of(USER)).stat().st_uid == OTHER_USER
             except FileNotFoundError:
                 here = planted
             swaps += here != planted
             planted = here
         assert swaps > 10
 
-    run_as(1234, work)
+    run_as(USER, work)
 
 
 @as_root
@@ -405,7 +427,7 @@ def test_a_planted_folder_is_never_opened(swapping: Path) -> None:
                 return
         raise AssertionError((refused, served))
 
-    run_as(1234, work)
+    run_as(USER, work)
 
 
 def test_a_folder_that_is_replaced_by_name_stays_in_use(cache: DiskCache, tmp_path: Path) -> None:

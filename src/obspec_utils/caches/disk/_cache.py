@@ -30,16 +30,16 @@ __all__ = ["DiskCache"]
 class DiskCache:
     """Cache values in files, shared by any number of threads and processes of one user on one machine.
 
-    The files take at most `max_size` bytes of disk, plus the values being written at that moment, whoever else uses the
-    same directory. Once a put exceeds the budget, the values used least recently are evicted until 90 % of it is used.
-    A process that is killed may leave the value it was writing; a later put removes it, ten minutes to about an hour
-    after.
+    The files of a user take at most `max_size` bytes of disk, plus the values being written at that moment, by any
+    number of processes. Once a put exceeds the budget, the values used least recently are evicted until 90 % of it is
+    used. A process that is killed may leave the value it was writing; a later put removes it, ten minutes to about an
+    hour after.
 
     A value is written to a temporary file and renamed, so nobody reads half of it, and a put that fails, on a full disk
     say, evicts nothing. Nothing is synced to disk, which can take longer than fetching the value again: after a power
     cut values may be missing or damaged; a checksum finds damaged ones, which are then removed.
 
-    Values are in a private folder inside `directory` (`obspec-utils-2`, mode 0700). It is opened once, checked to
+    Values are in a private folder inside `directory` (mode 0700), one for each user. It is opened once, checked to
     belong to this user, and used through its descriptor, so `directory` may be writable by others. A folder that is
     removed while in use is created again; one that is moved stays in use. Descriptors are never pickled.
 

@@ -1,11 +1,11 @@
 """The private folder of a disk cache, opened once and used through its descriptor.
 
 ```text
-<directory>/obspec-utils-2/   mode 0700, the user's own
-    counter                   the bytes of all values, and the lock for changing them (_eviction)
-    leases                    an empty file whose bytes are locked while values are fetched (_leases)
-    abcd...                   a value, named by the SHA-256 of its key
-    abcd....x7                the same while it is written
+<directory>/obspec-utils-2-1000/   mode 0700, of the user with this number
+    counter                        the bytes of all values, and the lock for changing them (_eviction)
+    leases                         an empty file whose bytes are locked while values are fetched (_leases)
+    abcd...                        a value, named by the SHA-256 of its key
+    abcd....x7                     the same while it is written
 ```
 
 Whoever owns `directory` can rename or remove the folder, but can't replace it under a descriptor that is open.
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["SUPPORTED", "Folder", "absolute", "open_folder"]
 
 SUPPORTED = find_spec("fcntl") is not None  # not on Windows
-# The number changes with the layout, so that releases with different layouts never share a folder.
+# The number changes with the layout, so that releases with different layouts never share a folder. The user's number
+# follows, so that users can share a directory.
 _NAME = "obspec-utils-2"
 _PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 
@@ -70,7 +71,7 @@ class Folder:
     """
 
     def __init__(self, directory: str, *, make: bool) -> None:
-        self.path = f"{directory}/{_NAME}"
+        self.path = f"{directory}/{_NAME}-{os.geteuid()}"
         if make:
             with contextlib.suppress(FileExistsError):
                 Path(directory).mkdir(_PRIVATE_FOLDER, parents=True, exist_ok=True)

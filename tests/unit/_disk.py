@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
+import traceback
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from obspec_utils.caches import DiskCache
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 BLOCK = 4096
+OTHER_USER = 65534
 FOLDER = f"obspec-utils-2-{os.geteuid()}"
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: only root can act as two users")
 DESCRIPTORS = Path("/dev/fd")
 
 # What all programs begin with. `value(key)` is the one right value of a key.
@@ -94,3 +100,32 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     assert process.poll() is None, "it has seen a wrong value"
     process.kill()
     process.wait()
+
+
+def unpickled(directory: Path) -> DiskCache:
+    """Return a cache that was made where it could be made, and unpickled where it can't."""
+    cache = DiskCache.__new__(DiskCache)
+    cache.__setstate__((str(directory), 1 << 20))
+    return pickle.loads(pickle.dumps(cache))
+
+
+def folder_of(user: int) -> str:
+    return f"{FOLDER.rpartition('-')[0]}-{user}"
+
+
+def run_as(user: int, work: Callable[[], None]) -> None:
+    """Do something as another user."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
+            work()
+            status = 0
+        except BaseException:  # noqa: BLE001 - shown, and told by the status
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

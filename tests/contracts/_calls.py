@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tests.contracts._objects import DATA, EMPTY, MANY_PARTS, MISSING, ONE, PREFIX, SIZE, SPELLINGS, UNICODE
 from tests.contracts._outcomes import READS, Call
 
@@ -64,6 +66,10 @@ def _range_options(_: ObjectMeta) -> Calls:
         "floats": (0.0, 5.0),
         "strings": ("0", "5"),
         "bools": (False, True),
+        "NumPy": (np.int64(5), np.uint8(10)),
+        "NumPy array": np.array([5, 10]),
+        "NumPy float": (np.float64(5), 10),
+        "NumPy offset": {"offset": np.int64(290)},
         "empty dict": {},
         "unknown dict": {"start": 1},
         "two keys": {"offset": 1, "suffix": 1},
@@ -178,6 +184,10 @@ def _one_range(_: ObjectMeta) -> Calls:
         "huge": {"start": 1, "end": 1 << 63},
         "too huge": {"start": 1, "end": 1 << 65},
         "unknown argument": {"start": 1, "end": 5, "unknown": 1},
+        "unknown None": {"start": 1, "end": 5, "unknown": None},
+        "NumPy": {"start": np.int64(5), "end": np.uint8(10)},
+        "NumPy length": {"start": np.int32(5), "length": np.int64(10)},
+        "NumPy float": {"start": np.float64(5), "end": 10},
     }
     calls = {name: Call("get_range", DATA, value) for name, value in arguments.items()}
     for path in (EMPTY, ONE, MISSING, PREFIX, *SPELLINGS):
@@ -200,6 +210,15 @@ def _several_ranges(_: ObjectMeta) -> Calls:
         "no lengths": {"starts": [], "lengths": []},
         "coalesce": {"starts": [0, 100], "ends": [5, 110], "coalesce": 0},
         "coalesce much": {"starts": [0, 100], "lengths": [5, 10], "coalesce": 1 << 20},
+        "coalesce NumPy": {"starts": [0, 100], "lengths": [5, 10], "coalesce": np.int64(5)},
+        "coalesce bool": {"starts": [0, 100], "lengths": [5, 10], "coalesce": True},
+        "coalesce text": {"starts": [0, 100], "lengths": [5, 10], "coalesce": "x"},
+        "coalesce float": {"starts": [0, 100], "lengths": [5, 10], "coalesce": 5.0},
+        "coalesce None": {"starts": [0, 100], "lengths": [5, 10], "coalesce": None},
+        "coalesce negative": {"starts": [0, 100], "lengths": [5, 10], "coalesce": -1},
+        "coalesce too huge": {"starts": [0, 100], "lengths": [5, 10], "coalesce": 1 << 64},
+        "NumPy": {"starts": np.array([0, 100]), "ends": np.array([5, 110])},
+        "lists of NumPy": {"starts": list(np.array([0, 100])), "lengths": list(np.array([5, 10]))},
         "partly past the end": {"starts": [0, SIZE - 5], "ends": [5, SIZE + 5]},
         "past the end": {"starts": [0, SIZE + 5], "ends": [5, SIZE + 9]},
         "zero length": {"starts": [0, 5], "lengths": [5, 0]},
@@ -215,6 +234,8 @@ def _several_ranges(_: ObjectMeta) -> Calls:
         "a number": {"starts": 0, "ends": 5},
         "a generator of starts": {"starts": range(0, 20, 10), "lengths": [5, 5]},
         "unknown argument": {"starts": [0], "ends": [5], "unknown": 1},
+        "unknown None": {"starts": [0], "ends": [5], "unknown": None},
+        "unknown and coalesce": {"starts": [0], "ends": [5], "coalesce": 0, "unknown": None},
     }
     calls = {name: Call("get_ranges", DATA, value) for name, value in arguments.items()}
     for path in (ONE, MISSING, PREFIX, *SPELLINGS):

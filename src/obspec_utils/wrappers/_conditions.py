@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from functools import partial
 from operator import index
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
-from obspec_utils._plan import Span, resolve_length, resolve_range
+from obspec_utils._plan import NO_OFFSET, Span, resolve_length, resolve_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -74,6 +74,13 @@ def conditions(options: Mapping[str, Any] | None) -> Conditions | None:
     if "range" in asked and resolve_range(asked["range"], _ANY_SIZE) is None:
         return None
     return Conditions(asked.get("range"), asked.get("if_match"), asked.get("if_none_match"))
+
+
+def _is_length(value: object) -> bool:
+    try:
+        return 0 <= index(cast("SupportsIndex", value)) < NO_OFFSET
+    except TypeError:
+        return False
 
 
 def _tags(value: str) -> list[str]:
@@ -142,9 +149,11 @@ def wanted_by_ranges(
 ) -> Wanted | None:
     """Return what a get_ranges is for; None where only the store can answer.
 
-    Of further options obstore's `coalesce` is known: from memory, it changes nothing.
+    Of further options obstore's `coalesce` is known: from memory, it changes nothing, if it is a number of bytes.
     """
     if (ends is None) == (lengths is None) or set(options) - {"coalesce"}:
+        return None
+    if not _is_length(options.get("coalesce", 0)):
         return None
     stops = ends if lengths is None else lengths
     if len(starts) == 0 or len(starts) != len(cast("Sequence[int]", stops)):

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
@@ -179,6 +180,37 @@ def test_a_long_run_in_sequence_keeps_two_buffers() -> None:
         if file.tell() > 2 << 20:
             assert sum(map(len, kept(file))) <= 2 << 17
     assert most > 2 << 17, "before, more is kept: reads of headers come back"
+
+
+@every_reader
+@pytest.mark.parametrize("dtype", ["M8[s]", "m8[ns]", [("time", "M8[s]"), ("value", "i8")]])
+@pytest.mark.parametrize("length", [0, 1, 1000, 6000])
+def test_readinto_fills_arrays_of_times_as_bytesio_does(
+    store: MemoryStore, reader: Callable[..., Any], dtype: Any, length: int
+) -> None:
+    for method in ("readinto", "readinto1"):
+        file, expected = reader(store, "object", **SMALL[reader]), io.BytesIO(CONTENT)
+        for _ in range(3):  # the last one runs past the end of the longest
+            found, wanted = np.zeros(length, dtype), np.zeros(length, dtype)
+            assert getattr(file, method)(found) == getattr(expected, method)(wanted)
+            assert found.tobytes() == wanted.tobytes()
+            assert file.tell() == expected.tell()
+
+
+@every_reader
+def test_readinto_refuses_arrays_of_times_that_bytesio_refuses(store: MemoryStore, reader: Callable[..., Any]) -> None:
+    file = reader(store, "object")
+    frozen = np.zeros(10, "M8[s]")
+    frozen.setflags(write=False)
+    for refused in (frozen, np.zeros((10, 10), "M8[s]")[:, 0], np.zeros(10, "M8[s]")[::2]):
+        with pytest.raises((TypeError, ValueError, BufferError)) as expected:
+            io.BytesIO(CONTENT).readinto(refused)
+        with pytest.raises(type(expected.value)):
+            file.readinto(refused)
+        assert file.tell() == 0
+    file.close()
+    with pytest.raises(ValueError, match="closed"):
+        file.readinto(np.zeros(10, "M8[s]"))
 
 
 class Pinned(bytearray):

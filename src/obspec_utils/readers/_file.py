@@ -161,7 +161,10 @@ class PieceReader(LineReader):
     def readinto(self, buffer: Buffer, /) -> int:
         """Fill a writable buffer, short only at the end of the object; return how many bytes were written."""
         position = self._position
-        target = memoryview(buffer)
+        try:
+            target = memoryview(buffer)
+        except ValueError:
+            return self._readinto_opaque(buffer)
         if not target.nbytes and not target.readonly:
             self._check_open()
             return 0
@@ -187,6 +190,12 @@ class PieceReader(LineReader):
             filled += piece.nbytes
         self._position = position + filled
         return filled
+
+    def _readinto_opaque(self, buffer: Buffer) -> int:
+        """Fill a buffer that memoryview refuses but io does not, such as a NumPy array of datetime64."""
+        io.BytesIO().readinto(buffer)  # writes nothing, but raises where the buffer can't be written to
+        length = io.BytesIO().write(buffer)
+        return io.BytesIO(self.read(length)).readinto(buffer)
 
     # As of io.BytesIO, whose read1 is read: a read never returns less than it was asked for.
     read1 = read

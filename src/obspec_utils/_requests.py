@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from obspec_utils._errors import is_range_ignored, is_range_unsupported, is_transient
 from obspec_utils._fork import check_fork
 from obspec_utils._plan import Span
+from obspec_utils._redact import redacted
 from obspec_utils._response import Answer, answered, innermost
 from obspec_utils._version import Version
 
@@ -33,7 +34,7 @@ def supports(store: object, method: str) -> bool:
 def _unable(store: object, path: str) -> TypeError:
     name = type(innermost(store)).__name__  # a wrapper has all methods itself
     return TypeError(
-        f"Can't read {path!r}: {name} has neither get() nor head() together with get_range() or "
+        f"Can't read {redacted(path)!r}: {name} has neither get() nor head() together with get_range() or "
         "get_ranges(). Give a store with one of these, for example one of obstore.store."
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from obspec.exceptions import PreconditionError
 
+from obspec_utils._redact import redacted
+
 __all__ = ["IncompleteReadError", "ObjectChangedError"]
 
 
@@ -16,6 +18,12 @@ class ObjectChangedError(PreconditionError):
     A subclass of `obspec.exceptions.PreconditionError`, so code that handles a failed condition handles this too.
     """
 
+    def __init__(self, message: str) -> None:
+        super().__init__(redacted(message))
+
 
 class IncompleteReadError(OSError):
     """A store answered a request with fewer or more bytes than its own headers said."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redacted(message))

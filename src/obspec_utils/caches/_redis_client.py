@@ -10,6 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from obspec_utils._redact import redacted
 from obspec_utils.caches._redis_deadline import DeadlineConnection, deadline
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class Server:
         try:
             pickle.dumps(parts)
         except Exception as error:  # noqa: BLE001 - whatever objects raise that can't be pickled
-            problem = f"{type(error).__name__}: {error}"
+            problem = f"{type(error).__name__}: {redacted(str(error))}"
         if problem:
             msg = (
                 f"A RedisCache made from this client of {self.address} can't be pickled ({problem}). "

@@ -6,6 +6,7 @@ import time
 import warnings
 
 from obspec_utils._guard import after_pause
+from obspec_utils._redact import redacted
 
 __all__ = ["Trouble"]
 
@@ -42,7 +43,7 @@ class Trouble:
             return
         self._told = True
         message = (
-            f"{self.name} can't be used, so nothing is kept there: {type(error).__name__}: {error}. "
+            f"{self.name} can't be used, so nothing is kept there: {type(error).__name__}: {redacted(str(error))}. "
             f"It is tried again every {self._rest:g} s; there will be no further warning."
         )
         after_pause(lambda: warnings.warn(message, RuntimeWarning, stacklevel=2))

@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 from html import escape
 from typing import TYPE_CHECKING
 
+from obspec_utils._redact import redacted
+
 if TYPE_CHECKING:
     from obspec_utils.caches import Cache
     from obspec_utils.wrappers._index import Index
@@ -104,7 +106,7 @@ class CacheInfo:
 def _tier_info(cache: Cache, hits: int, misses: int) -> TierInfo:
     numbers = [getattr(cache, name, None) for name in ("evictions", "size", "max_size")]
     # A cache of a user's own may have methods of these names.
-    return TierInfo(repr(cache), hits, misses, *(it if isinstance(it, int) else None for it in numbers))
+    return TierInfo(redacted(repr(cache)), hits, misses, *(it if isinstance(it, int) else None for it in numbers))
 
 
 def _tier_row(tier: TierInfo) -> str:

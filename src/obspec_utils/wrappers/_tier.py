@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from obstore import Bytes
 
+from obspec_utils._redact import redacted
 from obspec_utils.caches import LeasingCache
 from obspec_utils.caches._trouble import Trouble
 from obspec_utils.wrappers._tally import Tally
@@ -36,7 +37,7 @@ class Tier:
         self.cache = cache
         self.tally = Tally()
         self.leases = isinstance(cache, LeasingCache)
-        self._trouble = Trouble(repr(cache))
+        self._trouble = Trouble(redacted(repr(cache)))
 
     def get_many(self, keys: Sequence[str]) -> list[Buffer | None]:
         """Look keys up."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from obspec_utils._redact import redacted
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -45,7 +47,7 @@ class RequestRecord:
     range_style: RangeStyle | None = None
 
 
-@dataclass
+@dataclass(repr=False)
 class RequestTrace:
     """The requests made through the stores that record into it. Threads may share it."""
 
@@ -61,10 +63,17 @@ class RequestTrace:
         method: Method = "get_range",
         range_style: RangeStyle | None = None,
     ) -> RequestRecord:
-        """Record a request; its `end` is `start + length`."""
-        record = RequestRecord(path, start, length, start + length, timestamp, duration, method, range_style)
+        """Record a request; its `end` is `start + length`. What looks like a credential in its path is hidden."""
+        asked: Any = path
+        if isinstance(asked, str):  # what is not one is for the store to refuse
+            asked = redacted(asked)
+        record = RequestRecord(asked, start, length, start + length, timestamp, duration, method, range_style)
         self.requests.append(record)
         return record
+
+    def __repr__(self) -> str:
+        """Show the totals: it is part of the repr of each store that records into it."""
+        return f"<RequestTrace of {self.total_requests} requests, {self.total_bytes} bytes>"
 
     def clear(self) -> None:
         """Forget all records."""

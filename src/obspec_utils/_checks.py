@@ -1,11 +1,22 @@
-"""Checks of what users give."""
+"""Check the arguments that users give: stores, paths and numbers."""
 
 from __future__ import annotations
 
+import os
+import re
 from operator import index
 from typing import SupportsIndex
 
-__all__ = ["positive"]
+from obspec_utils._redact import redacted, shown
+
+__all__ = ["check_path", "check_store", "check_text", "positive"]
+
+# Any of these makes an object a store: which of them are needed depends on what is read, and how.
+_STORE_METHODS = tuple(
+    name + suffix for name in ("get", "get_range", "get_ranges", "head", "list") for suffix in ("", "_async")
+)
+# What begins like this is a URL. A key may have "://" further on.
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def positive(name: str, value: float | SupportsIndex, *, least: int = 1) -> int:
@@ -30,8 +41,78 @@ def positive(name: str, value: float | SupportsIndex, *, least: int = 1) -> int:
     if isinstance(value, float) and not value.is_integer():
         msg = f"{name} must be a whole number, got {value!r}"
         raise ValueError(msg)
-    number = int(value) if isinstance(value, float) else index(value)
+    try:
+        number = int(value) if isinstance(value, float) else index(value)
+    except TypeError:
+        msg = f"{name} must be a whole number such as 1048576, got {shown(value)}, a {type(value).__name__}"
+        raise TypeError(msg) from None
     if number < least:
         msg = f"{name} must {'be positive' if least == 1 else f'be at least {least}'}, got {value!r}"
         raise ValueError(msg)
     return number
+
+
+def check_store(store: object, path: object = None) -> None:
+    """Refuse what is no store, whatever its type is, by the methods that it lacks.
+
+    Parameters
+    ----------
+    store
+        What was given as a store.
+    path
+        What was given as a path, to recognize swapped arguments.
+
+    Raises
+    ------
+    TypeError
+        If it is a str, a path or a dict, an fsspec filesystem, or has no method that reads or lists.
+    """
+    if _is_store(store):
+        return
+    if _is_store(path):
+        advice = f"store and path are swapped, got {shown(store)} as store: pass the store first"
+    elif isinstance(store, str | os.PathLike):
+        advice = f"store must be a store, got {shown(store)}: pass obstore.store.from_url(...) of a bucket or folder"
+    elif hasattr(type(store), "cat_file"):
+        advice = f"store must be an obspec store such as one of obstore.store, got an fsspec filesystem, {shown(store)}"
+    else:
+        advice = (
+            f"store must be an obspec store such as one of obstore.store, got {shown(store)}, "
+            "which has neither get() nor another method of a store"
+        )
+    raise TypeError(advice)
+
+
+def _is_store(value: object) -> bool:
+    # A dict and an fsspec filesystem have a get() that means something else.
+    if isinstance(value, str | dict) or hasattr(type(value), "cat_file"):
+        return False
+    return any(hasattr(value, method) for method in _STORE_METHODS)
+
+
+def check_text(name: str, value: object, example: str) -> str:
+    """Return a value that must be a str; raise TypeError if it is something else, such as a pathlib.Path."""
+    if not isinstance(value, str):
+        msg = f"{name} must be a str such as {example!r}, got {shown(value)}"
+        raise TypeError(msg)
+    return value
+
+
+def check_path(path: object, *, name: str = "path", example: str = "a/b.nc") -> str:
+    """Return a path within a store, or a pattern of such.
+
+    Raises
+    ------
+    TypeError
+        If it is not a str.
+    ValueError
+        If it is a URL.
+    """
+    path = check_text(name, path, example)
+    if _URL.match(path):
+        msg = (
+            f"{name} must be relative to the store, such as {example!r}, got the URL {redacted(path)!r}: "
+            "leave out the part that the store already points at"
+        )
+        raise ValueError(msg)
+    return path

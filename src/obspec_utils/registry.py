@@ -26,6 +26,9 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import unquote
 
+from obspec_utils._checks import check_text
+from obspec_utils._redact import redacted, redacted_netloc, shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
@@ -48,6 +51,9 @@ class UrlKey(NamedTuple):
 
     scheme: str
     netloc: str
+
+    def __repr__(self) -> str:
+        return f"UrlKey(scheme={self.scheme!r}, netloc={redacted_netloc(*self)!r})"
 
 
 class PathEntry(Generic[StoreT]):
@@ -106,6 +112,9 @@ class ObjectStoreRegistry(Generic[StoreT]):
     def __init__(self, stores: Mapping[Url, StoreT] | None = None) -> None:
         self.map: dict[UrlKey, PathEntry[StoreT]] = {}
         self._exits: list[AsyncExitStack] = []
+        if not isinstance(stores, Mapping | None):
+            msg = f"stores must be a dict such as {{'s3://bucket': store}}, got {shown(stores)}"
+            raise TypeError(msg)
         for url, store in (stores or {}).items():
             self.register(url, store)
 
@@ -130,10 +139,13 @@ class ObjectStoreRegistry(Generic[StoreT]):
 
         Raises
         ------
-        ValueError
-            If the URL has no scheme.
+        ValueError, TypeError
+            If the URL has no scheme; if it is not a str, or the store is one.
         """
         key, path = _split(url)
+        if isinstance(store, str | os.PathLike):
+            msg = f"store must be a store such as one of obstore.store, got {shown(store)}"
+            raise TypeError(msg)
         entry = self.map.setdefault(key, PathEntry())
         for segment in path_segments(path):
             entry = entry.children.setdefault(segment, PathEntry())
@@ -160,10 +172,8 @@ class ObjectStoreRegistry(Generic[StoreT]):
         key, path = _split(url)
         found = entry.lookup(path) if (entry := self.map.get(key)) else None
         if found is None:
-            msg = (
-                f"Could not find an ObjectStore matching the url `{_without_secrets(url)}`. Register a store for "
-                f"`{_without_secrets(_join(key))}`, or for a longer prefix of the url, with register()."
-            )
+            told = redacted(url)
+            msg = f"Could not find an ObjectStore matching the url `{told}`: register() one for a prefix of the url."
             raise ValueError(msg)
         return found[0], _path_in(found[0], key, path)
 
@@ -189,7 +199,7 @@ class ObjectStoreRegistry(Generic[StoreT]):
     def _items(self) -> Iterator[tuple[Url, StoreT]]:
         for key, entry in self.map.items():
             for path, store in entry._walk(()):  # noqa: SLF001 - the same module
-                yield _without_secrets(_join(key, path)), store
+                yield redacted("/".join((f"{key.scheme}://{key.netloc}", *path))), store
 
 
 def get_url_key(url: Url) -> UrlKey:
@@ -203,9 +213,10 @@ def path_segments(path: Path) -> Iterator[str]:
 
 
 def _split(url: Url) -> tuple[UrlKey, Path]:
-    match = _URL.fullmatch(url)
+    match = _URL.fullmatch(check_text("url", url, "s3://bucket/key"))
     if match is None:
-        msg = f"Urls are expected to contain a scheme (e.g. `file://` or `s3://`), but `{url}` has none: add it."
+        told = redacted(url)
+        msg = f"Urls are expected to contain a scheme (e.g. `file://` or `s3://`), but `{told}` has none: add it."
         raise ValueError(msg)
     scheme, path = match["scheme"].lower(), match["path"]
     if scheme in _WEB_SCHEMES:
@@ -220,16 +231,6 @@ def _decode(path: Path) -> Path:
         return unquote(path, errors="strict")
     except UnicodeDecodeError:  # not a name that a store could be asked for: leave what the user wrote
         return path
-
-
-def _join(key: UrlKey, segments: Sequence[str] = ()) -> Url:
-    return "/".join((f"{key.scheme}://{key.netloc}", *segments))
-
-
-def _without_secrets(url: Url) -> Url:  # a signed query would let whoever reads a log read the object
-    if not url.lower().startswith(("http:", "https:")):  # what stands before an @ may be a container
-        return re.sub(r"(?<=://)([^/?#@:]*):[^/?#]*@", r"\1:***@", url)
-    return re.sub(r"(?s)\?.*", "?...", re.sub(r"(?<=://)[^/?#]*@", "***@", url))
 
 
 def _path_in(store: object, key: UrlKey, path: Path) -> Path:

@@ -101,7 +101,7 @@ CASES = [
     (ABFSS, lambda: azure("cont", prefix="p"), {"/p/k": "k"}),
     # Registered under another name than its own, or not telling names of its own.
     ("s3://alias", lambda: s3("b", prefix="x"), {"/y": "y"}),
-    ("https://h", lambda: SimpleNamespace(config={"bucket": 1}, prefix=1, url="x"), {"/x/y": "x/y"}),
+    ("https://h", lambda: SimpleNamespace(config={"bucket": 1}, prefix=1, url="x", get=None), {"/x/y": "x/y"}),
 ]  # fmt: skip
 
 

@@ -7,10 +7,12 @@ import secrets
 from datetime import timedelta
 from functools import partial
 from itertools import compress, repeat
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from obspec_utils._checks import positive
+from obspec_utils._checks import check_text, positive
 from obspec_utils._guard import paused
+from obspec_utils._redact import shown
 from obspec_utils.caches._lru import MAX_ENTRIES
 from obspec_utils.caches._trouble import Trouble
 from obspec_utils.caches._value_codec import HEADER_SIZE, decode, digest, encode
@@ -71,7 +73,7 @@ class RedisCache:
     ValueError
         If the URL, the prefix or a number is unusable, or the client decodes responses.
     TypeError
-        If the client is neither a URL nor a `redis.Redis`.
+        If the client is neither a URL nor a `redis.Redis`, or another argument is of another kind than told above.
     """
 
     def __init__(
@@ -83,7 +85,7 @@ class RedisCache:
         max_value_size: int = 64 * 1024 * 1024,
         timeout: float = 1.0,
     ) -> None:
-        if not prefix:
+        if not check_text("prefix", prefix, "my-project:"):
             msg = "prefix must not be empty: clear() removes all keys that begin with it"
             raise ValueError(msg)
         self._prefix = prefix
@@ -270,6 +272,9 @@ def _batches(names: list[bytes]) -> Iterator[list[bytes]]:
 
 def _seconds(name: str, given: float | timedelta) -> float:
     seconds = given.total_seconds() if isinstance(given, timedelta) else given
+    if not isinstance(seconds, Real):
+        msg = f"{name} must be a positive number of seconds, got {shown(given)}"
+        raise TypeError(msg)
     if not (math.isfinite(seconds) and seconds > 0):
         msg = f"{name} must be a positive number of seconds, got {given!r}"
         raise ValueError(msg)

@@ -7,8 +7,10 @@ from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from obspec_utils._body import Limits
+from obspec_utils._checks import check_store
 from obspec_utils._fork import check_fork
 from obspec_utils._pickling import pickled
+from obspec_utils._redact import redacted
 from obspec_utils._requests import supports
 
 if TYPE_CHECKING:
@@ -37,11 +39,17 @@ class StoreWrapper:
     ----------
     store
         Any object with the obspec methods that are called.
+
+    Raises
+    ------
+    TypeError
+        If `store` has no method of a store.
     """
 
     _store: ReadableStore
 
     def __init__(self, store: ReadableStore) -> None:
+        check_store(store)
         self._store = store
 
     def _arguments(self) -> tuple[object, ...]:
@@ -98,7 +106,7 @@ class StoreWrapper:
     def __repr__(self) -> str:
         arguments = "".join(f", {argument!r}" for argument in self._arguments())
         arguments += "".join(f", {name}={value!r}" for name, value in self._options().items())
-        return f"{type(self).__name__}({self._store!r}{arguments})"
+        return redacted(f"{type(self).__name__}({self._store!r}{arguments})")
 
     def get(self, path: str, *, options: GetOptions | None = None) -> GetResult:
         """Get an object, see [obspec.Get][]."""

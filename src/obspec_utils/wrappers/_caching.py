@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from obspec_utils._plan import MAX_CONCURRENT_REQUESTS
+from obspec_utils._redact import redacted
 from obspec_utils.wrappers._conditions import WHOLE
 from obspec_utils.wrappers._engine import Engine
 from obspec_utils.wrappers._hits import hits_of
@@ -65,6 +66,8 @@ class CachingReadableStore(CachedReads):
     ------
     ValueError
         If a number is not positive, or `namespace` is missing where the store doesn't tell what it reads from.
+    TypeError
+        If an argument is of another kind, such as a folder as `cache`: give a `DiskCache` of that folder.
     """
 
     def __init__(
@@ -153,7 +156,8 @@ class CachingReadableStore(CachedReads):
     async def _warm(self, way: Way, path: str) -> None:
         found = await self._find(way, path, WHOLE, whole=True, lazy=True)
         if not isinstance(found, Read):
-            msg = f"{path!r} was not cached: it is larger than any cache of {self!r}, or its store can't get() it."
+            told = redacted(path)
+            msg = f"{told!r} was not cached: it is larger than any cache of {self!r}, or its store can't get() it."
             raise ValueError(msg)  # noqa: TRY004 - it is not the type of an argument that is wrong
         if not found.blocks:
             await self._windows(way, path, found).pass_through(way)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from obspec_utils._checks import check_path
 from obspec_utils._plan import Span
 from obspec_utils._results import Held, Result, join, join_async, slice_async
 from obspec_utils.wrappers._base import StoreWrapper
@@ -246,7 +247,11 @@ class CachedReads(StoreWrapper):
 
 def key_of(path: str) -> str:
     """Return what one object's path is cached by: stores take a slash at either end for nothing."""
-    return path.removeprefix("/").removesuffix("/")
+    try:
+        return path.removeprefix("/").removesuffix("/")
+    except (AttributeError, TypeError):
+        check_path(path)
+        raise
 
 
 def _result(known: Known, span: Span, body: Held | Windows) -> Result:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
+from numbers import Real
+from os import PathLike
 from typing import TYPE_CHECKING, cast
 
-from obspec_utils._checks import positive
+from obspec_utils._checks import check_text, positive
 from obspec_utils._identity import identify
+from obspec_utils._redact import shown
 from obspec_utils.caches import Cache, MemoryCache
 
 if TYPE_CHECKING:
@@ -42,10 +46,13 @@ class Settings:
                 raise ValueError(msg)
         elif self.block_size is not None:
             self.block_size = positive("block_size", self.block_size)
+        if not isinstance(self.max_age, timedelta | Real | None):
+            msg = f"max_age must be a number of seconds, a timedelta or None, got {shown(self.max_age)}"
+            raise TypeError(msg)
         if self._seconds() is not None and not cast("float", self._seconds()) >= 0:
             msg = f"max_age must not be negative, got {self.max_age!r}"
             raise ValueError(msg)
-        if self.namespace is not None and not str.strip(self.namespace):
+        if self.namespace is not None and not check_text("namespace", self.namespace, "my-bucket").strip():
             msg = f"namespace must not be empty, got {self.namespace!r}"
             raise ValueError(msg)
         if self.cache is not None and self.max_size != _MAX_SIZE:
@@ -63,23 +70,30 @@ class Settings:
     def _given(self) -> list[Cache]:
         if self.cache is None:
             return [MemoryCache(self.max_size)]
-        return [self.cache] if isinstance(self.cache, Cache) else list(self.cache)
+        given: object = self.cache
+        if isinstance(given, Cache):
+            return [given]
+        if isinstance(given, str | PathLike) or not isinstance(given, Iterable):
+            msg = f"cache must be a cache such as DiskCache('/tmp/cache', 10**9), or several, got {shown(given)}"
+            raise TypeError(msg)
+        return list(given)
 
     def caches(self) -> tuple[MemoryCache | None, list[Cache]]:
         """Return the cache in memory, if there is one, and the shared ones."""
         given = self._given()
         for cache in given:
-            if not isinstance(cache, Cache):
+            if isinstance(cache, type) or not isinstance(cache, Cache):
                 msg = (
-                    f"A cache needs the methods get, put, delete and clear (obspec_utils.caches.Cache); got {cache!r}."
+                    "A cache needs the methods get, put, delete and clear (obspec_utils.caches.Cache); got "
+                    f"{shown(cache)}."
                 )
                 raise TypeError(msg)
             if not isinstance(getattr(cache, "max_size", None), int | float | None):
-                msg = f"The max_size of a cache is the most bytes a value may have, a number; that of {cache!r} is not."
+                msg = f"The max_size of a cache is the most bytes a value may have, a number; not so of {shown(cache)}."
                 raise TypeError(msg)
         memory, shared = (given[0], given[1:]) if given and isinstance(given[0], MemoryCache) else (None, given)
         if not given or any(isinstance(cache, MemoryCache) for cache in shared):
-            msg = f"Give at least one cache, and at most one MemoryCache, the first of them; got {self.cache!r}."
+            msg = f"Give at least one cache, and at most one MemoryCache, the first of them; got {shown(self.cache)}."
             raise ValueError(msg)
         return memory, shared
 

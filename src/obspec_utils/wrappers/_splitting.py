@@ -42,6 +42,8 @@ class SplittingReadableStore(StoreWrapper):
     ------
     ValueError
         If a number is not positive.
+    TypeError
+        If `store` has no method of a store, or a number is none.
     """
 
     def __init__(

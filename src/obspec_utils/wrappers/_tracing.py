@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from obspec_utils._guard import after_pause
 from obspec_utils._pickling import pickled
+from obspec_utils._redact import shown
 from obspec_utils.wrappers._base import StoreWrapper
 from obspec_utils.wrappers._trace import Method, RangeStyle, RequestRecord, RequestTrace
 
@@ -38,6 +39,11 @@ class TracingReadableStore(StoreWrapper):
     on_request
         Called with every record. Above a reader or another wrapper it is called in the thread that asked, as soon as
         nothing is held or waited for there. A callable that can't be pickled stays behind when the store is pickled.
+
+    Raises
+    ------
+    TypeError
+        If `store` has no method of a store, `trace` no `add`, or `on_request` can't be called.
     """
 
     def __init__(
@@ -48,6 +54,12 @@ class TracingReadableStore(StoreWrapper):
         on_request: Callable[[RequestRecord], None] | None = None,
     ) -> None:
         super().__init__(store)
+        if not callable(getattr(trace, "add", None)):
+            msg = f"trace must be a RequestTrace, got {shown(trace)}"
+            raise TypeError(msg)
+        if on_request is not None and not callable(on_request):
+            msg = f"on_request must be a function of one record, or None, got {shown(on_request)}"
+            raise TypeError(msg)
         self._trace = trace
         self._on_request = on_request
 

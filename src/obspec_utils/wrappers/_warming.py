@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from os import PathLike
 from typing import TYPE_CHECKING, TypeAlias
 
-from obspec_utils._checks import positive
+from obspec_utils._checks import check_path, positive
 from obspec_utils._crew import run_all, run_all_async
+from obspec_utils._redact import redacted, shown
 from obspec_utils.wrappers._ways import Blocking, Looping, run_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine
 
     from obspec_utils.wrappers._ways import Way
 
@@ -39,10 +42,11 @@ async def prefetch_async(warm: _Warm, kept: _Kept, paths: Iterable[str], most: i
 
 def _shares(paths: Iterable[str], most: int) -> tuple[list[str], int]:
     """Return each path once, and how many requests each may have in flight."""
-    if isinstance(paths, str):
-        msg = f"paths must be several paths, such as [{paths!r}], got the text {paths!r}"
+    if isinstance(paths, str | PathLike) or not isinstance(paths, Iterable):
+        example = shown(paths) if isinstance(paths, str) else "'a.nc'"
+        msg = f"paths must be several paths, such as [{example}], got {shown(paths)}"
         raise TypeError(msg)
-    todo = list(dict.fromkeys(paths))
+    todo = list(dict.fromkeys(check_path(path) for path in paths))
     return todo, max(1, positive("max_concurrent_requests", most) // max(1, len(todo)))
 
 
@@ -51,8 +55,8 @@ def _evicted(kept: _Kept, todo: list[str], failed: dict[str, Exception]) -> dict
     gone = [path for path in todo if path not in failed and not kept(path)]
     return {
         path: ValueError(
-            f"{path!r} was fetched, but others have taken its place in the memory of the cache. Give it a larger "
-            "max_size, or prefetch less at a time."
+            f"{redacted(path)!r} was fetched, but others have taken its place in the memory of the cache. Give it a "
+            "larger max_size, or prefetch less at a time."
         )
         for path in gone
     }

@@ -17,8 +17,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from obspec_utils._checks import check_path, check_store
 from obspec_utils._fork import check_fork_below
-from obspec_utils._requests import supports
+from obspec_utils._missing import is_below_a_file
+from obspec_utils._redact import redacted
+from obspec_utils._requests import innermost, supports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -52,17 +55,23 @@ def glob(store: List, pattern: str) -> Iterator[Path]:
 
     Raises
     ------
+    TypeError
+        At once, if the store can't list, or the pattern is not a str.
+    ValueError
+        At once, if the pattern is a URL: it is relative to the store.
     RuntimeError
         From the first `next`, in a process that was forked after obstore's threads had started.
     """
-    for meta in glob_objects(store, pattern):
-        yield meta["path"]
+    return (meta["path"] for meta in glob_objects(store, pattern))
 
 
 def glob_objects(store: List, pattern: str) -> Iterator[ObjectMeta]:
     """Iterate over the metadata of the objects that match a pattern, else like [`glob`][obspec_utils.glob.glob]."""
+    return _objects(store, _checked(store, pattern, "list", "head"))
+
+
+def _objects(store: List, wanted: _Pattern) -> Iterator[ObjectMeta]:
     check_fork_below(store)
-    wanted = _Pattern.parse(pattern)
     for chunk in _candidates(store, wanted):
         for meta in chunk:
             if wanted.matches(meta["path"]):
@@ -72,16 +81,18 @@ def glob_objects(store: List, pattern: str) -> Iterator[ObjectMeta]:
         check_fork_below(store)  # again: the process may have been forked since
 
 
-async def glob_async(store: ListAsync, pattern: str) -> AsyncIterator[Path]:
+def glob_async(store: ListAsync, pattern: str) -> AsyncIterator[Path]:
     """Iterate asynchronously over the paths of the objects that match; the twin of [`glob`][obspec_utils.glob.glob]."""
-    async for meta in glob_objects_async(store, pattern):
-        yield meta["path"]
+    return (meta["path"] async for meta in glob_objects_async(store, pattern))
 
 
-async def glob_objects_async(store: ListAsync, pattern: str) -> AsyncIterator[ObjectMeta]:
+def glob_objects_async(store: ListAsync, pattern: str) -> AsyncIterator[ObjectMeta]:
     """Iterate asynchronously; the twin of [`glob_objects`][obspec_utils.glob.glob_objects]."""
+    return _objects_async(store, _checked(store, pattern, "list_async", "head_async"))
+
+
+async def _objects_async(store: ListAsync, wanted: _Pattern) -> AsyncIterator[ObjectMeta]:
     check_fork_below(store)
-    wanted = _Pattern.parse(pattern)
     async for chunk in _candidates_async(store, wanted):
         for meta in chunk:
             if wanted.matches(meta["path"]):
@@ -89,6 +100,16 @@ async def glob_objects_async(store: ListAsync, pattern: str) -> AsyncIterator[Ob
                 if wanted.path is not None:
                     return
         check_fork_below(store)
+
+
+def _checked(store: object, pattern: str, lists: str, heads: str) -> _Pattern:
+    """Return a pattern that a store can be searched for."""
+    check_store(store, pattern)
+    wanted = _Pattern.parse(check_path(pattern, name="pattern", example="data/*.nc"))
+    if not supports(store, lists) and not (wanted.path is not None and supports(store, heads)):
+        msg = f"{type(innermost(store)).__name__} can't be searched for {redacted(pattern)!r}: it has no {lists}()"
+        raise TypeError(msg)
+    return wanted
 
 
 def _method(store: object, name: str) -> Any:  # noqa: ANN401 - typed where it is asked for
@@ -99,10 +120,12 @@ def _method(store: object, name: str) -> Any:  # noqa: ANN401 - typed where it i
 def _candidates(store: List, wanted: _Pattern) -> Iterable[Sequence[ObjectMeta]]:
     head: Callable[[Path], ObjectMeta] | None = _method(store, "head")
     if wanted.path is None or head is None:
-        return store.list(wanted.prefix) if wanted.segments else ()
+        return _listed(store.list(wanted.prefix)) if wanted.segments else ()
     try:
         return ([head(wanted.path)],)
-    except (FileNotFoundError, ValueError):  # it is not there, or the store can't have such a path
+    except Exception as error:
+        if not _is_absent(error):
+            raise
         return ()
 
 
@@ -110,15 +133,46 @@ def _candidates_async(store: ListAsync, wanted: _Pattern) -> AsyncIterable[Seque
     head: Callable[[Path], Awaitable[ObjectMeta]] | None = _method(store, "head_async")
     if wanted.path is not None and head is not None:
         return _head_async(head, wanted.path)
-    return store.list_async(wanted.prefix) if wanted.segments else _nothing_async()
+    return _listed_async(store.list_async(wanted.prefix)) if wanted.segments else _nothing_async()
 
 
 async def _head_async(head: Callable[[Path], Awaitable[ObjectMeta]], path: Path) -> AsyncIterator[Sequence[ObjectMeta]]:
     try:
         meta = await head(path)
-    except (FileNotFoundError, ValueError):
+    except Exception as error:
+        if not _is_absent(error):
+            raise
         return
     yield [meta]
+
+
+def _is_absent(error: Exception) -> bool:
+    """Tell whether an object is not there, or a store can't have such a path."""
+    return isinstance(error, FileNotFoundError | ValueError) or is_below_a_file(error)
+
+
+def _listed(chunks: Iterable[Sequence[ObjectMeta]]) -> Iterator[Sequence[ObjectMeta]]:
+    """Iterate over what a store lists: nothing where the prefix leads through a file, as in stores without folders."""
+    begun = False
+    try:
+        for chunk in chunks:
+            begun = True
+            yield chunk
+    except Exception as error:
+        if begun or not is_below_a_file(error):
+            raise
+
+
+async def _listed_async(chunks: AsyncIterable[Sequence[ObjectMeta]]) -> AsyncIterator[Sequence[ObjectMeta]]:
+    """Iterate as `_listed` does."""
+    begun = False
+    try:
+        async for chunk in chunks:
+            begun = True
+            yield chunk
+    except Exception as error:
+        if begun or not is_below_a_file(error):
+            raise
 
 
 async def _nothing_async() -> AsyncIterator[Sequence[ObjectMeta]]:

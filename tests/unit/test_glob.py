@@ -122,6 +122,57 @@ def test_local_store(tmp_path):
     assert list(glob(store, "no/*")) == []
 
 
+@pytest.mark.parametrize("pattern", ["a.nc/b.nc", "a.nc/*.nc", "a.nc/**", "a.nc/b/*.nc", "a.nc/b/c/**", "d/a.nc/b/*"])
+async def test_below_a_file_there_is_nothing(tmp_path, pattern):
+    stores = [LocalStore(tmp_path), MemoryStore()]
+    for store in [*stores, *map(CachingReadableStore, stores), *map(ListOnly, stores)]:
+        for path in ("a.nc", "d/a.nc"):
+            getattr(store, "inner", store).put(path, b"x")
+        assert list(glob(store, pattern)) == list(glob_objects(store, pattern)) == []
+        assert [path async for path in glob_async(store, pattern)] == []
+        assert [meta async for meta in glob_objects_async(store, pattern)] == []
+
+
+class FailingLate:
+    """A listing that fails as one below a file does, after its first page."""
+
+    def list(self, prefix: str | None = None) -> object:
+        yield [{"path": "a/1.nc"}]
+        raise GenericError
+
+    async def list_async(self, prefix: str | None = None) -> object:
+        for chunk in self.list(prefix):
+            yield chunk
+
+
+class GenericError(Exception):
+    def __str__(self) -> str:
+        return "Generic LocalFileSystem error: Unable to walk dir: Not a directory (os error 20)"
+
+
+async def test_a_listing_that_fails_later_is_not_taken_for_a_complete_one():
+    with pytest.raises(GenericError):
+        list(glob(FailingLate(), "a/*.nc"))
+    with pytest.raises(GenericError):
+        [path async for path in glob_async(FailingLate(), "a/*.nc")]
+
+
+async def test_a_folder_that_may_not_be_listed_is_an_error(tmp_path):
+    class Forbidden(ListOnly):
+        def list(self, prefix: str | None = None) -> object:
+            raise PermissionError(prefix)
+            yield
+
+        async def list_async(self, prefix: str | None = None) -> object:
+            raise PermissionError(prefix)
+            yield
+
+    with pytest.raises(PermissionError):
+        list(glob(Forbidden(MemoryStore()), "a/*"))
+    with pytest.raises(PermissionError):
+        [path async for path in glob_async(Forbidden(MemoryStore()), "a/*")]
+
+
 @pytest.mark.parametrize(
     ("pattern", "prefix"),
     [("a/b/*.txt", "a/b/"), ("a/b*/c/d", "a/"), ("a*/b", None), ("a/**", "a/"), ("a/b.txt", "a/"), ("ab", None),

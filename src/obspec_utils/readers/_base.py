@@ -7,9 +7,12 @@ from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, cast
 
 from obspec_utils._buffers import Parts
+from obspec_utils._checks import check_path, check_store
 from obspec_utils._fetch import fetch, first_body
+from obspec_utils._missing import naming_the_object
 from obspec_utils._pickling import pickled
 from obspec_utils._plan import chain, split
+from obspec_utils._redact import redacted
 from obspec_utils._requests import begin
 from obspec_utils._version import Version
 from obspec_utils.readers._file import PieceReader
@@ -38,6 +41,8 @@ class StoreReader(PieceReader):
     _version: Version | None = None
 
     def __init__(self, store: object, path: str) -> None:
+        check_store(store, path)
+        check_path(path)
         super().__init__()
         self._store = store
         self._path = path
@@ -76,7 +81,8 @@ class StoreReader(PieceReader):
 
     def _known(self) -> Version:
         if self._version is None:
-            self._begin(0, 0)
+            with naming_the_object(self._store, self._path):
+                self._begin(0, 0)
         return cast("Version", self._version)
 
     def _begin(self, start: int, stop: int) -> Parts:
@@ -105,7 +111,8 @@ class StoreReader(PieceReader):
     def _load(self, start: int, stop: int) -> Parts | None:
         """Return parts that hold the bytes from `start` to `stop` or to the end; None if there are none."""
         try:
-            return self._loaded(start, stop)
+            with naming_the_object(self._store, self._path):
+                return self._loaded(start, stop)
         finally:
             if not self._open:  # closed meanwhile by another thread: nothing may stay
                 self._release()
@@ -135,7 +142,7 @@ class StoreReader(PieceReader):
         return self._known().size
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._path!r} of {self._store!r}>"
+        return redacted(f"<{type(self).__name__} {self._path!r} of {self._store!r}>")
 
     # Copies and pickles: everything but what is kept of the object's bytes.
 

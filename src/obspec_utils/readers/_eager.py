@@ -8,6 +8,7 @@ from obspec import Get
 
 from obspec_utils._body import Limits, SplitBody
 from obspec_utils._checks import positive
+from obspec_utils._missing import naming_the_object
 from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._requests import begin
 from obspec_utils.readers._base import StoreReader
@@ -62,9 +63,10 @@ class EagerStoreReader(StoreReader):
         file_size: int | None = None,
         max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
     ) -> None:
-        super().__init__(store, path)
         self._set_up(request_size, file_size, max_concurrent_requests)
-        self._load_all()
+        super().__init__(store, path)
+        with naming_the_object(store, path):
+            self._load_all()
 
     def _set_up(
         self,
@@ -95,8 +97,8 @@ class EagerStoreReader(StoreReader):
     @classmethod
     def _restored(cls, store: Any, path: str, arguments: dict[str, Any]) -> Self:  # noqa: ANN401 - as it was given
         reader = cls.__new__(cls)
-        StoreReader.__init__(reader, store, path)
         reader._set_up(**arguments)  # noqa: SLF001 - of this very class
+        StoreReader.__init__(reader, store, path)
         return reader
 
     def _load_all(self) -> Parts:

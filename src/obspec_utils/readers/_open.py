@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from obspec_utils._checks import positive
+from obspec_utils._checks import check_path, check_store, positive
+from obspec_utils._missing import naming_the_object
 from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._requests import begin
 from obspec_utils.readers._eager import EagerStoreReader
@@ -50,6 +51,13 @@ def open_reader(store: Get, path: str, *, memory: int = 64 * 1024 * 1024) -> Eag
         If `memory` is not positive.
     """
     memory = positive("memory", memory)
+    check_store(store, path)
+    check_path(path)
+    with naming_the_object(store, path):
+        return _open(store, path, memory)
+
+
+def _open(store: Get, path: str, memory: int) -> EagerStoreReader | ParallelStoreReader:
     chunk_size = min(_CHUNK_SIZE, max(1, memory // _MIN_CHUNKS))
     first = begin(store, path, chunk_size)
     if cast("ObjectMeta", first.meta)["size"] <= memory:

@@ -17,11 +17,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from obspec_utils._checks import check_path, check_store
 from obspec_utils._fork import check_fork_below
 from obspec_utils._missing import is_below_a_file
 from obspec_utils._redact import redacted
 from obspec_utils._requests import innermost, supports
+from obspec_utils._validation import check_path, check_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence

@@ -26,8 +26,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import unquote
 
-from obspec_utils._checks import check_text
 from obspec_utils._redact import redacted, redacted_netloc, shown
+from obspec_utils._validation import check_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from obstore import Bytes
 
-from obspec_utils._checks import positive
+from obspec_utils._validation import positive_int
 from obspec_utils.caches._lru import LruCache
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class MemoryCache:
     """
 
     def __init__(self, max_size: int = 256 * 1024 * 1024) -> None:
-        self.max_size = positive("max_size", max_size)
+        self.max_size = positive_int("max_size", max_size)
         # Beside what users put there by text keys, stores keep blocks, by keys that are told when they have left.
         self.values: LruCache[Any, Any] = LruCache(self.max_size, _tell)
 

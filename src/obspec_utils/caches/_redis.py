@@ -10,9 +10,9 @@ from itertools import compress, repeat
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from obspec_utils._checks import check_text, positive
 from obspec_utils._guard import paused
 from obspec_utils._redact import shown
+from obspec_utils._validation import check_text, positive_int
 from obspec_utils.caches._lru import MAX_ENTRIES
 from obspec_utils.caches._trouble import Trouble
 from obspec_utils.caches._value_codec import HEADER_SIZE, decode, digest, encode
@@ -91,7 +91,7 @@ class RedisCache:
         self._prefix = prefix
         self._ttl = ttl
         self._ttl_ms = None if ttl is None else max(1, round(1000 * _seconds("ttl", ttl)))
-        self._max_value_size = positive("max_value_size", max_value_size)
+        self._max_value_size = positive_int("max_value_size", max_value_size)
         self._timeout = _seconds("timeout", timeout)
         self._server = _connect(client, self._timeout)
         self._away = Trouble(repr(self))

@@ -7,13 +7,13 @@ from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, cast
 
 from obspec_utils._buffers import Parts
-from obspec_utils._checks import check_path, check_store
 from obspec_utils._fetch import fetch, first_body
 from obspec_utils._missing import naming_the_object
 from obspec_utils._pickling import pickled
 from obspec_utils._plan import chain, split
 from obspec_utils._redact import redacted
 from obspec_utils._requests import begin
+from obspec_utils._validation import check_path, check_store
 from obspec_utils._version import Version
 from obspec_utils.readers._file import PieceReader
 

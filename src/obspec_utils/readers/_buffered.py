@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from obspec import Get
 
-from obspec_utils._checks import positive
 from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, Span
+from obspec_utils._validation import positive_int
 from obspec_utils.readers._adaptive import AdaptiveReader
 from obspec_utils.readers._stream import STEP, Stream
 
@@ -73,12 +73,12 @@ class BufferedStoreReader(AdaptiveReader):
         *,
         max_concurrent_requests: int | None = None,
     ) -> None:
-        buffer_size = positive("buffer_size", buffer_size)
+        buffer_size = positive_int("buffer_size", buffer_size)
         self._max_concurrent_requests = max_concurrent_requests
         if max_concurrent_requests is None:
             connections = MAX_CONCURRENT_REQUESTS
         else:
-            connections = positive("max_concurrent_requests", max_concurrent_requests)
+            connections = positive_int("max_concurrent_requests", max_concurrent_requests)
         self._goes_on = False
         self._streamed_to = 0
         self._steps = 1

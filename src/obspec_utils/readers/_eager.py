@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from obspec import Get
 
 from obspec_utils._body import Limits, SplitBody
-from obspec_utils._checks import positive
 from obspec_utils._missing import naming_the_object
 from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._requests import begin
+from obspec_utils._validation import positive_int
 from obspec_utils.readers._base import StoreReader
 from obspec_utils.readers._window import NOTHING
 
@@ -75,9 +75,9 @@ class EagerStoreReader(StoreReader):
         max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
     ) -> None:
         self._limits = Limits(
-            positive("request_size", request_size), positive("max_concurrent_requests", max_concurrent_requests)
+            positive_int("request_size", request_size), positive_int("max_concurrent_requests", max_concurrent_requests)
         )
-        self._file_size = None if file_size is None else positive("file_size", file_size, least=0)
+        self._file_size = None if file_size is None else positive_int("file_size", file_size, least=0)
         self._parts: Parts | None = None
 
     def _arguments(self) -> dict[str, object]:

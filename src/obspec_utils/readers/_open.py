@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from obspec_utils._checks import check_path, check_store, positive
 from obspec_utils._missing import naming_the_object
 from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._requests import begin
+from obspec_utils._validation import check_path, check_store, positive_int
 from obspec_utils.readers._eager import EagerStoreReader
 from obspec_utils.readers._parallel import ParallelStoreReader
 
@@ -50,7 +50,7 @@ def open_reader(store: Get, path: str, *, memory: int = 64 * 1024 * 1024) -> Eag
     ValueError
         If `memory` is not positive.
     """
-    memory = positive("memory", memory)
+    memory = positive_int("memory", memory)
     check_store(store, path)
     check_path(path)
     with naming_the_object(store, path):

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from obspec import Get
 
-from obspec_utils._checks import positive
+from obspec_utils._validation import positive_int
 from obspec_utils.readers._adaptive import AdaptiveReader
 
 __all__ = ["BlockStoreReader", "ParallelStoreReader"]
@@ -44,8 +44,8 @@ class ParallelStoreReader(AdaptiveReader):
         """What this reader needs of a store."""
 
     def __init__(self, store: Store, path: str, chunk_size: int = 1024 * 1024, max_cached_chunks: int = 64) -> None:
-        chunk_size = positive("chunk_size", chunk_size)
-        self._max_cached_chunks = positive("max_cached_chunks", max_cached_chunks)
+        chunk_size = positive_int("chunk_size", chunk_size)
+        self._max_cached_chunks = positive_int("max_cached_chunks", max_cached_chunks)
         super().__init__(store, path, chunk_size, chunk_size * self._max_cached_chunks)
 
     def _arguments(self) -> dict[str, object]:
@@ -79,8 +79,8 @@ class BlockStoreReader(ParallelStoreReader):
         block_size: int = 1024 * 1024,
         max_cached_blocks: int = 64,
     ) -> None:
-        block_size = positive("block_size", block_size)
-        super().__init__(store, path, block_size, positive("max_cached_blocks", max_cached_blocks))
+        block_size = positive_int("block_size", block_size)
+        super().__init__(store, path, block_size, positive_int("max_cached_blocks", max_cached_blocks))
 
     def _arguments(self) -> dict[str, object]:
         return {"block_size": self._chunk_size, "max_cached_blocks": self._max_cached_chunks}

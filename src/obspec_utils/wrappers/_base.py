@@ -7,11 +7,11 @@ from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from obspec_utils._body import Limits
-from obspec_utils._checks import check_store
 from obspec_utils._fork import check_fork
 from obspec_utils._pickling import pickled
 from obspec_utils._redact import redacted
 from obspec_utils._requests import supports
+from obspec_utils._validation import check_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

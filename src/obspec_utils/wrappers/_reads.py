@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from obspec_utils._checks import check_path
 from obspec_utils._plan import Span
 from obspec_utils._results import Held, Result, join, join_async, slice_async
+from obspec_utils._validation import check_path
 from obspec_utils.wrappers._base import StoreWrapper
 from obspec_utils.wrappers._changes import changes, forgetting, forgetting_async
 from obspec_utils.wrappers._conditions import (

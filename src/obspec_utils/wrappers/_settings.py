@@ -11,9 +11,9 @@ from numbers import Real
 from os import PathLike
 from typing import TYPE_CHECKING, cast
 
-from obspec_utils._checks import check_text, positive
 from obspec_utils._identity import identify
 from obspec_utils._redact import shown
+from obspec_utils._validation import check_text, positive_int
 from obspec_utils.caches import Cache, MemoryCache
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ class Settings:
     namespace: str | None
 
     def __post_init__(self) -> None:
-        self.max_size = positive("max_size", self.max_size)
+        self.max_size = positive_int("max_size", self.max_size)
         if isinstance(self.block_size, str):
             if self.block_size != "auto":
                 msg = f"block_size must be a number of bytes, 'auto' or None, got {self.block_size!r}"
                 raise ValueError(msg)
         elif self.block_size is not None:
-            self.block_size = positive("block_size", self.block_size)
+            self.block_size = positive_int("block_size", self.block_size)
         if not isinstance(self.max_age, timedelta | Real | None):
             msg = f"max_age must be a number of seconds, a timedelta or None, got {shown(self.max_age)}"
             raise TypeError(msg)

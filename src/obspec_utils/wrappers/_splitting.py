@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from obspec_utils._body import Limits, SplitBody
-from obspec_utils._checks import positive
 from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._requests import begin, begin_async
 from obspec_utils._results import Result
+from obspec_utils._validation import positive_int
 from obspec_utils.wrappers._base import StoreWrapper
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class SplittingReadableStore(StoreWrapper):
         max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
     ) -> None:
         super().__init__(store)
-        self._request_size = positive("request_size", request_size)
-        self._max_concurrent_requests = positive("max_concurrent_requests", max_concurrent_requests)
+        self._request_size = positive_int("request_size", request_size)
+        self._max_concurrent_requests = positive_int("max_concurrent_requests", max_concurrent_requests)
 
     def _arguments(self) -> tuple[object, ...]:
         return self._request_size, self._max_concurrent_requests

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from os import PathLike
 from typing import TYPE_CHECKING, TypeAlias
 
-from obspec_utils._checks import check_path, positive
 from obspec_utils._crew import run_all, run_all_async
 from obspec_utils._redact import redacted, shown
+from obspec_utils._validation import check_path, positive_int
 from obspec_utils.wrappers._ways import Blocking, Looping, run_now
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _shares(paths: Iterable[str], most: int) -> tuple[list[str], int]:
         msg = f"paths must be several paths, such as [{example}], got {shown(paths)}"
         raise TypeError(msg)
     todo = list(dict.fromkeys(check_path(path) for path in paths))
-    return todo, max(1, positive("max_concurrent_requests", most) // max(1, len(todo)))
+    return todo, max(1, positive_int("max_concurrent_requests", most) // max(1, len(todo)))
 
 
 def _evicted(kept: _Kept, todo: list[str], failed: dict[str, Exception]) -> dict[str, Exception]:

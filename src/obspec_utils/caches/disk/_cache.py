@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from obspec_utils._checks import positive
+from obspec_utils._validation import positive_int
 from obspec_utils.caches._trouble import Trouble
 from obspec_utils.caches._value_codec import HEADER_SIZE, as_bytes_view, digest, header, is_header_of
 from obspec_utils.caches.disk import _paths
@@ -72,7 +72,7 @@ class DiskCache:
     """
 
     def __init__(self, directory: str | os.PathLike[str], max_size: float | SupportsIndex) -> None:
-        self.__setstate__((_paths.absolute(directory), positive("max_size", max_size)))
+        self.__setstate__((_paths.absolute(directory), positive_int("max_size", max_size)))
         try:
             self._folder().check_writable()
         except OSError as error:

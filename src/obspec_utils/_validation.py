@@ -9,7 +9,7 @@ from typing import SupportsIndex
 
 from obspec_utils._redact import redacted, shown
 
-__all__ = ["check_path", "check_store", "check_text", "positive"]
+__all__ = ["check_path", "check_store", "check_text", "positive_int"]
 
 # Any of these makes an object a store: which of them are needed depends on what is read, and how.
 _STORE_METHODS = tuple(
@@ -19,7 +19,7 @@ _STORE_METHODS = tuple(
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
-def positive(name: str, value: float | SupportsIndex, *, least: int = 1) -> int:
+def positive_int(name: str, value: float | SupportsIndex, *, least: int = 1) -> int:
     """Return a size or count as a plain int.
 
     Parameters

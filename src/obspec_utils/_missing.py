@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from obspec_utils._redact import redacted, shown
-from obspec_utils._requests import innermost
+from obspec_utils._response import innermost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

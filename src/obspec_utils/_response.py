@@ -167,9 +167,10 @@ def _within(span: Span, chunk: Buffer, position: int) -> tuple[memoryview, int]:
 
 
 def _wrong_length(path: str, span: Span, found: str) -> IncompleteReadError:
+    asked = f"bytes {span.start} to {span.stop} of {redacted(path)!r}"
     return IncompleteReadError(
-        f"The response for bytes {span.start} to {span.stop} of {redacted(path)!r} has {found}, not {span.length} bytes: the "
-        "connection was cut, or a proxy changed the body. Read again."
+        f"The response for {asked} has {found}, not {span.length} bytes: the connection was cut, or "
+        "a proxy changed the body. Read again."
     )
 
 

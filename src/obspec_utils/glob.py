@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from obspec_utils._fork import check_fork_below
 from obspec_utils._missing import is_below_a_file
 from obspec_utils._redact import redacted
-from obspec_utils._requests import innermost, supports
+from obspec_utils._requests import supports
+from obspec_utils._response import innermost
 from obspec_utils._validation import check_path, check_store
 
 if TYPE_CHECKING:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from os import PathLike
 from typing import TYPE_CHECKING, TypeAlias
 
 from obspec_utils._crew import run_all, run_all_async
@@ -12,7 +10,7 @@ from obspec_utils._validation import check_path, positive_int
 from obspec_utils.wrappers._ways import Blocking, Looping, run_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
 
     from obspec_utils.wrappers._ways import Way
 
@@ -42,7 +40,7 @@ async def prefetch_async(warm: _Warm, kept: _Kept, paths: Iterable[str], most: i
 
 def _shares(paths: Iterable[str], most: int) -> tuple[list[str], int]:
     """Return each path once, and how many requests each may have in flight."""
-    if isinstance(paths, str | PathLike) or not isinstance(paths, Iterable):
+    if isinstance(paths, str) or not hasattr(paths, "__iter__"):
         example = shown(paths) if isinstance(paths, str) else "'a.nc'"
         msg = f"paths must be several paths, such as [{example}], got {shown(paths)}"
         raise TypeError(msg)

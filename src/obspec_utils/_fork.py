@@ -10,7 +10,8 @@ from pathlib import Path
 __all__ = ["check_fork", "check_fork_below"]
 
 _TASKS = Path("/proc/self/task")
-_RUNTIME_THREAD = "tokio-rt-worker"
+# Of any release of tokio: "tokio-rt-worker" today, "tokio-runtime-w" up to obstore 0.10.
+_RUNTIME_THREADS = "tokio-"
 # A thread bears its creator's name until it has given itself one, which takes it microseconds once it gets to run.
 _NAMED_AFTER = 0.1
 _LOOK_AGAIN_AFTER = 0.005
@@ -37,12 +38,12 @@ def check_fork(store: object, *, using: bool = True) -> None:
     Raises
     ------
     RuntimeError
-        Where the call would hang for ever. A MemoryStore has nothing to wait for, and is never refused.
+        Where the call would hang for ever. A MemoryStore hangs too if another thread held its lock at the fork.
     """
     global _used  # noqa: PLW0603 - process-wide by nature
     if using and not _used and _is_obstore(store):
         _used = True
-    if _forked_after_io and _is_obstore(store) and type(store).__name__ != "MemoryStore":
+    if _forked_after_io and _is_obstore(store):
         msg = (
             f"{type(store).__name__} can't be used in this process: it was forked (os.fork or multiprocessing's 'fork' "
             "start method) after the parent process had already read through obstore, whose threads don't exist here, "
@@ -71,7 +72,7 @@ def _runtime_threads() -> bool:
     while time.monotonic() < give_up:
         python = {thread.native_id for thread in threading.enumerate()}
         names = {task: _thread_name(task) for task in _TASKS.iterdir()}
-        if _RUNTIME_THREAD in names.values():
+        if any(name.startswith(_RUNTIME_THREADS) for name in names.values()):
             return True
         unnamed = {name for task, name in names.items() if int(task.name) in python}
         if not any(name in unnamed and int(task.name) not in python and _is_new(task) for task, name in names.items()):

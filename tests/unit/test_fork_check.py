@@ -44,7 +44,8 @@ def test_a_native_store_is_refused_through_whatever_wraps_it(monkeypatch: pytest
     monkeypatch.setattr(_fork, "_forked_after_io", True)
     with pytest.raises(RuntimeError, match=r"LocalStore can't be used .*\('spawn'\) or 'forkserver'"):
         check_fork_below(CachingReadableStore(SplittingReadableStore(LocalStore(tmp_path))))
-    check_fork_below(CachingReadableStore(MemoryStore()))
+    with pytest.raises(RuntimeError, match=r"MemoryStore can't be used"):
+        check_fork_below(CachingReadableStore(MemoryStore()))
     check_fork(object())
 
 
@@ -65,7 +66,10 @@ def test_a_thread_that_ended_meanwhile_has_no_name_and_is_not_new(tmp_path: Path
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lists a process's threads")
-def test_an_unnamed_thread_is_waited_for_only_while_it_is_new(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", ["tokio-rt-worker", "tokio-runtime-w"])
+def test_an_unnamed_thread_is_waited_for_only_while_it_is_new(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str
+) -> None:
     monkeypatch.setattr(_fork, "_used", False)
     monkeypatch.setattr(_fork, "_TASKS", tmp_path)
     name = (_fork.Path("/proc/self/comm")).read_text()
@@ -79,7 +83,7 @@ def test_an_unnamed_thread_is_waited_for_only_while_it_is_new(monkeypatch: pytes
 
     def settle(seconds: float) -> None:
         waited.append(seconds)
-        (tmp_path / "1000000000" / "comm").write_text("tokio-rt-worker\n")
+        (tmp_path / "1000000000" / "comm").write_text(f"{given}\n")
 
     monkeypatch.setattr(_fork.time, "sleep", settle)
     assert _fork._runtime_threads()

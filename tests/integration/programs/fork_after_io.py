@@ -75,7 +75,7 @@ if __name__ == "__main__":
     for native in natives.values():
         CALLS["get"](native)
     CASES |= {f"refused: {name}": case for name, case in refused(natives).items()}
-    CASES |= {f"allowed: {name}": case for name, case in allowed(natives["s3"]).items()}
+    CASES |= {f"allowed: {name}": case for name, case in allowed(natives).items()}
     for kind, native in natives.items():
         CASES |= {f"refused: {name}": case for name, case in begun(kind, native).items()}
     MODES[mode]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from itertools import count as count_up
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -96,7 +97,8 @@ class _Crew(Generic[T]):
     def recruit(self) -> None:
         self.threads = [thread for thread in self.threads if thread.is_alive()]
         for _ in range(min(self.limit - 1, self.count - self.started) - len(self.threads)):
-            if not _allowance.has_room():
+            # While the interpreter ends, a new thread never runs, and on Python 3.11 start() waits for it for ever.
+            if sys.is_finalizing() or not _allowance.has_room():
                 return
             thread = threading.Thread(target=self.help, args=(current(),), name="obspec-utils-part", daemon=True)
             self.threads.append(thread)

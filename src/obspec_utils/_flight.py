@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
-from obspec_utils._guard import paused, reset_after_fork
+from obspec_utils._guard import held, paused, reset_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Iterable
@@ -66,7 +67,7 @@ class Flights(Generic[T]):
 
         What `also` does, no flight lands in the middle of.
         """
-        with paused(), self._lock:
+        with paused(), held(self._lock):
             for board in self._boards():
                 for key in list(board) if keys is None else keys:
                     board.pop(key, None)
@@ -96,14 +97,14 @@ class Flights(Generic[T]):
         """Claim keys as `claim` does, for a flight on the running event loop."""
         loop = asyncio.get_running_loop()
         with paused():
-            with self._lock:
+            with held(self._lock):
                 board = self._board(loop)
             return self._claim([self._led, board], Ticket(loop.create_future()), keys, {}, find)
 
     def abandon(self, ticket: Ticket) -> None:
         """Give up what was claimed, if there has been no flight for it."""
         if ticket.keys and not ticket.flight.done():
-            with paused(), self._lock:
+            with paused(), held(self._lock):
                 boards = self._boards()
             for board in boards:
                 self._land(board, ticket)
@@ -152,7 +153,7 @@ class Flights(Generic[T]):
         self, boards: list[_Board], ticket: Ticket, keys: list[Hashable], found: Landed[T], find: Find[T]
     ) -> Ticket:
         """Look keys up once more, join the flights of those that are being fetched, and claim the rest."""
-        with self._lock:
+        with held(self._lock):
             for key in keys:
                 if key in found or key in ticket.keys:
                     continue
@@ -161,7 +162,7 @@ class Flights(Generic[T]):
                     found[key] = value
                     continue
                 flight = next((board[key] for board in boards if key in board), None)
-                if flight is None:
+                if flight is None or sys.is_finalizing():  # when other threads never run again, nor land
                     ticket.keys[key] = None  # first: what is on the board is always among what is taken off it
                     boards[-1][key] = ticket.flight
                 else:
@@ -187,7 +188,7 @@ class Flights(Generic[T]):
         self, board: _Board, ticket: Ticket, landed: Landed[T] | None = None, keep: Keep[T] | None = None
     ) -> None:
         """Take a flight off the board, and keep what it brought unless it was forgotten."""
-        with paused(), self._lock:
+        with paused(), held(self._lock):
             for key in ticket.keys:
                 if board.get(key) is ticket.flight:
                     del board[key]
@@ -209,7 +210,7 @@ class Flights(Generic[T]):
         while len(found) < len(keys):
             mine, ticket = ticket or Ticket(loop.create_future()), None
             with paused():
-                with self._lock:
+                with held(self._lock):
                     board = self._board(loop)
                 self._claim([self._led, board], mine, keys, found, find)
             try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Protocol
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["adopt", "after_pause", "current", "paused", "reset_after_fork"]
+__all__ = ["adopt", "after_pause", "current", "held", "paused", "reset_after_fork"]
 
 
 class Scope:
@@ -60,6 +61,14 @@ _state = _State()
 _to_reset: weakref.WeakSet[_Resettable] = weakref.WeakSet()
 
 
+def held(lock: threading.Lock) -> threading.Lock:
+    """Return the lock to hold: this one, or another while the interpreter ends.
+
+    Then the other threads never run again, and one of them may have stopped while it held the lock.
+    """
+    return threading.Lock() if sys.is_finalizing() else lock
+
+
 def _enter(state: _State) -> None:
     thread = threading.get_ident()
     leaves = state.leaves
@@ -68,7 +77,7 @@ def _enter(state: _State) -> None:
     if was_on:
         state.wanted = True
     gc.disable()
-    with state.lock:
+    with held(state.lock):
         gc.disable()  # again: the last one to leave may have turned it on in between
         state.entering.discard(thread)
         # That it was off tells what the user wants only if none of our threads could have turned it off.
@@ -79,7 +88,7 @@ def _enter(state: _State) -> None:
 
 def _leave(state: _State, thread: int) -> bool:
     """End the pause of a thread; return whether others still pause although collection would otherwise be on."""
-    with state.lock:
+    with held(state.lock):
         # Until it is through: where Ctrl-C hits before, nobody takes "off" for what is wanted.
         state.entering.add(thread)
         state.threads.discard(thread)

@@ -19,7 +19,7 @@ from obspec_utils._plan import Span
 from obspec_utils._results import slice_async
 from obspec_utils.caches import DiskCache, MemoryCache
 from obspec_utils.wrappers import CachingReadableStore, _origin, _ways
-from obspec_utils.wrappers._threads import THREADS
+from obspec_utils.wrappers._threads import THREADS, Threads
 from tests.contracts._stores import OnlyGet
 from tests.fetching.test_cached_races import Gated
 from tests.servers import random_bytes
@@ -173,3 +173,23 @@ def test_a_forked_child_has_threads_of_its_own() -> None:
     THREADS._reset_after_fork()
     assert THREADS._pool is not before
     assert THREADS.submit(lambda: 5).result(WAIT) == 5
+
+
+def test_what_no_thread_can_be_started_for_is_done_at_once_and_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = Threads()
+    go_on = threading.Event()
+    busy = threads.submit(go_on.wait, WAIT)
+    done: list[int] = []
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        threads.submit(lambda: done.append(threading.get_ident())).result(0)
+        with pytest.raises(ZeroDivisionError):
+            threads.submit(lambda: 1 // 0).result(0)
+    go_on.set()
+    assert busy.result(WAIT)
+    threads._pool.shutdown()  # the pool has kept what it could start no thread for, and gets to it now
+    assert done == [threading.get_ident()]

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from obspec_utils._guard import paused, reset_after_fork
+from obspec_utils._guard import held, paused, reset_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ class LruCache(Generic[K, V]):
 
     def keys(self) -> list[K]:
         """Return the keys, the one not used for longest first."""
-        with paused(), self._lock:
+        with paused(), held(self._lock):
             return list(self.entries)
 
     def get(self, key: K) -> V | None:
@@ -82,7 +82,7 @@ class LruCache(Generic[K, V]):
 
     def put(self, key: K, value: V, size: int) -> None:
         """Keep a value, and forget others until the budget holds; a value larger than the budget is not kept."""
-        with paused(), self._lock:
+        with paused(), held(self._lock):
             self._size -= self.entries.pop(key, (None, 0))[1]
             if size > self.max_size:
                 self._tell(key)
@@ -98,14 +98,14 @@ class LruCache(Generic[K, V]):
 
     def delete(self, key: K) -> None:
         """Forget a key, if it is there."""
-        with paused(), self._lock:
+        with paused(), held(self._lock):
             if key in self.entries:
                 self._size -= self.entries.pop(key)[1]
                 self._tell(key)
 
     def clear(self) -> None:
         """Forget everything."""
-        with paused(), self._lock:
+        with paused(), held(self._lock):
             keys = list(self.entries)
             self.entries.clear()
             self._size = 0

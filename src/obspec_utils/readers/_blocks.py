@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from obspec_utils._guard import paused, reset_after_fork
+from obspec_utils._guard import held, paused, reset_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -50,7 +50,7 @@ class Blocks:
 
     def clear(self) -> None:
         """Forget everything."""
-        with paused(), self._lock:
+        with paused(), held(self._lock):
             self._used.clear()
             self._ahead.clear()
 
@@ -66,7 +66,7 @@ class Blocks:
 
     def use(self, number: int) -> Window | None:
         """Return a block that was fetched ahead, which counts as used from now on; None if there is no such block."""
-        with paused(), self._lock:
+        with paused(), held(self._lock):
             block = self._ahead.pop(number, None)
             if block is not None:
                 self._used[number] = block
@@ -74,7 +74,7 @@ class Blocks:
 
     def make_room(self, count: int) -> None:
         """Forget others until there is room for `count` more: before they are fetched, so that not both take memory."""
-        with paused(), self._lock:
+        with paused(), held(self._lock):
             self._forget(count, self.most)
 
     def _forget(self, count: int, most: int) -> None:
@@ -85,7 +85,7 @@ class Blocks:
     def add(self, blocks: Mapping[int, Window], using: Container[int], most: int | None = None) -> None:
         """Keep blocks, those of `using` as used, and forget others until there are no more than `most`."""
         most = self.most if most is None else min(most, self.most)
-        with paused(), self._lock:
+        with paused(), held(self._lock):
             for number in blocks:  # fetched by another thread meanwhile
                 self._used.pop(number, None)
                 self._ahead.pop(number, None)

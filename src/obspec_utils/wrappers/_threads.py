@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
 from obspec_utils._guard import paused, reset_after_fork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["THREADS", "within_pause"]
 
@@ -33,9 +35,29 @@ class Threads:
         self._pool = ThreadPoolExecutor(_MOST, thread_name_prefix="obspec-utils-cache")
 
     def submit(self, function: Callable[..., T], *args: object) -> Future[T]:
-        """Call a function in one of the threads, inside `paused()`."""
+        """Call a function inside `paused()`: in one of the threads, or here and now where none can be started.
+
+        That is so while the process ends, in exit handlers and in threads that outlive the main thread.
+        """
+        result: Future[T] = Future()
+        result.set_running_or_notify_cancel()
+        call = partial(_run, result, count(), function, args)
         with paused():  # a pool has locks
-            return self._pool.submit(within_pause, function, *args)
+            try:
+                self._pool.submit(call)
+            except RuntimeError:
+                call()
+        return result
+
+
+def _run(result: Future[T], turns: Iterator[int], function: Callable[..., T], args: tuple[object, ...]) -> None:
+    if next(turns):  # a pool that can't start another thread keeps what it refused, for those it has
+        return
+    try:
+        result.set_result(within_pause(function, *args))
+    except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+        result.set_exception(error)
+        del result  # the error's traceback leads to this frame
 
 
 def within_pause(function: Callable[..., T], *args: object) -> T:

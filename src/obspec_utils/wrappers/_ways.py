@@ -7,6 +7,8 @@ loop: its steps are done when they return, so such a coroutine runs from its beg
 from __future__ import annotations
 
 import asyncio
+import math
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -221,10 +223,7 @@ class Looping:
                 self.leave(lease.release)
 
     def leave(self, function: Callable[[], None]) -> None:
-        try:
-            THREADS.submit(function)
-        except RuntimeError:  # the process has come to its end
-            within_pause(function)
+        THREADS.submit(function)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -254,6 +253,9 @@ class Call:
 
     async def wait(self, seconds: float) -> None:
         """Wait for others."""
+        if sys.is_finalizing():  # when the other threads of this process never run again
+            self.waited = math.inf
+            return
         begin = time.monotonic()
         await self.way.sleep(seconds)
         self.waited += time.monotonic() - begin

@@ -58,7 +58,7 @@ def test_it_is_a_buffered_binary_file_for_reading(reader: Callable[..., Any], st
     for refused in (lambda: file.write(b"x"), file.truncate, file.fileno, file.detach):
         with pytest.raises(io.UnsupportedOperation):
             refused()
-    assert (file.path, file.size) == ("object", len(CONTENT))
+    assert (file.path, file.size, file.mode) == ("object", len(CONTENT), "rb")
     assert file.readall() == CONTENT
     assert "object" in repr(file)
     assert "MemoryStore" in repr(file)

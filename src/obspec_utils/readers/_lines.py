@@ -5,6 +5,16 @@ from __future__ import annotations
 import io
 import sys
 from operator import index
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO
+
+    class _BinaryFile(io.BufferedIOBase, BinaryIO):  # as io.BytesIO is declared
+        name: Any
+
+else:
+    _BinaryFile = io.BufferedIOBase
 
 __all__ = ["LineReader"]
 
@@ -13,8 +23,13 @@ _LINE_PIECE = 8192
 _LONGEST_LINE_PIECE = 1024 * 1024
 
 
-class LineReader(io.BufferedIOBase):
+class LineReader(_BinaryFile):
     """A file that finds its lines by reading pieces, where io would read byte by byte."""
+
+    @property
+    def mode(self) -> str:
+        """Return "rb", as an open binary file does."""
+        return "rb"
 
     _position: int
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, assert_type
+from typing import TYPE_CHECKING, Protocol, assert_type
 
+import obspec
+from obspec import ListResult, ObjectMeta, PutResult
 from obstore.store import HTTPStore, MemoryStore, S3Store
 
-from obspec_utils import ObjectStoreRegistry, glob, glob_async, glob_objects
+from obspec_utils import ObjectStoreRegistry, glob, glob_async, glob_objects, glob_objects_async
 from obspec_utils.caches import Cache, DiskCache, MemoryCache, RedisCache
-from obspec_utils.readers import BlockStoreReader, BufferedStoreReader, EagerStoreReader, ParallelStoreReader
+from obspec_utils.readers import (
+    BlockStoreReader,
+    BufferedStoreReader,
+    EagerStoreReader,
+    ParallelStoreReader,
+    open_reader,
+)
 from obspec_utils.wrappers import (
     CacheInfo,
     CachingReadableStore,
@@ -20,21 +31,24 @@ from obspec_utils.wrappers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import Callable
 
-    from obspec import Get, ObjectMeta
+    from obspec import Get
     from typing_extensions import Buffer
 
     from obspec_utils.protocols import ReadableFile, ReadableStore
 
 
-def readers_over_native_stores_and_wrappers(store: S3Store) -> None:
-    for source in (store, CachingReadableStore(store), SplittingReadableStore(store)):
+def readers_over_native_stores_and_wrappers(store: S3Store, http: HTTPStore, memory: MemoryStore) -> None:
+    trace = RequestTrace()
+    wrappers = (CachingReadableStore(store), SplittingReadableStore(http), TracingReadableStore(memory, trace))
+    for source in (store, http, memory, *wrappers):
         file: ReadableFile = EagerStoreReader(source, "path", request_size=1, max_concurrent_requests=1)
         assert_type(file.read(1), bytes)
-    assert_type(ParallelStoreReader(store, "path", chunk_size=1, max_cached_chunks=1).seek(0), int)
-    assert_type(BlockStoreReader(store, "path", block_size=1, max_cached_blocks=1).size, int)
-    assert_type(BufferedStoreReader(store, "path", buffer_size=1).readinto(bytearray(1)), int)
+        assert_type(open_reader(source, "path", memory=1).read(1), bytes)
+        assert_type(ParallelStoreReader(source, "path", chunk_size=1, max_cached_chunks=1).seek(0), int)
+        assert_type(BlockStoreReader(source, "path", block_size=1, max_cached_blocks=1).size, int)
+        assert_type(BufferedStoreReader(source, "path", buffer_size=1).readinto(bytearray(1)), int)
 
 
 def the_least_a_reader_needs(store: Get) -> bytes:
@@ -42,7 +56,7 @@ def the_least_a_reader_needs(store: Get) -> bytes:
 
 
 def readers_are_factories() -> list[Callable[[S3Store, str], ReadableFile]]:
-    return [EagerStoreReader, ParallelStoreReader, BlockStoreReader, BufferedStoreReader]
+    return [EagerStoreReader, ParallelStoreReader, BlockStoreReader, BufferedStoreReader, open_reader]
 
 
 def wrappers_stack(store: HTTPStore) -> ReadableStore:
@@ -86,10 +100,73 @@ def caches_of_all_kinds(store: S3Store) -> CachingReadableStore:
     return CachingReadableStore(store, 1, cache=None, max_age=0.5)
 
 
-def registries_know_their_store(store: MemoryStore) -> None:
+async def registries_know_their_store(store: MemoryStore, cached: CachingReadableStore) -> None:
     registry = ObjectStoreRegistry({"memory://a": store})
+    assert_type(registry, ObjectStoreRegistry[MemoryStore])
     assert_type(registry.resolve("memory://a/b"), tuple[MemoryStore, str])
+    registry.register("memory://b", store)
+    async with registry as entered:
+        assert_type(entered, ObjectStoreRegistry[MemoryStore])
+    wrapped = ObjectStoreRegistry({"s3://a": cached})
+    found, path = wrapped.resolve("s3://a/b")
+    assert_type(found.cached_paths, list[str])
+    with open_reader(found, path) as file:
+        assert_type(file.read(), bytes)
+    anything: ObjectStoreRegistry[ReadableStore] = ObjectStoreRegistry()
+    anything.register("s3://a", cached)
+    anything.register("memory://a", store)
+    assert_type(anything.resolve("s3://a/b")[0].head("b"), ObjectMeta)
+
+
+def copies_and_pickles_are_of_the_same_type(store: S3Store) -> None:
+    cached = CachingReadableStore(store)
+    assert_type(copy.copy(cached), CachingReadableStore)
+    reader = ParallelStoreReader(cached, "path")
+    assert_type(copy.copy(reader), ParallelStoreReader)
+    pickle.dumps((cached, reader))
 
 
 def globs(store: MemoryStore) -> tuple[Iterator[str], Iterator[ObjectMeta], AsyncIterator[str]]:
     return glob(store, "*"), glob_objects(store, "*"), glob_async(store, "*")
+
+
+class AnyStore(
+    obspec.List,
+    obspec.ListAsync,
+    obspec.ListWithDelimiter,
+    obspec.ListWithDelimiterAsync,
+    obspec.Put,
+    obspec.PutAsync,
+    obspec.Delete,
+    obspec.DeleteAsync,
+    obspec.Copy,
+    obspec.CopyAsync,
+    obspec.Rename,
+    obspec.RenameAsync,
+    obspec.Get,
+    obspec.Head,
+    Protocol,
+): ...
+
+
+async def wrappers_forward_what_obspec_names(store: S3Store) -> None:
+    trace = RequestTrace()
+    for wrapper in (CachingReadableStore(store), SplittingReadableStore(store), TracingReadableStore(store, trace)):
+        assert_type(glob(wrapper, "*"), Iterator[str])
+        assert_type(glob_objects(wrapper, "*"), Iterator[ObjectMeta])
+        assert_type(glob_async(wrapper, "*"), AsyncIterator[str])
+        assert_type(glob_objects_async(wrapper, "*"), AsyncIterator[ObjectMeta])
+        assert_type(wrapper.list("folder"), Iterator[Sequence[ObjectMeta]])
+        assert_type(wrapper.list_async("folder", offset="a"), AsyncIterator[Sequence[ObjectMeta]])
+        assert_type(wrapper.list_with_delimiter(), ListResult[Sequence[ObjectMeta]])
+        assert_type(await wrapper.list_with_delimiter_async(), ListResult[Sequence[ObjectMeta]])
+        assert_type(wrapper.put("path", b""), PutResult)
+        assert_type(await wrapper.put_async("path", b"", mode="create"), PutResult)
+        wrapper.delete(["path"])
+        await wrapper.delete_async("path")
+        wrapper.copy("path", "other")
+        await wrapper.copy_async("path", "other", overwrite=False)
+        wrapper.rename("path", "other")
+        await wrapper.rename_async("path", "other")
+        everything: AnyStore = wrapper
+        assert_type(everything.head("path"), ObjectMeta)

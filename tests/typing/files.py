@@ -83,9 +83,10 @@ def consumers_take_readers(store: Get) -> None:
     with ParallelStoreReader(store, "a.zip") as zipped, zipfile.ZipFile(zipped) as archive:
         archive.namelist()
     with BlockStoreReader(store, "a.tar.gz") as compressed:
-        tarfile.open(fileobj=compressed)
-        gzip.open(compressed)
-        gzip.GzipFile(fileobj=compressed)
+        with tarfile.open(fileobj=compressed) as tar:
+            tar.getnames()
+        with gzip.open(compressed) as plain:
+            assert_type(plain.read(), bytes)
     with open_reader(store, "a.json") as file:
         json.load(file)
         pickle.load(file)

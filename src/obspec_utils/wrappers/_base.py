@@ -16,6 +16,7 @@ from obspec_utils._validation import check_store
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import obspec
     from obspec import GetOptions, GetResult, GetResultAsync, ObjectMeta
     from typing_extensions import Buffer
 
@@ -47,6 +48,21 @@ class StoreWrapper:
     """
 
     _store: ReadableStore
+
+    if TYPE_CHECKING:
+        # What `__getattr__` forwards, as obspec types it; an AttributeError where the wrapped store lacks it.
+        list = obspec.List.list
+        list_async = obspec.ListAsync.list_async
+        list_with_delimiter = obspec.ListWithDelimiter.list_with_delimiter
+        list_with_delimiter_async = obspec.ListWithDelimiterAsync.list_with_delimiter_async
+        put = obspec.Put.put
+        put_async = obspec.PutAsync.put_async
+        delete = obspec.Delete.delete
+        delete_async = obspec.DeleteAsync.delete_async
+        copy = obspec.Copy.copy
+        copy_async = obspec.CopyAsync.copy_async
+        rename = obspec.Rename.rename
+        rename_async = obspec.RenameAsync.rename_async
 
     def __init__(self, store: ReadableStore) -> None:
         check_store(store)

@@ -8,6 +8,7 @@ from obstore import Bytes
 
 from obspec_utils._validation import positive_int
 from obspec_utils.caches._lru import LruCache
+from obspec_utils.caches._protocol import Cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["MemoryCache"]
 
 
-class MemoryCache:
+class MemoryCache(Cache):
     """Values in memory, those not used for longest forgotten first: what a `CachingReadableStore` makes by default.
 
     Given to several stores, they share its budget, not its contents. It is pickled and copied empty.

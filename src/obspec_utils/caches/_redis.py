@@ -14,6 +14,7 @@ from obspec_utils._guard import paused
 from obspec_utils._redact import shown
 from obspec_utils._validation import check_text, positive_int
 from obspec_utils.caches._lru import MAX_ENTRIES
+from obspec_utils.caches._protocol import Cache
 from obspec_utils.caches._trouble import Trouble
 from obspec_utils.caches._value_codec import HEADER_SIZE, decode, digest, encode
 
@@ -35,7 +36,7 @@ _BATCH = 1000
 _BATCH_BYTES = 8 * 1024 * 1024
 
 
-class RedisCache:
+class RedisCache(Cache):
     """Values in a Redis server, or one that speaks its protocol, shared by all who give the same server and prefix.
 
     The budget is the server's: set `maxmemory`, and `maxmemory-policy allkeys-lru`, with which it forgets what was not

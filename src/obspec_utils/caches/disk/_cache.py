@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from obspec_utils._validation import positive_int
+from obspec_utils.caches._protocol import Cache
 from obspec_utils.caches._trouble import Trouble
 from obspec_utils.caches._value_codec import HEADER_SIZE, as_bytes_view, digest, header, is_header_of
 from obspec_utils.caches.disk import _paths
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["DiskCache"]
 
 
-class DiskCache:
+class DiskCache(Cache):
     """Cache values in files, shared by any number of threads and processes of one user on one machine.
 
     The files of a user take at most `max_size` bytes of disk, plus the values being written at that moment, by any

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from obspec_utils._buffers import Parts
 from obspec_utils._fork import check_fork_below
 from obspec_utils._plan import Span
-from obspec_utils._redact import redacted
 from obspec_utils.exceptions import IncompleteReadError
 
 if TYPE_CHECKING:
@@ -167,7 +166,7 @@ def _within(span: Span, chunk: Buffer, position: int) -> tuple[memoryview, int]:
 
 
 def _wrong_length(path: str, span: Span, found: str) -> IncompleteReadError:
-    asked = f"bytes {span.start} to {span.stop} of {redacted(path)!r}"
+    asked = f"bytes {span.start} to {span.stop} of {path!r}"
     return IncompleteReadError(
         f"The response for {asked} has {found}, not {span.length} bytes: the connection was cut, or "
         "a proxy changed the body. Read again."
@@ -193,7 +192,7 @@ def answered(
     meta = result.meta
     span = Span(*result.range)
     if span.start > wanted.start or span.stop < min(wanted.stop, meta["size"]):
-        asked = f"bytes {wanted.start} to {wanted.stop} of {redacted(path)!r}"
+        asked = f"bytes {wanted.start} to {wanted.stop} of {path!r}"
         msg = f"The response to the request for {asked} holds bytes {span.start} to {span.stop}. Read again."
         raise IncompleteReadError(msg)
     attributes = dict(result.attributes or {})

@@ -85,7 +85,7 @@ def show(row: Row) -> None:
 def run(distributed: ModuleType, redis: RedisServer) -> None:
     """Print what each way of caching costs."""
     total = len(PATHS) * SIZE / 1e6
-    settings = {"n_workers": WORKERS, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    settings = {"n_workers": WORKERS, "threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
     with (
         ObjectServer.start(latency=0.030) as server,
         distributed.LocalCluster(**settings) as cluster,

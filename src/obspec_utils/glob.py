@@ -17,11 +17,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from obspec_utils._fork import check_fork_below
-from obspec_utils._missing import is_below_a_file
+from obspec_utils._io.fork import check_fork_below
+from obspec_utils._io.not_found import is_below_a_file
+from obspec_utils._io.request import has_method
+from obspec_utils._io.response import unwrap
 from obspec_utils._redact import redacted
-from obspec_utils._requests import supports
-from obspec_utils._response import innermost
 from obspec_utils._validation import check_path, check_store
 
 if TYPE_CHECKING:
@@ -107,15 +107,15 @@ def _checked(store: object, pattern: str, lists: str, heads: str) -> _Pattern:
     """Return a pattern that a store can be searched for."""
     check_store(store, pattern)
     wanted = _Pattern.parse(check_path(pattern, name="pattern", example="data/*.nc"))
-    if not supports(store, lists) and not (wanted.path is not None and supports(store, heads)):
-        msg = f"{type(innermost(store)).__name__} can't be searched for {redacted(pattern)!r}: it has no {lists}()"
+    if not has_method(store, lists) and not (wanted.path is not None and has_method(store, heads)):
+        msg = f"{type(unwrap(store)).__name__} can't be searched for {redacted(pattern)!r}: it has no {lists}()"
         raise TypeError(msg)
     return wanted
 
 
 def _method(store: object, name: str) -> Any:  # noqa: ANN401 - typed where it is asked for
     """Return a method that a store, or the one that a wrapper stands for, may lack."""
-    return getattr(store, name) if supports(store, name) else None
+    return getattr(store, name) if has_method(store, name) else None
 
 
 def _candidates(store: List, wanted: _Pattern) -> Iterable[Sequence[ObjectMeta]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from obspec_utils import _requests, _retry
+from obspec_utils._io import request, retry
 from tests.contracts._library import Library
 from tests.servers._process import ServerUnavailable
 from tests.servers.fixtures import skip_or_fail
@@ -25,8 +25,8 @@ os.environ["RUST_BACKTRACE"] = "0"
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry at once: how long a retry is waited for is no part of the contract."""
-    monkeypatch.setattr(_retry, "_PAUSES", (0, 0))
-    monkeypatch.setattr(_requests, "RETRY_AFTER", 0)
+    monkeypatch.setattr(retry, "_DELAYS", (0, 0))
+    monkeypatch.setattr(request, "RETRY_AFTER", 0)
 
 
 @pytest.fixture(scope="module", params=STORE_KINDS)

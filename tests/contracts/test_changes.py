@@ -17,7 +17,7 @@ _FIRST, _SECOND = "first", "second"
 
 
 @dataclass(frozen=True)
-class Change:
+class Mutation:
     """A call that changes objects of a folder, `{}` standing for it."""
 
     method: str
@@ -37,25 +37,25 @@ def _within(value, folder):
 
 
 CHANGES = {
-    "put": Change("put", ("{}/first", _NEW), (("use_multipart", False),)),
-    "put by keywords": Change("put", (), (("path", "{}/first"), ("file", _NEW), ("use_multipart", False))),
-    "put, another spelling": Change("put", ("/{}/first/", _NEW), (("use_multipart", False),)),
-    "put of a new object": Change("put", ("{}/third", _NEW), (("use_multipart", False),)),
-    "put that fails": Change("put", ("{}/first", _NEW), (("mode", "create"), ("use_multipart", False))),
-    "delete": Change("delete", ("{}/first",)),
-    "delete by keyword": Change("delete", (), (("paths", "{}/first"),)),
-    "delete several": Change("delete", (["{}/first", "/{}/second"],)),
-    "delete a tuple": Change("delete", (("{}/first", "{}/second"),)),
-    "delete a missing object": Change("delete", ("{}/missing",)),
-    "copy": Change("copy", ("{}/first", "{}/second")),
-    "copy by keywords": Change("copy", (), (("to", "{}/second"), ("from_", "{}/first"))),
-    "copy by both": Change("copy", ("{}/first",), (("to", "{}/second"), ("overwrite", True))),
-    "copy of a missing object": Change("copy", ("{}/missing", "{}/second")),
-    "copy that fails": Change("copy", ("{}/first", "{}/second"), (("overwrite", False),)),
-    "rename": Change("rename", ("{}/first", "{}/second")),
-    "rename by keywords": Change("rename", (), (("from_", "{}/first"), ("to", "{}/second"))),
-    "rename of a missing object": Change("rename", ("{}/missing", "{}/second")),
-    "wrong arguments": Change("put", (), (("nowhere", "{}/first"),)),
+    "put": Mutation("put", ("{}/first", _NEW), (("use_multipart", False),)),
+    "put by keywords": Mutation("put", (), (("path", "{}/first"), ("file", _NEW), ("use_multipart", False))),
+    "put, another spelling": Mutation("put", ("/{}/first/", _NEW), (("use_multipart", False),)),
+    "put of a new object": Mutation("put", ("{}/third", _NEW), (("use_multipart", False),)),
+    "put that fails": Mutation("put", ("{}/first", _NEW), (("mode", "create"), ("use_multipart", False))),
+    "delete": Mutation("delete", ("{}/first",)),
+    "delete by keyword": Mutation("delete", (), (("paths", "{}/first"),)),
+    "delete several": Mutation("delete", (["{}/first", "/{}/second"],)),
+    "delete a tuple": Mutation("delete", (("{}/first", "{}/second"),)),
+    "delete a missing object": Mutation("delete", ("{}/missing",)),
+    "copy": Mutation("copy", ("{}/first", "{}/second")),
+    "copy by keywords": Mutation("copy", (), (("to", "{}/second"), ("from_", "{}/first"))),
+    "copy by both": Mutation("copy", ("{}/first",), (("to", "{}/second"), ("overwrite", True))),
+    "copy of a missing object": Mutation("copy", ("{}/missing", "{}/second")),
+    "copy that fails": Mutation("copy", ("{}/first", "{}/second"), (("overwrite", False),)),
+    "rename": Mutation("rename", ("{}/first", "{}/second")),
+    "rename by keywords": Mutation("rename", (), (("from_", "{}/first"), ("to", "{}/second"))),
+    "rename of a missing object": Mutation("rename", ("{}/missing", "{}/second")),
+    "wrong arguments": Mutation("put", (), (("nowhere", "{}/first"),)),
 }
 
 

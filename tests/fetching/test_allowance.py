@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from obstore.exceptions import PermissionDeniedError
 
-from obspec_utils import _crew
-from obspec_utils._crew import run_all, run_all_async
+from obspec_utils._io import concurrency
+from obspec_utils._io.concurrency import gather, gather_async
 from obspec_utils.readers import EagerStoreReader
 from obspec_utils.wrappers import SplittingReadableStore
 
@@ -32,16 +32,16 @@ def put(remote: Remote) -> bytes:
 
 def all_is_given_back() -> bool:
     threads = [thread for thread in threading.enumerate() if thread.name == "obspec-utils-part"]
-    return not threads and not _crew._allowance.helpers
+    return not threads and not concurrency._limiter.helpers
 
 
 def read(remote: Remote) -> bytes:
     return EagerStoreReader(remote.store, "object", request_size=10 * KIB).read()
 
 
-@pytest.mark.parametrize("allowance", [0, 8, _crew.ALLOWANCE])
+@pytest.mark.parametrize("allowance", [0, 8, concurrency.MAX_HELPERS])
 def test_64_readers_in_16_threads(remote: Remote, monkeypatch: pytest.MonkeyPatch, allowance: int) -> None:
-    monkeypatch.setattr(_crew, "ALLOWANCE", allowance)
+    monkeypatch.setattr(concurrency, "MAX_HELPERS", allowance)
     content = put(remote)
     with ThreadPoolExecutor(16) as pool:
         reading = [pool.submit(read, remote) for _ in range(64)]
@@ -54,7 +54,7 @@ def test_64_readers_in_16_threads(remote: Remote, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("allowance", [0, 8])
 def test_40_tasks(remote: Remote, monkeypatch: pytest.MonkeyPatch, allowance: int) -> None:
-    monkeypatch.setattr(_crew, "ALLOWANCE", allowance)
+    monkeypatch.setattr(concurrency, "MAX_HELPERS", allowance)
     content = put(remote)
     store = SplittingReadableStore(remote.store, request_size=10 * KIB)
 
@@ -81,8 +81,8 @@ def test_errors_give_everything_back(remote: Remote) -> None:
 
 def test_cancelled_tasks_give_everything_back() -> None:
     async def main() -> None:
-        reading = asyncio.create_task(run_all_async(lambda _: asyncio.sleep(WAIT), 20, 10))
-        while len(_crew._allowance.helpers) < 9:
+        reading = asyncio.create_task(gather_async(lambda _: asyncio.sleep(WAIT), 20, 10))
+        while len(concurrency._limiter.helpers) < 9:
             await asyncio.sleep(0.001)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -93,24 +93,24 @@ def test_cancelled_tasks_give_everything_back() -> None:
 
 
 def test_helpers_come_when_others_have_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_crew, "ALLOWANCE", 1)
-    _crew._allowance.enter("another")
+    monkeypatch.setattr(concurrency, "MAX_HELPERS", 1)
+    concurrency._limiter.acquire("another")
     met = threading.Barrier(2)
 
     def job(number: int) -> None:
         if number == 0:
-            _crew._allowance.leave("another")
+            concurrency._limiter.release("another")
         if number in {2, 3}:  # only two at once get past this
             met.wait(WAIT)
 
-    run_all(job, 6, 3)
+    gather(job, 6, 3)
     assert all_is_given_back()
 
 
 def test_a_full_allowance_leaves_the_work_to_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_crew, "ALLOWANCE", 0)
+    monkeypatch.setattr(concurrency, "MAX_HELPERS", 0)
     caller = threading.current_thread()
-    assert run_all(lambda _: threading.current_thread(), 5, 3) == [caller] * 5
+    assert gather(lambda _: threading.current_thread(), 5, 3) == [caller] * 5
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -123,19 +123,19 @@ def test_a_forked_child_has_the_whole_allowance() -> None:
                 warnings.simplefilter("ignore")  # that there are threads is the point
                 child = os.fork()
             if not child:
-                os._exit(len(_crew._allowance.helpers))
+                os._exit(len(concurrency._limiter.helpers))
             forked.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
-    run_all(job, 6, 4)
+    gather(job, 6, 4)
     assert forked == [0]
     assert all_is_given_back()
 
 
 def test_an_interrupt_while_helpers_pause_ends_their_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    caller, stop, join = threading.current_thread(), threading.Event(), _crew._Crew.join
+    caller, stop, join = threading.current_thread(), threading.Event(), concurrency._Workers.join
     interrupts = [KeyboardInterrupt()]
 
-    def interrupted(crew: _crew._Crew[bool]) -> None:
+    def interrupted(crew: concurrency._Workers[bool]) -> None:
         if interrupts:
             raise interrupts.pop()
         join(crew)
@@ -143,7 +143,7 @@ def test_an_interrupt_while_helpers_pause_ends_their_pauses(monkeypatch: pytest.
     def job() -> bool:
         return threading.current_thread() is caller or stop.wait(1000)  # longer than any test may take
 
-    monkeypatch.setattr(_crew._Crew, "join", interrupted)
+    monkeypatch.setattr(concurrency._Workers, "join", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run_all(lambda _: job(), 2, 2, stop)
+        gather(lambda _: job(), 2, 2, stop)
     assert all_is_given_back()

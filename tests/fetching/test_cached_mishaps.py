@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from obspec_utils.wrappers.caching._cache import BlockLoader
 from obstore.store import MemoryStore
 
+from obspec_utils._io.backends import SyncBackend
 from obspec_utils.caches import DiskCache, MemoryCache
 from obspec_utils.wrappers import CachingReadableStore
-from obspec_utils.wrappers._engine import Engine
-from obspec_utils.wrappers._known import BlockKey
-from obspec_utils.wrappers._ways import Blocking
+from obspec_utils.wrappers.caching._entry import BlockKey
 from tests.fetching.test_cached_races import Gated
 from tests.servers import random_bytes
 from tests.unit._flights import WAIT, until, until_true
@@ -92,14 +92,14 @@ def test_a_block_that_leaves_between_the_claim_and_the_fetch_is_fetched_too(
 ) -> None:
     store = over(below, max_age=0)
     store.get_range("object", start=BLOCK, end=2 * BLOCK)
-    claim = Engine.claim
+    claim = BlockLoader.claim
 
-    def evicting(engine: Engine, call: Any, known: Any, spans: Any) -> Any:
+    def evicting(engine: BlockLoader, call: Any, known: Any, spans: Any) -> Any:
         ticket = claim(engine, call, known, spans)
         engine.index.memory.values.delete(BlockKey(known, 1))  # as another thread's block that needs the room
         return ticket
 
-    monkeypatch.setattr(Engine, "claim", evicting)
+    monkeypatch.setattr(BlockLoader, "claim", evicting)
     assert bytes(store.get_range("object", start=0, end=3 * BLOCK)) == CONTENT[: 3 * BLOCK]
     monkeypatch.undo()
     for start in range(0, 3 * BLOCK, BLOCK):
@@ -133,7 +133,7 @@ async def test_leases_of_the_same_key_in_two_caches_are_told_apart(
     async def wait(*_: object) -> None:
         pytest.fail("a thread waits for a task")
 
-    monkeypatch.setattr(Blocking, "sleep", wait)
+    monkeypatch.setattr(SyncBackend, "sleep", wait)
     gated.hold()
     task = asyncio.create_task(store.get_range_async("object", start=0, end=5))
     await until(gated.held)
@@ -176,7 +176,7 @@ def test_two_who_revalidate_a_version_at_once_both_give_back_their_leases(below:
 async def test_an_answer_that_a_cancelled_read_has_offered_is_let_go(
     object_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("obspec_utils.wrappers._engine._WINDOW", 2 * BLOCK)
+    monkeypatch.setattr("obspec_utils.wrappers.caching._blocks._WINDOW", 2 * BLOCK)
     content = os.urandom(SIZE)
     object_server.put("bucket/object", content)
     gated = Gated(object_server.s3_store("bucket"))
@@ -192,6 +192,6 @@ async def test_an_answer_that_a_cancelled_read_has_offered_is_let_go(
         await joining
     gated.opened.set()
     assert bytes(await leading) == content[: 2 * BLOCK]
-    known = store._engine.index.find("object")
+    known = store._blocks.index.find("object")
     assert known is not None
     assert not known.pending

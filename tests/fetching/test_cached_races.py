@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from obspec_utils._io.backends import SyncBackend
 from obspec_utils.caches import DiskCache, MemoryCache
 from obspec_utils.wrappers import CachingReadableStore
-from obspec_utils.wrappers._ways import Blocking
 from tests.servers import random_bytes
 from tests.unit._flights import WAIT, until
 
@@ -106,7 +106,7 @@ async def test_a_call_on_a_loop_does_not_wait_for_what_its_own_task_has_leased(
     async def wait(*_: object) -> None:
         pytest.fail("a thread waits for a task")
 
-    monkeypatch.setattr(Blocking, "sleep", wait)
+    monkeypatch.setattr(SyncBackend, "sleep", wait)
     gated.hold()
     task = asyncio.create_task(store.get_range_async("object", start=5, end=50))
     await until(gated.held)

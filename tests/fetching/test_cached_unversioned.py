@@ -51,9 +51,9 @@ def test_what_is_checked_again_is_fetched_again(server: ObjectServer, call: Sync
     server.put("bucket/object", NEW)
     assert bytes(result.buffer()) == OLD
     assert call.get(store, "object") == OLD
-    known = store._engine.index.find("object")
+    known = store._blocks.index.find("object")
     assert known is not None
-    known.checked -= 61
+    known.validated_at -= 61
     assert call.get_range(store, "object", 0, 10) == NEW[:10]
     assert call.get_range(store, "object", BLOCK, SIZE) == NEW[BLOCK:]
     assert call.get(store, "object") == NEW
@@ -75,7 +75,7 @@ def test_ranges_of_one_that_is_too_large_are_of_one_answer(
 def test_a_large_one_is_not_read_by_windows(
     server: ObjectServer, call: Sync | Async, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("obspec_utils.wrappers._engine._WINDOW", 2 * BLOCK)
+    monkeypatch.setattr("obspec_utils.wrappers.caching._blocks._WINDOW", 2 * BLOCK)
     store = CachingReadableStore(server.http_store("bucket"), cache=MemoryCache(2 * SIZE), block_size=BLOCK)
     result = store.get("object")
     server.put("bucket/object", NEW)

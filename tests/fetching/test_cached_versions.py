@@ -92,9 +92,9 @@ def test_within_its_age_a_version_is_not_asked_for(remote: Remote, call: Sync | 
     assert call.get(store, "object") == content
     assert call.head(store, "object")["size"] == SIZE
     assert answers(remote) == []
-    known = store._engine.index.find("object")
+    known = store._blocks.index.find("object")
     assert known is not None
-    known.checked -= 3601
+    known.validated_at -= 3601
     assert call.get(store, "object", if_match=known.meta["e_tag"]) == content
     assert answers(remote)[0][0] in {200, 206}  # a conditional request of the user's own passes through
     assert call.get(store, "object") == content

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from obstore.store import MemoryStore
 
-from obspec_utils import _results
-from obspec_utils._buffers import Parts
-from obspec_utils._plan import Span
-from obspec_utils._results import slice_async
+from obspec_utils._io import backends, get_result
+from obspec_utils._io.buffers import BufferList
+from obspec_utils._io.cache_threads import THREADS, Threads
+from obspec_utils._io.get_result import slice_async
+from obspec_utils._ranges import ByteRange
 from obspec_utils.caches import DiskCache, MemoryCache
-from obspec_utils.wrappers import CachingReadableStore, _origin, _ways
-from obspec_utils.wrappers._threads import THREADS, Threads
+from obspec_utils.wrappers import CachingReadableStore
+from obspec_utils.wrappers.caching import _origin
 from tests.contracts._stores import OnlyGet
 from tests.fetching.test_cached_races import Gated
 from tests.servers import random_bytes
@@ -102,7 +103,7 @@ def test_others_are_waited_for_30_seconds_in_all(below: MemoryStore, monkeypatch
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    monkeypatch.setattr(_ways, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    monkeypatch.setattr(backends, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
     assert bytes(over(below, Taken()).get_range("object", start=0, end=3000)) == CONTENT[:3000]
     assert 1030 <= now[0] < 1031
 
@@ -131,10 +132,10 @@ def test_the_result_of_a_huge_object_costs_no_more_than_that_of_a_large_one() ->
 async def test_other_tasks_get_their_turns_while_ranges_are_joined(
     monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
-    monkeypatch.setattr(_results, "STEP", 99)
+    monkeypatch.setattr(get_result, "STEP", 99)
     content = bytes(range(250)) * 4
-    parts = Parts([content[start : start + 10] for start in range(0, 1000, 10)])
-    turns = await counted(slice_async(parts, Span(0, length)))
+    parts = BufferList([content[start : start + 10] for start in range(0, 1000, 10)])
+    turns = await counted(slice_async(parts, ByteRange(0, length)))
     assert turns.result == content[:length]
     assert turns.count == (0 if length <= 99 else length // 100)
 

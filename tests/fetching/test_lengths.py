@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from obspec_utils._plan import Span
-from obspec_utils._requests import request
+from obspec_utils._io.request import request
+from obspec_utils._ranges import ByteRange
 from obspec_utils.exceptions import IncompleteReadError
 from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader, open_reader
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
@@ -122,7 +122,7 @@ class Telling:
 def test_a_length_that_is_told_is_compared_before_the_body_is_read(name: str) -> None:
     result = Told(bytes(10), (0, 10), {name: "11"})
     with pytest.raises(IncompleteReadError, match=r"bytes 0 to 10 of 'object' has Content-Length: 11, not 10 bytes"):
-        request(Telling(result), "object", Span(0, 10))
+        request(Telling(result), "object", ByteRange(0, 10))
     assert not result.read
 
 
@@ -137,11 +137,11 @@ def test_a_length_that_is_told_is_compared_before_the_body_is_read(name: str) ->
     ],
 )
 def test_a_body_of_unknown_length_is_not_read_as_it_arrives(attributes: dict[str, str], streams: bool) -> None:  # noqa: FBT001
-    answer = request(Telling(Told(bytes(10), (0, 10), attributes)), "object", Span(0, 10))
+    answer = request(Telling(Told(bytes(10), (0, 10), attributes)), "object", ByteRange(0, 10))
     assert answer.streams is streams
     assert "Content-Length" not in (answer.attributes or {})  # the response's, not the object's
 
 
 def test_attributes_may_be_missing() -> None:
     result = Told(bytes(10), (0, 10), None)  # type: ignore[arg-type]
-    assert request(Telling(result), "object", Span(0, 10)).body() == bytes(10)
+    assert request(Telling(result), "object", ByteRange(0, 10)).body() == bytes(10)

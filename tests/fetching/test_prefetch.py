@@ -64,7 +64,7 @@ def test_what_failed_is_told_path_by_path(remote: Remote, call: Sync | Async, bl
 def test_an_object_larger_than_a_window_is_prefetched_in_windows(remote: Remote, call: Sync | Async) -> None:
     content = remote.put("object", SIZE)
     store = CachingReadableStore(remote.store, SIZE, block_size=BLOCK)
-    assert store._engine.window == SIZE // 2
+    assert store._blocks.window == SIZE // 2
     assert call.prefetch(store, ["object"]) == {}
     assert sum(request.sent for request in remote.log()) == SIZE
     assert call.get(store, "object") == content

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from obstore.exceptions import GenericError, PermissionDeniedError
 
-from obspec_utils import _retry
-from obspec_utils._fetch import first_body
-from obspec_utils._requests import begin
+from obspec_utils._io import retry
+from obspec_utils._io.fetch import read_first
+from obspec_utils._io.request import request_first
 from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
 from obspec_utils.readers import EagerStoreReader
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
@@ -182,7 +182,7 @@ def test_an_answer_that_lost_its_version_is_not_taken(remote: Remote, way: Calla
 def test_the_body_of_a_first_answer_alone_is_asked_for_again(remote: Remote) -> None:
     content = remote.put("object", SIZE)
     remote.server.add_fault("drop", after=1000, times=1)
-    assert bytes(first_body(remote.store, begin(remote.store, "object", PART))) == content[:PART]
+    assert bytes(read_first(remote.store, request_first(remote.store, "object", PART))) == content[:PART]
     assert remote.ranges() == [(0, PART), (0, PART)]
 
 
@@ -206,7 +206,7 @@ def test_requests_that_pass_through_are_not_asked_for_again(remote: Remote) -> N
 def test_a_task_cancelled_while_it_pauses_asks_for_nothing_more(
     remote: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_retry, "_PAUSES", (1000, 1000))
+    monkeypatch.setattr(retry, "_DELAYS", (1000, 1000))
     remote.put("object", SIZE)
     remote.server.add_fault("drop", after=1000, covers=MIDDLE)
 
@@ -225,7 +225,7 @@ def test_a_task_cancelled_while_it_pauses_asks_for_nothing_more(
 
 
 def test_a_part_that_pauses_does_not_outlast_a_definite_error(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_retry, "_PAUSES", (1000, 1000))  # longer than any test may take
+    monkeypatch.setattr(retry, "_DELAYS", (1000, 1000))  # longer than any test may take
     remote.put("object", SIZE)
     remote.server.add_fault("drop", after=1000, covers=MIDDLE)
     remote.server.add_fault("stall", seconds=0.5, covers=LAST)

@@ -36,7 +36,7 @@ def store(object_server):
 @pytest.fixture(scope="module")
 def cluster():
     distributed = pytest.importorskip("distributed")
-    settings = {"n_workers": WORKERS, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    settings = {"n_workers": WORKERS, "threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
     with distributed.LocalCluster(**settings) as running, distributed.Client(running) as client:
         yield client
 

@@ -18,7 +18,8 @@ from obstore.store import LocalStore, MemoryStore
 
 from obspec_utils.caches import DiskCache, MemoryCache, RedisCache
 from obspec_utils.exceptions import ObjectChangedError
-from obspec_utils.wrappers import CachingReadableStore, _engine, _origin, _shared
+from obspec_utils.wrappers import CachingReadableStore
+from obspec_utils.wrappers.caching import _cache, _origin, _read_through
 from tests.contracts._outcomes import Call, perform, perform_async
 from tests.property._calls import BLOCK, BUDGET, PATHS, WHOLE, calls, contents, paths
 from tests.property._history import Clock, History
@@ -44,7 +45,7 @@ class Subject:
 
 
 @dataclass
-class Place:
+class WriteTarget:
     """Where stores and caches can be made."""
 
     folder: Path
@@ -80,7 +81,7 @@ class CachedObjects(RuleBasedStateMachine):
     tiers: str
     block_size: Any
     given_age: float | None
-    place: Place
+    place: WriteTarget
     clock: Clock
 
     @initialize(
@@ -238,7 +239,7 @@ class CachedObjects(RuleBasedStateMachine):
     @invariant()
     def budgets_hold(self) -> None:
         for subject in getattr(self, "subjects", []):
-            index = subject.store._engine.index
+            index = subject.store._blocks.index
             assert subject.store.cache_size <= BUDGET
             if index.memory is not None:
                 blocks = {key.known for key in index.memory.values.keys()}  # noqa: SIM118 - no dict
@@ -272,11 +273,11 @@ def test_answers_are_those_of_the_store(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()
-    for module in (_engine, _origin, _shared):
+    for module in (_cache, _origin, _read_through):
         monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(_origin, "AUTO_BLOCK_SIZE", BLOCK)
     monkeypatch.setattr(_origin, "AUTO_WHOLE_SIZE", WHOLE)
-    place = Place(tmp_path, object_server, request.getfixturevalue("redis_server") if "redis" in tiers else None)
+    place = WriteTarget(tmp_path, object_server, request.getfixturevalue("redis_server") if "redis" in tiers else None)
     own = {"tiers": tiers, "block_size": block_size, "given_age": max_age, "place": place, "clock": clock}
     run_state_machine_as_test(
         type("Machine", (CachedObjects,), own),

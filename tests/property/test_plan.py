@@ -7,7 +7,15 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obspec_utils._plan import Span, align, extent, merge, resolve_length, resolve_range, split
+from obspec_utils._ranges import (
+    ByteRange,
+    block_indices,
+    coalesce_blocks,
+    covered_size,
+    resolve_length,
+    resolve_range,
+    split,
+)
 
 numbers = st.integers(1, 5000)
 
@@ -16,7 +24,7 @@ numbers = st.integers(1, 5000)
 def test_parts_tile_the_span_near_the_request_size(
     start: int, length: int, request_size: int, max_concurrent: int, under_way: int
 ) -> None:
-    span = Span(start, start + length)
+    span = ByteRange(start, start + length)
     parts = split(span, request_size, max_concurrent, under_way=under_way)
     assert [part.start for part in parts] == [span.start, *(part.stop for part in parts)][: len(parts)]
     assert (parts[-1].stop if parts else span.start) == span.stop
@@ -28,7 +36,7 @@ def test_parts_tile_the_span_near_the_request_size(
 
 @given(st.integers(1, 20_000), numbers, st.integers(1, 40))
 def test_up_to_one_wave_no_part_is_longer_than_the_request_size(length: int, request_size: int, most: int) -> None:
-    parts = split(Span(0, length), request_size, most)
+    parts = split(ByteRange(0, length), request_size, most)
     if -(-length // request_size) <= most:
         assert len(parts) == -(-length // request_size)
         assert max(part.length for part in parts) <= request_size
@@ -38,12 +46,12 @@ def test_up_to_one_wave_no_part_is_longer_than_the_request_size(length: int, req
 
 def test_256_mib_by_default_is_one_full_wave() -> None:
     first = 12 << 20
-    rest = split(Span(first, 256 << 20), first, 18, under_way=1)
+    rest = split(ByteRange(first, 256 << 20), first, 18, under_way=1)
     assert len(rest) == 17
 
 
 def test_ten_gigabytes_are_many_parts_not_few_giant_ones() -> None:
-    parts = split(Span(0, 10 << 30), 12 << 20, 18)
+    parts = split(ByteRange(0, 10 << 30), 12 << 20, 18)
     assert len(parts) % 18 == 0
     assert (8 << 20) <= min(part.length for part in parts) <= max(part.length for part in parts) <= (18 << 20)
 
@@ -51,22 +59,22 @@ def test_ten_gigabytes_are_many_parts_not_few_giant_ones() -> None:
 @given(st.integers(0, 3000), st.integers(0, 3000), st.integers(0, 3000), st.integers(1, 200))
 def test_aligned_blocks_are_just_those_that_hold_a_wanted_byte(start: int, stop: int, size: int, block: int) -> None:
     wanted = {byte // block for byte in range(start, min(stop, size))}
-    assert set(align(Span(start, stop), size, block)) == wanted
+    assert set(block_indices(ByteRange(start, stop), size, block)) == wanted
 
 
 @given(
     st.lists(st.tuples(st.integers(0, 300), st.integers(0, 60)), max_size=6), st.integers(0, 300), st.integers(1, 40)
 )
 def test_the_extent_of_spans_is_that_of_their_blocks(given_spans: list[tuple[int, int]], size: int, block: int) -> None:
-    spans = [Span(start, start + length) for start, length in given_spans]
-    touched = {number for span in spans for number in align(span, size, block)}
-    assert extent(spans, size, block) == sum(min(block, size - number * block) for number in touched)
+    spans = [ByteRange(start, start + length) for start, length in given_spans]
+    touched = {number for span in spans for number in block_indices(span, size, block)}
+    assert covered_size(spans, size, block) == sum(min(block, size - number * block) for number in touched)
 
 
 @given(st.sets(st.integers(0, 60)), st.integers(1, 50), st.integers(0, 2999))
 def test_merged_runs_cover_the_blocks_and_leave_gaps(blocks: set[int], block: int, cut: int) -> None:
     size = max([(b + 1) * block for b in blocks], default=1) - cut % block
-    runs = list(merge(sorted(blocks), block, size))
+    runs = list(coalesce_blocks(sorted(blocks), block, size))
     covered = {byte for run in runs for byte in range(*run)}
     assert covered == {byte for b in blocks for byte in range(b * block, min((b + 1) * block, size))}
     assert all(before.stop < after.start for before, after in itertools.pairwise(runs))

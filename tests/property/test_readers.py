@@ -20,7 +20,7 @@ from obspec_utils.readers import (
     BufferedStoreReader,
     EagerStoreReader,
     ParallelStoreReader,
-    _adaptive,
+    _block_reader,
     open_reader,
 )
 
@@ -159,8 +159,8 @@ class SameAsBytesIO(RuleBasedStateMachine):
 @pytest.mark.parametrize("name", READERS)
 def test_behaves_as_bytesio_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Reads that are longer than one request are split: here, after a few dozen bytes.
-    monkeypatch.setattr(_adaptive, "REQUEST_SIZE", REQUEST)
-    monkeypatch.setattr(_adaptive, "_MIN_BLOCK_SIZE", 4)
+    monkeypatch.setattr(_block_reader, "REQUEST_SIZE", REQUEST)
+    monkeypatch.setattr(_block_reader, "_MIN_BLOCK_SIZE", 4)
     with tempfile.TemporaryDirectory() as directory:
         machine = type("Machine", (SameAsBytesIO,), {"make": staticmethod(READERS[name]), "directory": Path(directory)})
         run_state_machine_as_test(

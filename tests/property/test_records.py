@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from obstore.store import LocalStore
 
 from obspec_utils.wrappers import CachingReadableStore
-from obspec_utils.wrappers._known import Known
-from obspec_utils.wrappers._records import read_record, write_record
+from obspec_utils.wrappers.caching._entry import Entry
+from obspec_utils.wrappers.caching._keys import read_record, write_record
 from tests.unit._tiers import DictCache
 
 CONTENT = bytes(range(200)) * 20
@@ -29,8 +29,8 @@ metas = st.fixed_dictionaries(
 times = st.floats(allow_nan=False, allow_infinity=False)
 
 
-def known(meta: Any, attributes: Any, checked: float) -> Known:
-    return Known(meta, attributes, 1000, checked)
+def known(meta: Any, attributes: Any, checked: float) -> Entry:
+    return Entry(meta, attributes, 1000, checked)
 
 
 @given(metas, st.dictionaries(texts, texts, max_size=5), times)

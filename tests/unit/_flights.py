@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from obspec_utils._flight import Flights
+from obspec_utils._io.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
@@ -23,16 +23,16 @@ class Board:
 
     def __init__(self) -> None:
         self.kept: dict[Hashable, str] = {}
-        self.flights: Flights[str] = Flights()
+        self.in_flight: SingleFlight[str] = SingleFlight()
         self.fetches: list[str] = []
         self.started = threading.Event()
         self.release = threading.Event()
 
     def run(self, key: str, fetch: Callable[[], str]) -> str:
-        return self.flights.run(key, fetch, find=self.kept.get, keep=self.kept.__setitem__)
+        return self.in_flight.run(key, fetch, find=self.kept.get, keep=self.kept.__setitem__)
 
     async def run_async(self, key: str, fetch: Callable[[], Awaitable[str]]) -> str:
-        return await self.flights.run_async(key, fetch, find=self.kept.get, keep=self.kept.__setitem__)
+        return await self.in_flight.run_async(key, fetch, find=self.kept.get, keep=self.kept.__setitem__)
 
     def fetch(self, value: str = "value") -> str:
         self.fetches.append(value)
@@ -58,10 +58,10 @@ async def until_true(condition: Callable[[], object]) -> None:
     pytest.fail("the condition did not come true")
 
 
-def joined(board: Board, key: str = "key") -> int:
+def joined(fetcher: Board, key: str = "key") -> int:
     """Return how many threads wait for the flight that is led by a thread."""
-    flight = board.flights._led.get(key)
-    return 0 if flight is None else len(flight._condition._waiters)  # type: ignore[attr-defined]
+    future = fetcher.in_flight._by_threads.get(key)
+    return 0 if future is None else len(future._condition._waiters)  # type: ignore[attr-defined]
 
 
 def wait_for(condition: object) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from obspec_utils._body import Limits, SplitBody
-from obspec_utils._plan import Span
-from obspec_utils._response import Answer
+from obspec_utils._io.multipart import MultipartBody, PartLimits
+from obspec_utils._io.response import Response
+from obspec_utils._ranges import ByteRange
 
 MIB = 1 << 20
 SIZE = 10 << 30
@@ -26,9 +26,9 @@ class Sized:
         return {"size": SIZE}
 
 
-def split(store: object) -> SplitBody:
-    first = Answer(store, "object", Span(0, 12 * MIB), b"", meta={"size": SIZE})  # type: ignore[typeddict-item]
-    return SplitBody(store, first, Limits(12 * MIB, 18))
+def split(store: object) -> MultipartBody:
+    first = Response(store, "object", ByteRange(0, 12 * MIB), b"", meta={"size": SIZE})  # type: ignore[typeddict-item]
+    return MultipartBody(store, first, PartLimits(12 * MIB, 18))
 
 
 def test_ten_gigabytes_are_parts_near_the_request_size_in_full_waves() -> None:
@@ -42,7 +42,7 @@ def test_ten_gigabytes_are_parts_near_the_request_size_in_full_waves() -> None:
 def test_the_first_chunk_of_it_waits_for_one_wave() -> None:
     plan = split(Sized())._plan(1, whole=False)
     assert plan.first is not None
-    assert len(plan.wave) == 18
+    assert len(plan.batch) == 18
     assert plan.memory is None
 
 
@@ -53,4 +53,4 @@ def test_memory_for_the_whole_is_only_there_where_bodies_arrive_in_pieces() -> N
     plan = body._plan(SIZE, whole=True)
     assert plan.memory is not None
     assert plan.memory.view.nbytes == SIZE  # of address space: none of it is memory before it is written
-    assert [place.start for place in plan.places or ()] == [span.start for span in plan.wave]
+    assert [place.start for place in plan.places or ()] == [span.start for span in plan.batch]

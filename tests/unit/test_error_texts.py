@@ -8,7 +8,7 @@ import pytest
 from obstore.exceptions import GenericError, NotSupportedError
 from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, MemoryStore, S3Store
 
-from obspec_utils._errors import is_range_ignored, is_range_unsupported, is_transient
+from obspec_utils._io.errors import is_range_ignored, is_range_unsupported, is_transient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
-from obspec_utils import _fork
-from obspec_utils._fork import check_fork, check_fork_below
+from obspec_utils._io import fork
+from obspec_utils._io.fork import check_fork, check_fork_below
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
 
 if TYPE_CHECKING:
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 @pytest.fixture
 def unused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A process that has read nothing, on a system that lists no threads."""
-    monkeypatch.setattr(_fork, "_TASKS", tmp_path / "missing")
-    monkeypatch.setattr(_fork, "_used", False)
+    monkeypatch.setattr(fork, "_TASKS", tmp_path / "missing")
+    monkeypatch.setattr(fork, "_used", False)
 
 
 def test_a_store_that_is_used_counts(unused: None, tmp_path: Path) -> None:
-    assert not _fork._runtime_threads()
+    assert not fork._runtime_threads()
     check_fork(object())
     check_fork(LocalStore(tmp_path), using=False)
-    assert not _fork._runtime_threads()
+    assert not fork._runtime_threads()
     check_fork(MemoryStore())
-    assert _fork._runtime_threads()
+    assert fork._runtime_threads()
 
 
 def test_looking_at_a_wrapper_s_methods_is_no_use(unused: None, tmp_path: Path) -> None:
     store = CachingReadableStore(SplittingReadableStore(LocalStore(tmp_path)))
     assert hasattr(store, "put")
-    assert not _fork._runtime_threads()
+    assert not fork._runtime_threads()
 
 
 def test_a_native_store_is_refused_through_whatever_wraps_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(_fork, "_forked_after_io", True)
+    monkeypatch.setattr(fork, "_forked_after_io", True)
     with pytest.raises(RuntimeError, match=r"LocalStore can't be used .*\('spawn'\) or 'forkserver'"):
         check_fork_below(CachingReadableStore(SplittingReadableStore(LocalStore(tmp_path))))
     with pytest.raises(RuntimeError, match=r"MemoryStore can't be used"):
@@ -53,16 +53,16 @@ def test_a_native_store_is_refused_through_whatever_wraps_it(monkeypatch: pytest
 @pytest.mark.parametrize(("code", "expected"), [("", "False"), ("MemoryStore().put('a', b'')", "True")])
 def test_on_linux_the_threads_themselves_tell(code: str, expected: str) -> None:
     # In a process of its own: this one has used obstore already. No read through the library, so names alone decide.
-    imports = "from obstore.store import MemoryStore; from obspec_utils import _fork"
-    program = f"{imports}\n{code}\nprint(_fork._runtime_threads())"
+    imports = "from obstore.store import MemoryStore; from obspec_utils._io import fork"
+    program = f"{imports}\n{code}\nprint(fork._runtime_threads())"
     for _ in range(5):
         done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
         assert done.stdout.strip() == expected
 
 
 def test_a_thread_that_ended_meanwhile_has_no_name_and_is_not_new(tmp_path: Path) -> None:
-    assert _fork._thread_name(tmp_path) == ""
-    assert not _fork._is_new(tmp_path)
+    assert fork._thread_name(tmp_path) == ""
+    assert not fork._is_new(tmp_path)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lists a process's threads")
@@ -70,11 +70,11 @@ def test_a_thread_that_ended_meanwhile_has_no_name_and_is_not_new(tmp_path: Path
 def test_an_unnamed_thread_is_waited_for_only_while_it_is_new(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str
 ) -> None:
-    monkeypatch.setattr(_fork, "_used", False)
-    monkeypatch.setattr(_fork, "_TASKS", tmp_path)
-    name = (_fork.Path("/proc/self/comm")).read_text()
-    now = int(_fork.time.clock_gettime(_fork.time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
-    for native_id, started in ((_fork.threading.get_native_id(), 0), (1_000_000_000, now + 10**6)):
+    monkeypatch.setattr(fork, "_used", False)
+    monkeypatch.setattr(fork, "_TASKS", tmp_path)
+    name = (fork.Path("/proc/self/comm")).read_text()
+    now = int(fork.time.clock_gettime(fork.time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+    for native_id, started in ((fork.threading.get_native_id(), 0), (1_000_000_000, now + 10**6)):
         task = tmp_path / str(native_id)
         task.mkdir()
         (task / "comm").write_text(name)
@@ -85,6 +85,6 @@ def test_an_unnamed_thread_is_waited_for_only_while_it_is_new(
         waited.append(seconds)
         (tmp_path / "1000000000" / "comm").write_text(f"{given}\n")
 
-    monkeypatch.setattr(_fork.time, "sleep", settle)
-    assert _fork._runtime_threads()
+    monkeypatch.setattr(fork.time, "sleep", settle)
+    assert fork._runtime_threads()
     assert len(waited) == 1

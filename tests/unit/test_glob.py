@@ -6,7 +6,7 @@ import pytest
 from obstore.store import LocalStore, MemoryStore
 
 import obspec_utils
-from obspec_utils import _fork
+from obspec_utils._io import fork
 from obspec_utils.glob import glob, glob_async, glob_objects, glob_objects_async
 from obspec_utils.wrappers import CachingReadableStore, RequestTrace, SplittingReadableStore, TracingReadableStore
 
@@ -254,7 +254,7 @@ def test_no_pattern_takes_for_ever(pattern):
 
 
 async def test_a_native_store_is_refused_after_a_fork(tmp_path, monkeypatch):
-    monkeypatch.setattr(_fork, "_forked_after_io", True)
+    monkeypatch.setattr(fork, "_forked_after_io", True)
     for store in (LocalStore(tmp_path), CachingReadableStore(LocalStore(tmp_path))):
         with pytest.raises(RuntimeError, match="spawn"):
             list(glob(store, "*"))

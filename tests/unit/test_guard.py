@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from obspec_utils._guard import adopt, after_pause, current, paused
+from obspec_utils._io.gc_pause import call_after_pause, current_pause, gc_paused, inherit_pause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def paused_elsewhere() -> Iterator[None]:
     entered, leave = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with paused():
+        with gc_paused():
             entered.set()
             leave.wait(10)
 
@@ -48,9 +48,9 @@ def paused_elsewhere() -> Iterator[None]:
 
 
 def test_collection_is_off_inside_and_on_again_after() -> None:
-    with paused():
+    with gc_paused():
         assert not gc.isenabled()
-        with paused():
+        with gc_paused():
             assert not gc.isenabled()
         assert not gc.isenabled()
     assert gc.isenabled()
@@ -58,20 +58,20 @@ def test_collection_is_off_inside_and_on_again_after() -> None:
 
 def test_collection_stays_off_if_it_was_off() -> None:
     gc.disable()
-    with paused():
+    with gc_paused():
         pass
     assert not gc.isenabled()
 
 
 def test_collection_comes_back_after_an_error() -> None:
-    with pytest.raises(ZeroDivisionError), paused():
+    with pytest.raises(ZeroDivisionError), gc_paused():
         1 / 0  # noqa: B018
     assert gc.isenabled()
 
 
 def test_the_last_of_overlapping_pauses_turns_collection_on() -> None:
     with paused_elsewhere():
-        with paused():
+        with gc_paused():
             pass
         assert not gc.isenabled()
     assert gc.isenabled()
@@ -85,7 +85,7 @@ def test_a_collection_that_is_due_runs_when_a_thread_leaves_while_others_pause()
     with paused_elsewhere():
         gc.set_threshold(100, 10, 10)
         before = collections()
-        with paused():
+        with gc_paused():
             kept = [[] for _ in range(500)]
             assert gc.get_count()[0] > 100
         after, off = collections(), not gc.isenabled()
@@ -99,7 +99,7 @@ def test_nothing_is_collected_on_leaving_where_collection_was_off() -> None:
     with paused_elsewhere():
         gc.set_threshold(100, 10, 10)
         before = collections()
-        with paused():
+        with gc_paused():
             kept = [[] for _ in range(500)]
         after = collections()
     assert len(kept) == 500
@@ -108,11 +108,11 @@ def test_nothing_is_collected_on_leaving_where_collection_was_off() -> None:
 
 def test_callbacks_wait_for_the_end_of_the_outermost_pause() -> None:
     seen: list[bool] = []
-    after_pause(lambda: seen.append(gc.isenabled()))
+    call_after_pause(lambda: seen.append(gc.isenabled()))
     assert seen == [True]
-    with paused():
-        with paused():
-            after_pause(lambda: seen.append(gc.isenabled()))
+    with gc_paused():
+        with gc_paused():
+            call_after_pause(lambda: seen.append(gc.isenabled()))
         assert seen == [True]
     assert seen == [True, True]
 
@@ -120,12 +120,12 @@ def test_callbacks_wait_for_the_end_of_the_outermost_pause() -> None:
 def test_callbacks_of_threads_that_help_run_in_the_thread_that_asked() -> None:
     seen: list[threading.Thread] = []
 
-    with paused():
-        scope = current()
+    with gc_paused():
+        scope = current_pause()
 
         def help_out() -> None:
-            adopt(scope)
-            after_pause(lambda: seen.append(threading.current_thread()))
+            inherit_pause(scope)
+            call_after_pause(lambda: seen.append(threading.current_thread()))
 
         in_thread(help_out).join(10)
         assert seen == []
@@ -141,9 +141,9 @@ def test_every_callback_runs_though_one_fails_and_the_first_error_is_raised() ->
     def fail_again() -> None:
         raise KeyError("second")
 
-    with pytest.raises(LookupError, match="first"), paused():
-        after_pause(fail)
-        after_pause(fail_again)
-        after_pause(lambda: seen.append(1))
+    with pytest.raises(LookupError, match="first"), gc_paused():
+        call_after_pause(fail)
+        call_after_pause(fail_again)
+        call_after_pause(lambda: seen.append(1))
     assert seen == [1]
     assert gc.isenabled()

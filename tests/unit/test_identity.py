@@ -11,8 +11,8 @@ import sys
 import pytest
 from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, MemoryStore, S3Store
 
-from obspec_utils._identity import identify
 from obspec_utils.wrappers import CachingReadableStore, RequestTrace, SplittingReadableStore, TracingReadableStore
+from obspec_utils.wrappers.caching._identity import store_identity
 from tests.unit._places import SECRET, VARIABLES, azure, gcs, s3, service_account
 
 BASE64_SECRET = "czNjcjN0"
@@ -28,12 +28,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_names_tell_the_place():
-    assert identify(s3(prefix="p/q", region="r")) == (
+    assert store_identity(s3(prefix="p/q", region="r")) == (
         '[["store","S3Store"],["bucket","b"],["prefix","p/q"],["region","r"]]'
     )
-    assert identify(gcs()) == '[["store","GCSStore"],["bucket","b"]]'
-    assert identify(azure()) == '[["store","AzureStore"],["account_name","a"],["container_name","c"]]'
-    assert identify(HTTPStore("https://host/data")) == '[["store","HTTPStore"],["url","https://host/data"]]'
+    assert store_identity(gcs()) == '[["store","GCSStore"],["bucket","b"]]'
+    assert store_identity(azure()) == '[["store","AzureStore"],["account_name","a"],["container_name","c"]]'
+    assert store_identity(HTTPStore("https://host/data")) == '[["store","HTTPStore"],["url","https://host/data"]]'
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_names_tell_the_place():
     ids=lambda store: type(store).__name__,
 )
 def test_one_place_has_one_name(one, other):
-    assert identify(one) == identify(other) is not None
+    assert store_identity(one) == store_identity(other) is not None
 
 
 def test_no_two_places_have_one_name():
@@ -89,7 +89,7 @@ def test_no_two_places_have_one_name():
         HTTPStore("http://host"),
         HTTPStore("https://host/data"),
     ]
-    names = [identify(store) for store in stores]
+    names = [store_identity(store) for store in stores]
     assert None not in names
     assert len(set(names)) == len(names)
 
@@ -130,7 +130,7 @@ class _WrapperOfSomebody(SplittingReadableStore):
     ids=lambda store: type(store).__name__,
 )
 def test_what_may_be_two_places_has_no_name(store):
-    assert identify(store) is None
+    assert store_identity(store) is None
 
 
 SECRETS = {
@@ -174,8 +174,8 @@ def test_no_secret_is_in_a_name(kind, option, environment):
     store = kind("b", prefix="p", **account, **{option: SECRETS[kind][option]})
     kept = json.dumps([store.config, store.client_options])
     assert SECRET in kept or BASE64_SECRET in kept
-    name = identify(store)
-    assert name == identify(kind("b", prefix="p", **account)) is not None
+    name = store_identity(store)
+    assert name == store_identity(kind("b", prefix="p", **account)) is not None
     assert SECRET not in name
     assert BASE64_SECRET not in name
 
@@ -186,13 +186,13 @@ def test_no_secret_is_in_a_name(kind, option, environment):
     ids=lambda store: type(store).__name__,
 )
 def test_the_name_is_the_same_inside_wrappers_and_in_another_process(store):
-    expected = identify(store)
+    expected = store_identity(store)
     assert expected is not None
     wrapped = TracingReadableStore(CachingReadableStore(SplittingReadableStore(store)), RequestTrace())
-    assert identify(wrapped) == expected
+    assert store_identity(wrapped) == expected
     program = (
-        "import pickle, sys; from obspec_utils._identity import identify\n"
-        "print(identify(pickle.load(sys.stdin.buffer)))"
+        "import pickle, sys; from obspec_utils.wrappers.caching._identity import store_identity\n"
+        "print(store_identity(pickle.load(sys.stdin.buffer)))"
     )
     done = subprocess.run([sys.executable, "-c", program], input=pickle.dumps(store), check=True, capture_output=True)
     assert done.stdout.decode().strip() == expected
@@ -204,7 +204,7 @@ def test_a_kind_of_store_that_is_not_known_has_no_name(monkeypatch):
         config = {"bucket": "b"}  # noqa: RUF012 - as obstore tells it
 
     monkeypatch.setattr(NewStore, "__module__", "obstore.store")
-    assert identify(NewStore()) is None
+    assert store_identity(NewStore()) is None
 
 
 def test_a_store_that_does_not_tell_what_others_tell_has_no_name(monkeypatch):
@@ -213,10 +213,10 @@ def test_a_store_that_does_not_tell_what_others_tell_has_no_name(monkeypatch):
         client_options = None
 
     monkeypatch.setattr(S3Store, "__module__", "obstore.store")
-    assert identify(S3Store()) is None  # where is its prefix?
+    assert store_identity(S3Store()) is None  # where is its prefix?
     monkeypatch.setattr(S3Store, "prefix", None, raising=False)
-    assert identify(S3Store()) == identify(s3())
+    assert store_identity(S3Store()) == store_identity(s3())
     monkeypatch.setattr(S3Store, "config", {"AWS_BUCKET_NAME": "b"})
-    assert identify(S3Store()) == identify(s3())
+    assert store_identity(S3Store()) == store_identity(s3())
     monkeypatch.delattr(S3Store, "client_options")
-    assert identify(S3Store()) is None
+    assert store_identity(S3Store()) is None

@@ -11,8 +11,8 @@ import obstore
 import pytest
 from obstore.store import GCSStore, HTTPStore, LocalStore
 
-from obspec_utils import _identity
-from obspec_utils._identity import identify
+from obspec_utils.wrappers.caching import _identity
+from obspec_utils.wrappers.caching._identity import store_identity
 from tests.unit._places import SECRET, VARIABLES, azure, gcs, s3, service_account
 
 
@@ -56,14 +56,14 @@ class TestEnvironment:
         ],
     )
     def test_it_is_part_of_the_name(self, environment, variable, make, same):
-        without = identify(same())
+        without = store_identity(same())
         environment.setenv(variable, "https://v")
-        assert identify(make()) == without is not None
+        assert store_identity(make()) == without is not None
 
     def test_what_was_given_counts_more(self, environment):
-        expected = identify(s3(endpoint="https://given"))
+        expected = store_identity(s3(endpoint="https://given"))
         environment.setenv("AWS_ENDPOINT_URL", "https://v")
-        assert identify(s3(endpoint="https://given")) == expected
+        assert store_identity(s3(endpoint="https://given")) == expected
 
     @pytest.mark.parametrize(
         ("variables", "make"),
@@ -77,7 +77,7 @@ class TestEnvironment:
     def test_what_it_may_redirect_has_no_name(self, environment, variables, make):
         for name, text in variables.items():
             environment.setenv(name, text)
-        assert identify(make()) is None
+        assert store_identity(make()) is None
 
     @pytest.mark.parametrize("variable", [None, "SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT"])
     def test_a_service_account_s_file_is_looked_at(self, environment, tmp_path, variable):
@@ -89,48 +89,48 @@ class TestEnvironment:
         path.write_text(service_account())
         if variable:
             environment.setenv(variable, str(path))
-        assert identify(made()) == '[["store","GCSStore"],["bucket","b"]]'
+        assert store_identity(made()) == '[["store","GCSStore"],["bucket","b"]]'
         path.write_text(service_account(gcs_base_url="https://one"))
         store = made()
-        assert identify(store) is None
+        assert store_identity(store) is None
         path.write_text("no JSON")
-        assert identify(store) is None
+        assert store_identity(store) is None
         path.unlink()
-        assert identify(store) is None
+        assert store_identity(store) is None
 
     def test_what_a_provider_of_credentials_tells(self):
-        assert identify(s3(credential_provider=_Provider())) == identify(s3(endpoint="https://provided"))
+        assert store_identity(s3(credential_provider=_Provider())) == store_identity(s3(endpoint="https://provided"))
 
 
 class TestMachines:
     def test_disks_are_of_one_machine(self, tmp_path, monkeypatch):
         store = LocalStore(tmp_path)
-        name = identify(store)
+        name = store_identity(store)
         assert name is not None
         monkeypatch.setattr(_identity.platform, "node", lambda: "another")
-        assert identify(store) not in {None, name}
+        assert store_identity(store) not in {None, name}
         monkeypatch.setattr(_identity.platform, "node", lambda: "")
-        assert identify(store) is None
+        assert store_identity(store) is None
 
     def test_a_folder_under_the_same_path_is_another_one(self, tmp_path):
         folder = tmp_path / "folder"
         folder.mkdir()
         store = LocalStore(folder)
-        name = identify(store)
+        name = store_identity(store)
         folder.rename(tmp_path / "renamed")
-        assert identify(store) is None
+        assert store_identity(store) is None
         folder.mkdir()
-        assert identify(store) not in {None, name}
+        assert store_identity(store) not in {None, name}
 
     @pytest.mark.skipif(not Path("/proc/self/ns/net").exists(), reason="only Linux tells networks apart")
     def test_localhost_is_of_one_network(self, monkeypatch):
-        name, remote = identify(HTTPStore("http://localhost")), identify(HTTPStore("http://10.0.0.1"))
+        name, remote = store_identity(HTTPStore("http://localhost")), store_identity(HTTPStore("http://10.0.0.1"))
         network = Path("/proc/self/ns/net").stat().st_ino
         assert f'"{network}"' in name
         assert "network" not in remote
         monkeypatch.setattr(_identity, "_network", lambda: {"network": "another"})
-        assert identify(HTTPStore("http://localhost")) not in {None, name}
-        assert identify(HTTPStore("http://10.0.0.1")) == remote
+        assert store_identity(HTTPStore("http://localhost")) not in {None, name}
+        assert store_identity(HTTPStore("http://10.0.0.1")) == remote
 
     def test_links_and_relative_paths_lead_to_one_place(self, tmp_path: Path, monkeypatch):
         folder = tmp_path / "folder"
@@ -138,16 +138,16 @@ class TestMachines:
         (tmp_path / "link").symlink_to(folder)
         monkeypatch.chdir(tmp_path)
         stores = [LocalStore(folder), LocalStore(f"{folder}/"), LocalStore("folder"), LocalStore(tmp_path / "link")]
-        assert len({identify(store) for store in [*stores, LocalStore.from_url(f"file://{folder}")]}) == 1
-        assert identify(LocalStore(tmp_path)) != identify(LocalStore(folder))
-        assert identify(LocalStore()) == identify(LocalStore("/"))
+        assert len({store_identity(store) for store in [*stores, LocalStore.from_url(f"file://{folder}")]}) == 1
+        assert store_identity(LocalStore(tmp_path)) != store_identity(LocalStore(folder))
+        assert store_identity(LocalStore()) == store_identity(LocalStore("/"))
 
     @pytest.mark.parametrize("host", ["localhost", "minio.localhost", "127.0.0.1:9000", "[::1]", "0.0.0.0"])
     def test_so_is_what_listens_on_loopback(self, host, monkeypatch):
         stores = [s3(endpoint=f"http://{host}"), HTTPStore(f"http://{host}"), gcs(base_url=f"http://{host}")]
-        names = [identify(store) for store in stores]
-        remote = identify(HTTPStore("http://10.0.0.1"))
+        names = [store_identity(store) for store in stores]
+        remote = store_identity(HTTPStore("http://10.0.0.1"))
         monkeypatch.setattr(_identity.platform, "node", lambda: "another")
         assert None not in names
-        assert all(identify(store) != name for store, name in zip(stores, names, strict=True))
-        assert identify(HTTPStore("http://10.0.0.1")) == remote is not None
+        assert all(store_identity(store) != name for store, name in zip(stores, names, strict=True))
+        assert store_identity(HTTPStore("http://10.0.0.1")) == remote is not None

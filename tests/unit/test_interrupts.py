@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from obspec_utils import _guard
-from obspec_utils._crew import run_all, run_all_async
-from obspec_utils._flight import Flights
-from obspec_utils._guard import paused
+from obspec_utils._io import gc_pause
+from obspec_utils._io.concurrency import gather, gather_async
+from obspec_utils._io.gc_pause import gc_paused
+from obspec_utils._io.single_flight import SingleFlight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ def test_collection_is_on_after_any_interleaving_of_pauses() -> None:
 
         def pause() -> None:
             for _ in range(5000):
-                with paused():
+                with gc_paused():
                     assert not gc.isenabled()
 
         with ThreadPoolExecutor(4) as pool:
@@ -41,12 +41,12 @@ def test_collection_is_on_after_any_interleaving_of_pauses() -> None:
 
 
 def test_a_pause_that_was_never_left_ends_with_its_context_manager() -> None:
-    pause = paused()
+    pause = gc_paused()
     pause.__enter__()  # as when Ctrl-C hits before __exit__ begins
     assert not gc.isenabled()
     del pause
     assert gc.isenabled()
-    with paused():
+    with gc_paused():
         assert not gc.isenabled()
     assert gc.isenabled()
 
@@ -59,38 +59,38 @@ def test_an_interrupt_on_the_way_into_a_pause_leaves_collection_on(monkeypatch: 
         def __exit__(self, *_: object) -> None:
             raise AssertionError
 
-    lock = _guard._state.lock
+    lock = gc_pause._state.lock
 
-    def enter() -> None:
-        with paused():
+    def acquire() -> None:
+        with gc_paused():
             raise AssertionError
 
-    monkeypatch.setattr(_guard._state, "lock", Interrupting())
+    monkeypatch.setattr(gc_pause._state, "lock", Interrupting())
     try:
-        enter()
+        acquire()
     except KeyboardInterrupt:
-        monkeypatch.setattr(_guard._state, "lock", lock)  # only once: what mends it needs the lock
+        monkeypatch.setattr(gc_pause._state, "lock", lock)  # only once: what mends it needs the lock
     assert gc.isenabled()
-    with paused():
+    with gc_paused():
         assert not gc.isenabled()
     assert gc.isenabled()
 
 
 def test_a_pause_that_another_thread_ends_lets_its_own_pause_again() -> None:
-    pauses = [paused()]
+    pauses = [gc_paused()]
     pauses[0].__enter__()
     thread = threading.Thread(target=pauses.clear)  # as where a traceback that leads to it goes there
     thread.start()
     thread.join(WAIT)
     assert gc.isenabled()
-    with paused():
+    with gc_paused():
         assert not gc.isenabled()
     assert gc.isenabled()
 
 
 @pytest.mark.parametrize("hit", ["before the lead", "keeping"])
 def test_an_interrupt_at_any_place_leaves_no_flight(monkeypatch: pytest.MonkeyPatch, hit: str) -> None:
-    flights: Flights[str] = Flights()
+    in_flight: SingleFlight[str] = SingleFlight()
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -98,16 +98,16 @@ def test_an_interrupt_at_any_place_leaves_no_flight(monkeypatch: pytest.MonkeyPa
     keep: Any = interrupt if hit == "keeping" else (lambda *_: None)
     with monkeypatch.context() as patch:
         if hit == "before the lead":
-            patch.setattr(flights, "_lead", interrupt)
+            patch.setattr(in_flight, "_run", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            flights.run("key", lambda: "value", find=lambda _: None, keep=keep)
-    assert flights._led == {}
+            in_flight.run("key", lambda: "value", find=lambda _: None, keep=keep)
+    assert in_flight._by_threads == {}
     assert gc.isenabled()
-    assert flights.run("key", lambda: "value", find=lambda _: None, keep=lambda *_: None) == "value"
+    assert in_flight.run("key", lambda: "value", find=lambda _: None, keep=lambda *_: None) == "value"
 
 
 async def test_a_result_that_can_t_be_kept_fails_the_task_and_leaves_no_flight() -> None:
-    flights: Flights[str] = Flights()
+    in_flight: SingleFlight[str] = SingleFlight()
 
     async def fetch() -> str:
         return "value"
@@ -116,12 +116,12 @@ async def test_a_result_that_can_t_be_kept_fails_the_task_and_leaves_no_flight()
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        await flights.run_async("key", fetch, find=lambda _: None, keep=refuse)
-    assert not any(flights._loops.values())
+        await in_flight.run_async("key", fetch, find=lambda _: None, keep=refuse)
+    assert not any(in_flight._by_loops.values())
 
 
 async def test_a_task_takes_over_what_a_thread_can_t_tell_it() -> None:
-    flights: Flights[str] = Flights()
+    in_flight: SingleFlight[str] = SingleFlight()
     started, release = threading.Event(), threading.Event()
 
     def stop() -> str:
@@ -132,18 +132,18 @@ async def test_a_task_takes_over_what_a_thread_can_t_tell_it() -> None:
     async def fetch() -> str:
         return "value"
 
-    thread = asyncio.create_task(asyncio.to_thread(_outcome, flights, stop))
+    thread = asyncio.create_task(asyncio.to_thread(_outcome, in_flight, stop))
     await asyncio.to_thread(started.wait, WAIT)
-    task = asyncio.create_task(flights.run_async("key", fetch, find=lambda _: None, keep=lambda *_: None))
+    task = asyncio.create_task(in_flight.run_async("key", fetch, find=lambda _: None, keep=lambda *_: None))
     await asyncio.sleep(0.01)
     release.set()
     assert await asyncio.wait_for(task, WAIT) == "value"
     assert await thread is StopIteration
 
 
-def _outcome(flights: Flights[str], fetch: Callable[[], str]) -> type[BaseException] | None:
+def _outcome(in_flight: SingleFlight[str], fetch: Callable[[], str]) -> type[BaseException] | None:
     try:
-        flights.run("key", fetch, find=lambda _: None, keep=lambda *_: None)
+        in_flight.run("key", fetch, find=lambda _: None, keep=lambda *_: None)
     except StopIteration as error:
         return type(error)
     return None
@@ -160,7 +160,7 @@ def test_no_thread_outlives_a_call_that_is_interrupted() -> None:
         return number
 
     with pytest.raises(KeyboardInterrupt):
-        run_all(job, 20, 4)
+        gather(job, 20, 4)
     assert not [thread for thread in threading.enumerate() if thread.name == "obspec-utils-part"]
 
 
@@ -169,7 +169,7 @@ def test_where_no_threads_can_be_had_the_caller_does_the_work(monkeypatch: pytes
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    assert run_all(lambda number: number, 10, 4) == list(range(10))
+    assert gather(lambda number: number, 10, 4) == list(range(10))
 
 
 async def test_a_job_that_is_cancelled_from_within_cancels_the_whole() -> None:
@@ -180,4 +180,4 @@ async def test_a_job_that_is_cancelled_from_within_cancels_the_whole() -> None:
         return 1
 
     with pytest.raises(asyncio.CancelledError):
-        await run_all_async(lambda number: [done, cancelled, done][number](), 3, 2)
+        await gather_async(lambda number: [done, cancelled, done][number](), 3, 2)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from obstore import Bytes
 
-from obspec_utils import _memory
-from obspec_utils._memory import Place, reserve
+from obspec_utils._io import allocation
+from obspec_utils._io.allocation import WriteTarget, allocate
 
 if TYPE_CHECKING:
-    from obspec_utils._memory import Memory
+    from obspec_utils._io.allocation import Allocation
 
 MIB = 1 << 20
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -26,43 +26,43 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.fixture(params=["array", "file", "mapping"])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     if request.param == "array":
-        monkeypatch.setattr(_memory, "_LARGE", 1 << 40)
+        monkeypatch.setattr(allocation, "_LARGE", 1 << 40)
     else:
-        monkeypatch.setattr(_memory, "_LARGE", 1)
+        monkeypatch.setattr(allocation, "_LARGE", 1)
     if request.param == "mapping":
         monkeypatch.delattr(os, "memfd_create", raising=False)
     elif request.param == "file" and not hasattr(os, "memfd_create"):
         pytest.skip("no memory files here")
-    return {"array": _memory._Array, "file": _memory._File, "mapping": _memory._Mapping}[request.param]
+    return {"array": allocation._Array, "file": allocation._File, "mapping": allocation._Mapping}[request.param]
 
 
-def fill(memory: Memory, content: bytes, step: int) -> None:
+def fill(memory: Allocation, content: bytes, step: int) -> None:
     starts = range(0, len(content), step)
     with ThreadPoolExecutor(4) as pool:
         for start in starts:
-            pool.submit(Place(memory, start).write, 0, content[start : start + step])
+            pool.submit(WriteTarget(memory, start).write, 0, content[start : start + step])
 
 
 @pytest.mark.parametrize("step", [1000, 4096, 99_999])
 def test_what_threads_write_side_by_side_is_read(kind: Any, step: int) -> None:
     content = os.urandom(300_001)
-    memory = reserve(len(content))
+    memory = allocate(len(content))
     assert type(memory) is kind
     fill(memory, content, step)
     assert memory.view == content
     assert memory.view.readonly
-    Place(memory, 5).write(2, b"again")
+    WriteTarget(memory, 5).write(2, b"again")
     assert bytes(memory.view[:14]) == content[:7] + b"again" + content[12:14]
 
 
 def test_bytes_over_it_are_right_when_all_else_is_gone(kind: Any) -> None:
     content = os.urandom(3 * MIB)
-    memory = reserve(len(content))
+    memory = allocate(len(content))
     assert memory.write(0, content) == len(content)
     kept = Bytes(memory.view[MIB : 2 * MIB])
     del memory
     gc.collect()
-    others = [reserve(3 * MIB) for _ in range(4)]
+    others = [allocate(3 * MIB) for _ in range(4)]
     for other in others:
         other.write(0, bytes(3 * MIB))
     assert kept == content[MIB : 2 * MIB]
@@ -75,7 +75,7 @@ def test_it_goes_with_the_last_view_and_no_file_stays_open(kind: Any) -> None:
 
     gc.collect()
     before = held()
-    view = Bytes(reserve(2 * MIB).view)
+    view = Bytes(allocate(2 * MIB).view)
     assert len(view) == 2 * MIB
     del view
     assert held() == before
@@ -83,7 +83,7 @@ def test_it_goes_with_the_last_view_and_no_file_stays_open(kind: Any) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_reads_the_same(kind: Any) -> None:
-    memory = reserve(MIB)
+    memory = allocate(MIB)
     memory.write(0, b"x" * MIB)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that there are threads is the point
@@ -98,11 +98,11 @@ def test_where_no_file_can_be_had_it_is_a_mapping(monkeypatch: pytest.MonkeyPatc
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr(os, "memfd_create", refuse, raising=False)
-    memory = reserve(_memory._LARGE)
-    assert isinstance(memory, _memory._Mapping)
+    memory = allocate(allocation._LARGE)
+    assert isinstance(memory, allocation._Mapping)
     assert memory.write(7, b"abc") == 10
     assert bytes(memory.view[6:11]) == b"\0abc\0"
 
 
 def test_nothing_is_reserved_for_nothing() -> None:
-    assert bytes(reserve(0).view) == b""
+    assert bytes(allocate(0).view) == b""

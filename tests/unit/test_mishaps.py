@@ -279,7 +279,7 @@ def test_a_store_that_ignores_ranges_is_not_kept_whole_by_every_chunk() -> None:
     for start in range(0, len(CONTENT), 1000):
         file.seek(start)
         assert file.read(10) == CONTENT[start : start + 10]
-    assert all(len(data) <= 1000 for *_, data in file._blocks._used.values())
+    assert all(len(data) <= 1000 for *_, data in file._cache._used.values())
 
 
 @pytest.mark.parametrize("split", [False, True])

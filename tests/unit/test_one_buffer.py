@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from obstore.store import HTTPStore, LocalStore
 
-from obspec_utils import _memory
-from obspec_utils._buffers import Parts
-from obspec_utils._results import Held, Result
+from obspec_utils._io import allocation
+from obspec_utils._io.buffers import BufferList
+from obspec_utils._io.get_result import InMemoryBody, Result
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ def address(buffer: object) -> int:
     return found
 
 
-def pinned_parts(size: int = 1000) -> tuple[Parts, list[weakref.ref[Pinned]]]:
+def pinned_parts(size: int = 1000) -> tuple[BufferList, list[weakref.ref[Pinned]]]:
     buffers = [Pinned(CONTENT[start : start + size]) for start in range(0, len(CONTENT), size)]
-    return Parts(buffers), [weakref.ref(buffer) for buffer in buffers]
+    return BufferList(buffers), [weakref.ref(buffer) for buffer in buffers]
 
 
 def alive(watched: list[weakref.ref[Pinned]]) -> int:
@@ -53,7 +53,7 @@ def alive(watched: list[weakref.ref[Pinned]]) -> int:
 
 @pytest.fixture(params=["array", "large"], autouse=True)
 def _both_kinds_of_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_memory, "_LARGE", 1 if request.param == "large" else 1 << 40)
+    monkeypatch.setattr(allocation, "_LARGE", 1 if request.param == "large" else 1 << 40)
 
 
 @pytest.fixture(params=["over http", "file"])
@@ -171,7 +171,7 @@ def test_a_cached_object_is_joined_once_and_small_ranges_of_it_are_copies(store:
 def test_an_object_of_one_part_is_not_copied(store: Any) -> None:
     cached = CachingReadableStore(SplittingReadableStore(store))
     cached.get("object")
-    engine = cached._engine
+    engine = cached._blocks
     parts = engine.index.block((engine.index.find("object"), 0))
     assert parts is not None
     assert parts._wholes == []
@@ -181,7 +181,7 @@ def test_an_object_of_one_part_is_not_copied(store: Any) -> None:
 def test_threads_and_tasks_that_ask_at_once_get_one_buffer() -> None:
     for _ in range(10):
         parts, watched = pinned_parts()
-        result = Result(cast("ObjectMeta", {"size": len(CONTENT)}), (0, len(CONTENT)), {}, Held(parts))
+        result = Result(cast("ObjectMeta", {"size": len(CONTENT)}), (0, len(CONTENT)), {}, InMemoryBody(parts))
         barrier = threading.Barrier(4)
 
         def ask(number: int, result: Result = result, barrier: threading.Barrier = barrier) -> bytes:

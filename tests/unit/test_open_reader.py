@@ -80,8 +80,8 @@ def test_a_memory_of_any_size_reads_right_and_is_not_exceeded(store: MemoryStore
         start, length = file.tell(), rng.choice([1, 10, 300, 9000])
         assert file.read(length) == CONTENT[start : start + length]
         if isinstance(file, ParallelStoreReader):
-            blocks = file._blocks
-            assert sum(len(data) for *_, data in [*blocks._used.values(), *blocks._ahead.values()]) <= memory
+            blocks = file._cache
+            assert sum(len(data) for *_, data in [*blocks._used.values(), *blocks._readahead.values()]) <= memory
     file.seek(0)
     assert file.read() == CONTENT
 
@@ -154,7 +154,7 @@ def test_a_closed_one_keeps_nothing_and_says_so(store: MemoryStore, memory: int)
     file: Any = open_reader(store, "object", memory=memory)
     file.read(10)
     file.close()
-    assert not len(getattr(file, "_blocks", ())), "nothing is kept"
+    assert not len(getattr(file, "_cache", ())), "nothing is kept"
     assert getattr(file, "_parts", None) is None
     with pytest.raises(ValueError, match="closed"):
         file.read(1)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obspec_utils._plan import Span
-from obspec_utils.readers._ahead import ReadAhead
+from obspec_utils._ranges import ByteRange
+from obspec_utils.readers._readahead import ReadaheadPolicy
 
 CHUNK = 1000
 BUDGET = 64_000
@@ -21,21 +21,21 @@ class Reading:
 
     def __init__(self, size: int = SIZE, chunk: int = CHUNK, budget: int = BUDGET) -> None:
         self.size = size
-        self.ahead = ReadAhead(chunk, budget)
+        self.ahead = ReadaheadPolicy(chunk, budget)
 
-    def miss(self, start: int, length: int = 10, *, used: int | None = None) -> tuple[int, int]:
+    def miss(self, start: int, length: int = 10, *, used_bytes: int | None = None) -> tuple[int, int]:
         """Read what is not there; of what is fetched, `used` is used, or just what was asked for."""
         self.ahead.note_read(start)
-        span, _ = self.ahead.plan(Span(start, start + length), self.size)
+        span, _ = self.ahead.plan(ByteRange(start, start + length), self.size)
         self.ahead.note_fetch(span.stop, span.length)
-        self.ahead.used += min(span.length, length) if used is None else used
+        self.ahead.used_bytes += min(span.length, length) if used_bytes is None else used_bytes
         return tuple(span)
 
     def begin(self) -> Reading:
         """Fetch the first chunk, as readers do by themselves."""
         self.ahead.note_read(0)
         self.ahead.note_fetch(CHUNK, CHUNK)
-        self.ahead.used += 10
+        self.ahead.used_bytes += 10
         return self
 
     def hit(self, *starts: int) -> None:
@@ -57,7 +57,7 @@ def test_the_first_fetch_is_a_chunk_wherever_it_is() -> None:
 def test_reads_that_go_on_are_read_ahead_of_in_steps_that_double_up_to_half_of_the_budget(begun: Reading) -> None:
     position, lengths = CHUNK, []
     for _ in range(7):
-        start, stop = begun.miss(position, used=SIZE)
+        start, stop = begun.miss(position, used_bytes=SIZE)
         assert start == position
         lengths.append(stop - start)
         position = stop
@@ -76,10 +76,14 @@ def test_a_read_before_the_end_of_the_last_fetch_does_not_go_on(begun: Reading) 
 
 
 def test_the_first_jump_fetches_four_chunks_in_one_part_if_it_does_not_go_far() -> None:
-    for start, expected in ((1251, Span(1251, 5251)), (17_000, Span(17_000, 21_000)), (17_001, Span(17_001, 17_011))):
+    for start, expected in (
+        (1251, ByteRange(1251, 5251)),
+        (17_000, ByteRange(17_000, 21_000)),
+        (17_001, ByteRange(17_001, 17_011)),
+    ):
         reading = Reading().begin()
         reading.hit(start)
-        plan = reading.ahead.plan(Span(start, start + 10), SIZE)
+        plan = reading.ahead.plan(ByteRange(start, start + 10), SIZE)
         assert plan == (expected, 4000 if expected.length > 10 else CHUNK)
     assert reading.miss(3000) == (3000, 3010), "the second is no first one, however near"
 
@@ -88,8 +92,8 @@ def test_the_first_jump_of_what_may_keep_little_fetches_half_of_that() -> None:
     for budget, stop in ((6000, 6000), (2000, 4000), (1000, 3500), (1, 3010)):
         reading = Reading(budget=budget).begin()
         reading.hit(3000)
-        plan = reading.ahead.plan(Span(3000, 3010), SIZE)
-        assert plan == (Span(3000, stop), max(stop - 3000, CHUNK))
+        plan = reading.ahead.plan(ByteRange(3000, 3010), SIZE)
+        assert plan == (ByteRange(3000, stop), max(stop - 3000, CHUNK))
 
 
 def test_three_misses_near_each_other_are_a_scan_which_takes_a_quarter_of_the_step_before(begun: Reading) -> None:
@@ -124,9 +128,9 @@ def test_isolated_misses_fetch_what_they_ask_for(begun: Reading) -> None:
 
 def test_isolated_misses_halve_the_step_that_reading_on_has_reached(begun: Reading) -> None:
     for start in (1000, 3000, 7000):
-        _, stop = begun.miss(start, used=SIZE)
+        _, stop = begun.miss(start, used_bytes=SIZE)
     assert stop == 15_000
-    assert begun.miss(1_000_000, used=SIZE) == (1_000_000, 1_000_010)
+    assert begun.miss(1_000_000, used_bytes=SIZE) == (1_000_000, 1_000_010)
     # From 8 chunks it went to 4, and doubles again.
     assert begun.miss(1_000_010) == (1_000_010, 1_008_010)
 
@@ -169,7 +173,7 @@ def test_a_zone_that_would_take_an_eighth_of_the_budget_is_not_fetched() -> None
 def test_nothing_beyond_the_object_is_planned() -> None:
     reading = Reading(size=5500)
     assert reading.miss(0) == (0, 1000)
-    assert reading.miss(1000, used=2000) == (1000, 3000)
+    assert reading.miss(1000, used_bytes=2000) == (1000, 3000)
     assert reading.miss(3000) == (3000, 5500)
     small = Reading(size=700)
     assert small.miss(0) == (0, 700)
@@ -194,11 +198,11 @@ def test_reading_ahead_goes_on_beyond_the_object_s_size_where_half_of_it_was_use
     for _ in range(3):
         position = 1000
         while position < 100_000:
-            start, stop = reading.miss(position, used=0)
-            reading.ahead.used += (stop - start) // 2 + 1
+            start, stop = reading.miss(position, used_bytes=0)
+            reading.ahead.used_bytes += (stop - start) // 2 + 1
             position = stop
-    assert reading.ahead.moved > 250_000
-    assert reading.miss(99_000, used=0) == (99_000, 99_010)
+    assert reading.ahead.fetched_bytes > 250_000
+    assert reading.miss(99_000, used_bytes=0) == (99_000, 99_010)
 
 
 traces = st.lists(
@@ -219,8 +223,8 @@ def test_plans_lie_within_the_object_hold_what_is_missing_and_add_no_more_than_h
     stop = 0
     for where, length, share in trace:
         start = min(where if where >= 0 else stop - where - 1, size - 1)  # a negative one goes on, nearly
-        missing = Span(start, min(start + length, size))
-        first = reading.ahead.moved == 0
+        missing = ByteRange(start, min(start + length, size))
+        first = reading.ahead.fetched_bytes == 0
         reading.hit(start)
         span, part = reading.ahead.plan(missing, size)
         assert 0 <= span.start <= missing.start < missing.stop <= span.stop <= size
@@ -229,7 +233,7 @@ def test_plans_lie_within_the_object_hold_what_is_missing_and_add_no_more_than_h
         assert part >= chunk
         stop = span.stop
         reading.ahead.note_fetch(stop, span.length)
-        reading.ahead.used += missing.length + int(extra * share)
+        reading.ahead.used_bytes += missing.length + int(extra * share)
 
 
 @given(traces, st.integers(1, 50_000), st.integers(1, 3000), st.integers(1, 40_000))
@@ -242,13 +246,13 @@ def test_what_is_fetched_in_vain_never_exceeds_the_object_nor_what_was_used_by_m
     for where, length, share in trace:
         start = min(where if where >= 0 else stop - where - 1, size - 1)
         asked = min(length, size - start)
-        moved, used = ahead.moved, ahead.used
-        first, stop = reading.miss(start, asked, used=0)
-        ahead.used += asked + int((stop - first - asked) * share)
-        if stop - first > asked and moved:
-            assert ahead.moved <= size or 2 * used >= moved
-        vain = ahead.moved - ahead.used
-        assert vain <= max(size, used + budget // 2)
+        fetched_bytes, used_bytes = ahead.fetched_bytes, ahead.used_bytes
+        first, stop = reading.miss(start, asked, used_bytes=0)
+        ahead.used_bytes += asked + int((stop - first - asked) * share)
+        if stop - first > asked and fetched_bytes:
+            assert ahead.fetched_bytes <= size or 2 * used_bytes >= fetched_bytes
+        vain = ahead.fetched_bytes - ahead.used_bytes
+        assert vain <= max(size, used_bytes + budget // 2)
 
 
 def test_reads_at_random_fetch_less_in_vain_than_the_object_has() -> None:
@@ -256,5 +260,5 @@ def test_reads_at_random_fetch_less_in_vain_than_the_object_has() -> None:
     random_reads = random.Random(0)
     for _ in range(1000):
         reading.miss(random_reads.randrange(40_000 - 10), 10)
-    vain = reading.ahead.moved - reading.ahead.used
+    vain = reading.ahead.fetched_bytes - reading.ahead.used_bytes
     assert 20_000 < vain <= 40_000

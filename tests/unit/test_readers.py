@@ -141,8 +141,8 @@ def test_threads_that_share_a_reader_get_bytes_that_belong_together(
 
 def kept(file: Any) -> list[bytes]:
     """Return the blocks a reader keeps, and its window."""
-    blocks = file._blocks
-    return [data for *_, data in [*blocks._used.values(), *blocks._ahead.values()]]
+    blocks = file._cache
+    return [data for *_, data in [*blocks._used.values(), *blocks._readahead.values()]]
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from obstore.store import MemoryStore
 
-from obspec_utils import _guard
-from obspec_utils._buffers import Parts
-from obspec_utils._crew import run_all_async
-from obspec_utils._results import Held, Result
+from obspec_utils._io import gc_pause
+from obspec_utils._io.buffers import BufferList
+from obspec_utils._io.concurrency import gather_async
+from obspec_utils._io.get_result import InMemoryBody, Result
 from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader, _stream
 from obspec_utils.wrappers import CachingReadableStore
 
@@ -38,9 +38,9 @@ def test_an_open_response_that_another_thread_reads_to_its_end_meanwhile_is_no_e
 ) -> None:
     file = ParallelStoreReader(store, "object", chunk_size=1 << 16)
     looked, go_on = threading.Event(), threading.Event()
-    original: Callable[[Any], int] = _stream.Stream.left.fget  # type: ignore[attr-defined]
+    original: Callable[[Any], int] = _stream.ResponseStream.remaining.fget  # type: ignore[attr-defined]
 
-    def left(stream: _stream.Stream) -> int:
+    def left(stream: _stream.ResponseStream) -> int:
         if threading.current_thread() is other and not looked.is_set():
             looked.set()
             go_on.wait(WAIT)
@@ -53,7 +53,7 @@ def test_an_open_response_that_another_thread_reads_to_its_end_meanwhile_is_no_e
         results.append(file.read(200_000))
 
     other = threading.Thread(target=jump)
-    monkeypatch.setattr(_stream.Stream, "left", property(left))
+    monkeypatch.setattr(_stream.ResponseStream, "remaining", property(left))
     file.read(100)
     assert file._stream is not None
     other.start()
@@ -115,18 +115,18 @@ class InterruptedSet(set[int]):
 
 def test_ctrl_c_at_the_end_of_a_pause_does_not_leave_collection_off(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = InterruptedSet()
-    monkeypatch.setattr(_guard._state, "threads", threads)
+    monkeypatch.setattr(gc_pause._state, "threads", threads)
     threads.armed = True
-    with pytest.raises(KeyboardInterrupt), _guard.paused():
+    with pytest.raises(KeyboardInterrupt), gc_pause.gc_paused():
         assert not gc.isenabled()
     assert gc.isenabled()
-    with _guard.paused():
+    with gc_pause.gc_paused():
         assert not gc.isenabled()
     assert gc.isenabled()
 
 
 def test_ctrl_c_before_a_pause_is_made_leaves_nothing_to_complain_about() -> None:
-    pause = _guard.paused.__new__(_guard.paused)
+    pause = gc_pause.gc_paused.__new__(gc_pause.gc_paused)
     assert pause._end() is None
 
 
@@ -141,15 +141,15 @@ async def test_a_failed_async_fetch_does_not_lead_back_to_itself() -> None:
         return bytes(10)
 
     with pytest.raises(BrokenError) as caught:
-        await run_all_async(lambda number: [work, fail][number](), 2, 2)
+        await gather_async(lambda number: [work, fail][number](), 2, 2)
     assert caught.value.__context__ is None
 
 
 async def test_a_task_cancelled_beside_a_thread_that_joined_leaves_one_buffer() -> None:
     size = 24 * MIB
-    parts = Parts([bytes([number]) * MIB for number in range(24)])
+    parts = BufferList([bytes([number]) * MIB for number in range(24)])
     meta: Any = {"path": "o", "size": size}
-    result = Result(meta, (0, size), {}, Held(parts))
+    result = Result(meta, (0, size), {}, InMemoryBody(parts))
     task = asyncio.create_task(result.buffer_async())
     for _ in range(3):
         await asyncio.sleep(0)

@@ -13,8 +13,8 @@ import pytest
 from obstore.store import HTTPStore, LocalStore, MemoryStore
 
 from obspec_utils.wrappers import CachingReadableStore
-from obspec_utils.wrappers._known import Known
-from obspec_utils.wrappers._records import block_key, read_record, write_record
+from obspec_utils.wrappers.caching._entry import Entry
+from obspec_utils.wrappers.caching._keys import block_key, read_record, write_record
 from tests.unit._tiers import DictCache
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def dated(time: Any, **more: Any) -> dict[str, Any]:
     return with_meta(e_tag=None, last_modified={"time": time, **more})
 
 
-def known(meta: Any, attributes: Any = None, checked: float = 1.5e9) -> Known:
-    return Known(meta, attributes or {}, 1000, checked)
+def known(meta: Any, attributes: Any = None, checked: float = 1.5e9) -> Entry:
+    return Entry(meta, attributes or {}, 1000, checked)
 
 
 ODD: dict[str, Any] = {

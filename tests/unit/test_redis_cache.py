@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import redis
 
-from obspec_utils import _guard
+from obspec_utils._io import gc_pause
 from obspec_utils.caches import _redis
 from obspec_utils.caches._protocol import Cache, LeasingCache, ManyCache
 from obspec_utils.caches._redis import RedisCache
@@ -214,7 +214,7 @@ class TestPause:
 
         def looking(method: Callable[..., Any]) -> Callable[..., Any]:
             def looks(*args: Any, **options: Any) -> Any:
-                seen.append((gc.isenabled(), _guard.current() is not None))
+                seen.append((gc.isenabled(), gc_pause.current_pause() is not None))
                 return method(*args, **options)
 
             return looks

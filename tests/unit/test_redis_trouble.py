@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 
-from obspec_utils import _guard
+from obspec_utils._io import gc_pause
 from obspec_utils.caches import _redis
 from obspec_utils.caches._redis import RedisCache
 from tests.servers.fixtures import wait_until
@@ -172,7 +172,7 @@ class TestTrouble:
             warnings.simplefilter("error")
             with pytest.raises(RuntimeWarning):
                 cache.get("key")
-        assert _guard.current() is None
+        assert gc_pause.current_pause() is None
         assert gc.isenabled()
         assert cache.get("key") is None
 

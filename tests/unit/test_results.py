@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from obstore.store import LocalStore
 
-from obspec_utils._buffers import Parts
-from obspec_utils._results import Held, Result
+from obspec_utils._io.buffers import BufferList
+from obspec_utils._io.get_result import InMemoryBody, Result
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def result(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Result, byte
     if request.param == "cached range":
         found = CachingReadableStore(store).get("object", options={"range": (100, 777)})
         return cast("Result", found), CONTENT[100:777]
-    parts = Parts([CONTENT[:333], CONTENT[333:334], CONTENT[334:]])
-    return Result(cast("ObjectMeta", {}), (300, 900), {}, Held(parts)), CONTENT[300:900]
+    parts = BufferList([CONTENT[:333], CONTENT[333:334], CONTENT[334:]])
+    return Result(cast("ObjectMeta", {}), (300, 900), {}, InMemoryBody(parts)), CONTENT[300:900]
 
 
 def test_it_is_read_whole_and_in_chunks_as_often_as_one_likes(result: tuple[Result, bytes]) -> None:

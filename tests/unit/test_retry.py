@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from obspec_utils import _retry
-from obspec_utils._fetch import fetch, fetch_async
-from obspec_utils._plan import Span
-from obspec_utils._retry import Budget, Tries
+from obspec_utils._io import retry
+from obspec_utils._io.fetch import fetch, fetch_async
+from obspec_utils._io.retry import Attempts, RetryBudget
+from obspec_utils._ranges import ByteRange
 from obspec_utils._version import Version
 from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
 
@@ -62,17 +62,17 @@ class Failing:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_retry, "_PAUSES", (0, 0))
+    monkeypatch.setattr(retry, "_DELAYS", (0, 0))
 
 
 @pytest.fixture(params=["sync", "async"])
 def read(request: pytest.FixtureRequest) -> Any:
     """Fetch one part, by either twin."""
     if request.param == "sync":
-        return lambda store, version=VERSION: bytes(fetch(store, "object", [Span(10, 20)], version, 1)[0])
+        return lambda store, version=VERSION: bytes(fetch(store, "object", [ByteRange(10, 20)], version, 1)[0])
 
     def run(store: object, version: Version = VERSION) -> bytes:
-        (body,) = asyncio.run(fetch_async(store, "object", [Span(10, 20)], version, 1))
+        (body,) = asyncio.run(fetch_async(store, "object", [ByteRange(10, 20)], version, 1))
         return bytes(body)
 
     return run
@@ -156,14 +156,14 @@ def test_a_store_that_tells_no_versions_with_its_ranges_is_asked_once(read: Any)
 
 @pytest.mark.parametrize(("parts", "retries"), [(1, 4), (32, 4), (39, 4), (40, 5), (850, 106)])
 def test_a_fetch_has_four_retries_or_one_in_eight_parts(parts: int, retries: int) -> None:
-    budget = Budget(parts)
+    budget = RetryBudget(parts)
     assert [budget.take() for _ in range(retries + 2)] == [True] * retries + [False, False]
 
 
 def test_a_part_that_has_no_tries_left_takes_nothing_from_the_budget() -> None:
-    budget = Budget(1)
-    tries = Tries(budget, safe=True)
-    assert [tries.pause_after(TimeoutError(), reading=True) for _ in range(5)] == [0, 0, None, None, None]
-    unsafe = Tries(budget, safe=False)
-    assert unsafe.pause_after(TimeoutError(), reading=True) is None
+    budget = RetryBudget(1)
+    tries = Attempts(budget, safe=True)
+    assert [tries.delay_after(TimeoutError(), reading=True) for _ in range(5)] == [0, 0, None, None, None]
+    unsafe = Attempts(budget, safe=False)
+    assert unsafe.delay_after(TimeoutError(), reading=True) is None
     assert [budget.take() for _ in range(3)] == [True, True, False]

@@ -61,11 +61,11 @@ class Streaming:
 
 class Unstreamed(Streaming):
     def get(self, path: str, *, options: Any = None) -> Any:
-        answered = super().get(path, options=options)
+        response_of = super().get(path, options=options)
         Result = type("Result", (), {})  # noqa: N806 - a class
         result: Any = Result()
-        result.meta, result.range, result.attributes = answered.meta, answered.range, {}
-        result.buffer = answered.buffer
+        result.meta, result.range, result.attributes = response_of.meta, response_of.range, {}
+        result.buffer = response_of.buffer
         return result
 
 
@@ -106,10 +106,10 @@ def test_responses_that_all_end_early_are_gone_on_from(cut: int, piece: int, len
 def test_a_response_that_sends_too_much_is_not_believed() -> None:
     class Generous(Streaming):
         def get(self, path: str, *, options: Any = None) -> Answered:
-            answered = super().get(path, options=options)
-            more = CONTENT[answered.range[0] :] + b"x"
-            answered.stream = lambda min_chunk_size: iter([more])  # type: ignore[method-assign]
-            return answered
+            response_of = super().get(path, options=options)
+            more = CONTENT[response_of.range[0] :] + b"x"
+            response_of.stream = lambda min_chunk_size: iter([more])  # type: ignore[method-assign]
+            return response_of
 
     file: Any = BufferedStoreReader(Generous([]), "object", BUFFER)
     assert b"".join(iter(lambda: file.read(3000), b"")) == CONTENT

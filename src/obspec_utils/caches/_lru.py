@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from obspec_utils._guard import held, paused, reset_after_fork
+from obspec_utils._io.gc_pause import gc_paused, held, reset_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,10 +40,10 @@ class LruCache(Generic[K, V]):
         The values with their sizes, by keys; to be looked at only, by who has no time for `get`.
     """
 
-    def __init__(self, max_size: int, left: Callable[[K], None] | None = None) -> None:
+    def __init__(self, max_size: int, on_evict: Callable[[K], None] | None = None) -> None:
         self.max_size = max_size
         self.evictions = 0  # values that made room for others
-        self._left = left
+        self._on_evict = on_evict
         self._lock = threading.Lock()
         self.entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._size = 0
@@ -62,7 +62,7 @@ class LruCache(Generic[K, V]):
 
     def keys(self) -> list[K]:
         """Return the keys, the one not used for longest first."""
-        with paused(), held(self._lock):
+        with gc_paused(), held(self._lock):
             return list(self.entries)
 
     def get(self, key: K) -> V | None:
@@ -82,36 +82,36 @@ class LruCache(Generic[K, V]):
 
     def put(self, key: K, value: V, size: int) -> None:
         """Keep a value, and forget others until the budget holds; a value larger than the budget is not kept."""
-        with paused(), held(self._lock):
+        with gc_paused(), held(self._lock):
             self._size -= self.entries.pop(key, (None, 0))[1]
             if size > self.max_size:
-                self._tell(key)
+                self._notify(key)
                 return
             while self.entries and (self._size + size > self.max_size or len(self.entries) >= MAX_ENTRIES):
                 evicted, (_, freed) = self.entries.popitem(last=False)
                 self._size -= freed
                 self.evictions += 1
-                self._tell(evicted)
+                self._notify(evicted)
             # In this order: where Ctrl-C hits in between, too much is counted, never too little, until it is empty.
             self._size = size + (self._size if self.entries else 0)
             self.entries[key] = (value, size)
 
     def delete(self, key: K) -> None:
         """Forget a key, if it is there."""
-        with paused(), held(self._lock):
+        with gc_paused(), held(self._lock):
             if key in self.entries:
                 self._size -= self.entries.pop(key)[1]
-                self._tell(key)
+                self._notify(key)
 
     def clear(self) -> None:
         """Forget everything."""
-        with paused(), held(self._lock):
+        with gc_paused(), held(self._lock):
             keys = list(self.entries)
             self.entries.clear()
             self._size = 0
             for key in keys:
-                self._tell(key)
+                self._notify(key)
 
-    def _tell(self, key: K) -> None:
-        if self._left is not None:
-            self._left(key)
+    def _notify(self, key: K) -> None:
+        if self._on_evict is not None:
+            self._on_evict(key)

@@ -37,7 +37,7 @@ class MemoryCache(Cache):
     def __init__(self, max_size: int = 256 * 1024 * 1024) -> None:
         self.max_size = positive_int("max_size", max_size)
         # Beside what users put there by text keys, stores keep blocks, by keys that are told when they have left.
-        self.values: LruCache[Any, Any] = LruCache(self.max_size, _tell)
+        self.values: LruCache[Any, Any] = LruCache(self.max_size, _notify)
 
     @property
     def size(self) -> int:
@@ -74,7 +74,7 @@ class MemoryCache(Cache):
         return f"{type(self).__name__}({self.max_size})"
 
 
-def _tell(key: Any) -> None:  # noqa: ANN401 - a user's text, or a store's own key
-    left = getattr(key, "left", None)
-    if left is not None:
-        left()
+def _notify(key: Any) -> None:  # noqa: ANN401 - a user's text, or a store's own key
+    on_evict = getattr(key, "on_evict", None)
+    if on_evict is not None:
+        on_evict()

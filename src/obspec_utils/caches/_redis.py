@@ -10,12 +10,12 @@ from itertools import compress, repeat
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from obspec_utils._guard import paused
+from obspec_utils._io.gc_pause import gc_paused
 from obspec_utils._redact import shown
 from obspec_utils._validation import check_text, positive_int
+from obspec_utils.caches._circuit_breaker import CircuitBreaker
 from obspec_utils.caches._lru import MAX_ENTRIES
 from obspec_utils.caches._protocol import Cache
-from obspec_utils.caches._trouble import Trouble
 from obspec_utils.caches._value_codec import HEADER_SIZE, decode, digest, encode
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ class RedisCache(Cache):
         self._max_value_size = positive_int("max_value_size", max_value_size)
         self._timeout = _seconds("timeout", timeout)
         self._server = _connect(client, self._timeout)
-        self._away = Trouble(repr(self))
-        self._refusing = Trouble(repr(self))  # it takes nothing new, but answers
+        self._away = CircuitBreaker(repr(self))
+        self._refusing = CircuitBreaker(repr(self))  # it takes nothing new, but answers
         # What this process deleted or replaced while the server could not be told: not to be served any more.
         self._stale: set[bytes] = set()
         self._all_stale = False
@@ -167,7 +167,7 @@ class RedisCache(Cache):
         for name, refusal in zip(batch, refusals, strict=True):
             if refusal is not None:
                 self._mark(name)
-                self._refusing.met(refusal)
+                self._refusing.record_failure(refusal)
 
     def delete(self, key: str) -> None:
         """Forget a key, if it is there."""
@@ -208,14 +208,14 @@ class RedisCache(Cache):
 
     def _ask(self, command: Callable[[], Any], otherwise: Any = None, *, writes: bool = False) -> Any:  # noqa: ANN401
         """Return what the server answers to a command, or `otherwise` while it is of no use."""
-        if self._away.resting or (writes and self._refusing.resting):
+        if self._away.is_open or (writes and self._refusing.is_open):
             return otherwise
-        with paused():  # redis-py's pool has locks
+        with gc_paused():  # redis-py's pool has locks
             try:
                 return command()
             except Exception as error:  # noqa: BLE001 - redis-py raises anything over a reply that makes no sense
                 refused = writes and isinstance(error, self._server.refusal)
-                (self._refusing if refused else self._away).met(error)
+                (self._refusing if refused else self._away).record_failure(error)
         return otherwise
 
     def _drop(self, name: bytes) -> None:
@@ -271,13 +271,13 @@ def _batches(names: list[bytes]) -> Iterator[list[bytes]]:
     return (names[start : start + _BATCH] for start in range(0, len(names), _BATCH))
 
 
-def _seconds(name: str, given: float | timedelta) -> float:
-    seconds = given.total_seconds() if isinstance(given, timedelta) else given
+def _seconds(name: str, drop_none: float | timedelta) -> float:
+    seconds = drop_none.total_seconds() if isinstance(drop_none, timedelta) else drop_none
     if not isinstance(seconds, Real):
-        msg = f"{name} must be a positive number of seconds, got {shown(given)}"
+        msg = f"{name} must be a positive number of seconds, got {shown(drop_none)}"
         raise TypeError(msg)
     if not (math.isfinite(seconds) and seconds > 0):
-        msg = f"{name} must be a positive number of seconds, got {given!r}"
+        msg = f"{name} must be a positive number of seconds, got {drop_none!r}"
         raise ValueError(msg)
     return seconds
 

@@ -34,13 +34,13 @@ class _Command(threading.local):
     end = float("inf")
     size = float("inf")
 
-    def left(self) -> float:
+    def on_evict(self) -> float:
         """Return for how many seconds it may go on."""
-        left = self.end - time.monotonic()
-        if left <= 0:
+        on_evict = self.end - time.monotonic()
+        if on_evict <= 0:
             msg = "the whole command took too long"
             raise TimeoutError(msg)
-        return left
+        return on_evict
 
     def moved(self, size: int) -> None:
         """Take note of bytes that were sent or received."""
@@ -114,8 +114,8 @@ class _Socket:
 
     def _limit_wait(self) -> None:
         if self._timeout != 0:  # it does not wait
-            left = _command.left()
-            self._sock.settimeout(left if self._timeout is None else min(left, self._timeout))
+            on_evict = _command.on_evict()
+            self._sock.settimeout(on_evict if self._timeout is None else min(on_evict, self._timeout))
 
 
 class DeadlineConnection:

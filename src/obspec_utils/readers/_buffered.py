@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from obspec import Get
 
-from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, Span
+from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, ByteRange
 from obspec_utils._validation import positive_int
-from obspec_utils.readers._adaptive import AdaptiveReader
-from obspec_utils.readers._stream import STEP, Stream
+from obspec_utils.readers._block_reader import BlockReader
+from obspec_utils.readers._stream import STEP, ResponseStream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from obspec_utils.readers._window import Window
+    from obspec_utils.readers._cached_piece import CachedPiece
 
 __all__ = ["BufferedStoreReader"]
 
@@ -33,7 +33,7 @@ _LONGEST = 64
 _LONGEST_STEP = 4
 
 
-class BufferedStoreReader(AdaptiveReader):
+class BufferedStoreReader(BlockReader):
     """Read an object in sequence, ahead of what is asked for.
 
     Reads in sequence are served from one response, which is read as it arrives: while the caller works on one piece,
@@ -80,7 +80,7 @@ class BufferedStoreReader(AdaptiveReader):
         else:
             connections = positive_int("max_concurrent_requests", max_concurrent_requests)
         self._goes_on = False
-        self._streamed_to = 0
+        self._stream_stop = 0
         self._steps = 1
         self._run = 0
         super().__init__(store, path, buffer_size, buffer_size * _KEPT, connections)
@@ -88,32 +88,34 @@ class BufferedStoreReader(AdaptiveReader):
     def _arguments(self) -> dict[str, object]:
         return {"buffer_size": self._chunk_size, "max_concurrent_requests": self._max_concurrent_requests}
 
-    def _ask(self, missing: Sequence[int], wanted: range) -> dict[int, Window]:
-        span = Span(self._span(missing[0]).start, self._span(missing[-1]).stop)
-        goes_on, self._goes_on = self._goes_on, self._ahead.goes_on(span.start)
+    def _fetch_blocks(self, missing: Sequence[int], wanted: range) -> dict[int, CachedPiece]:
+        span = ByteRange(self._span(missing[0]).start, self._span(missing[-1]).stop)
+        is_sequential, self._goes_on = self._goes_on, self._readahead.is_sequential(span.start)
         # Once is chance: what goes on from the first piece may be the rest of a header.
-        in_sequence = goes_on and self._goes_on and self._max_concurrent_requests is None
-        in_sequence = in_sequence and not self._ahead.is_wary(self.size) and not self._ranges_ignored
+        in_sequence = is_sequential and self._goes_on and self._max_concurrent_requests is None
+        in_sequence = in_sequence and not self._readahead.is_throttled(self.size) and not self._ranges_ignored
         if not in_sequence or not self._streams or span.length > _LONGEST_STEP * self._chunk_size:
-            return super()._ask(missing, wanted)
-        self._stream = self._next_stream(span.start)
-        blocks = self._receive(missing, wanted)
+            return super()._fetch_blocks(missing, wanted)
+        self._stream = self._grow_stream(span.start)
+        blocks = self._read_stream(missing, wanted)
         rest = [number for number in missing if number not in blocks]
         if not blocks:
-            return super()._ask(missing, wanted)
-        return {**blocks, **self._ask(rest, wanted)} if rest else blocks  # where it ends within the read
+            return super()._fetch_blocks(missing, wanted)
+        return {**blocks, **self._fetch_blocks(rest, wanted)} if rest else blocks  # where it ends within the read
 
-    def _next_stream(self, start: int) -> Stream:
+    def _grow_stream(self, start: int) -> ResponseStream:
         """Return a stream that is longer than the one before if it goes on from there, else a short one."""
-        goes_on = start == self._streamed_to
-        steps = min(self._steps * _GROWTH, _LONGEST) if goes_on else _GROWTH
+        is_sequential = start == self._stream_stop
+        steps = min(self._steps * _GROWTH, _LONGEST) if is_sequential else _GROWTH
         self._steps = steps
-        self._run = self._run if goes_on else 0
-        self._streamed_to = min(start + steps * self._chunk_size, self.size)
-        return Stream(self._store, self._path, self._known(), Span(start, self._streamed_to), self._block_size)
+        self._run = self._run if is_sequential else 0
+        self._stream_stop = min(start + steps * self._chunk_size, self.size)
+        return ResponseStream(
+            self._store, self._path, self._pinned_version(), ByteRange(start, self._stream_stop), self._block_size
+        )
 
-    def _most_kept(self, stop: int, received: int) -> int | None:
-        if stop != self._streamed_to:  # a response that is none of those in sequence
+    def _keep_limit(self, stop: int, received: int) -> int | None:
+        if stop != self._stream_stop:  # a response that is none of those in sequence
             return None
         self._run += received
         if self._run <= _LONG_RUN * self._chunk_size:

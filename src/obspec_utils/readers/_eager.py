@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from obspec import Get
 
-from obspec_utils._body import Limits, SplitBody
-from obspec_utils._missing import naming_the_object
-from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
-from obspec_utils._requests import begin
+from obspec_utils._io.multipart import MultipartBody, PartLimits
+from obspec_utils._io.not_found import not_found_named
+from obspec_utils._io.request import request_first
+from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._validation import positive_int
-from obspec_utils.readers._base import StoreReader
-from obspec_utils.readers._window import NOTHING
+from obspec_utils.readers._cached_piece import NO_PIECE
+from obspec_utils.readers._store_reader import StoreReader
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from obspec_utils._buffers import Parts
-    from obspec_utils._response import Answer
-    from obspec_utils.readers._window import Window
+    from obspec_utils._io.buffers import BufferList
+    from obspec_utils._io.response import Response
+    from obspec_utils.readers._cached_piece import CachedPiece
 
 __all__ = ["EagerStoreReader"]
 
@@ -65,7 +65,7 @@ class EagerStoreReader(StoreReader):
     ) -> None:
         self._set_up(request_size, file_size, max_concurrent_requests)
         super().__init__(store, path)
-        with naming_the_object(store, path):
+        with not_found_named(store, path):
             self._load_all()
 
     def _set_up(
@@ -74,11 +74,11 @@ class EagerStoreReader(StoreReader):
         file_size: int | None = None,
         max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
     ) -> None:
-        self._limits = Limits(
+        self._limits = PartLimits(
             positive_int("request_size", request_size), positive_int("max_concurrent_requests", max_concurrent_requests)
         )
         self._file_size = None if file_size is None else positive_int("file_size", file_size, least=0)
-        self._parts: Parts | None = None
+        self._parts: BufferList | None = None
 
     def _arguments(self) -> dict[str, object]:
         return {
@@ -88,7 +88,7 @@ class EagerStoreReader(StoreReader):
         }
 
     @classmethod
-    def _begun(cls, store: Any, path: str, first: Answer, request_size: int) -> Self:  # noqa: ANN401 - as given
+    def _from_first_response(cls, store: Any, path: str, first: Response, request_size: int) -> Self:  # noqa: ANN401 - as given
         """Make a reader whose first part was asked for already."""
         reader = cls._restored(store, path, {"request_size": request_size})
         reader._load_rest(first)  # noqa: SLF001 - of this very class
@@ -101,11 +101,11 @@ class EagerStoreReader(StoreReader):
         StoreReader.__init__(reader, store, path)
         return reader
 
-    def _load_all(self) -> Parts:
-        return self._load_rest(begin(self._store, self._path, self._limits.request_size))
+    def _load_all(self) -> BufferList:
+        return self._load_rest(request_first(self._store, self._path, self._limits.request_size))
 
-    def _load_rest(self, first: Answer) -> Parts:
-        body = SplitBody(self._store, first, self._limits)
+    def _load_rest(self, first: Response) -> BufferList:
+        body = MultipartBody(self._store, first, self._limits)
         if self._version is not None:
             self._version.check(self._path, body.version)
         parts = body.load(body.version.size)
@@ -113,16 +113,16 @@ class EagerStoreReader(StoreReader):
         self._parts = parts
         return parts
 
-    def _find(self, position: int) -> Window:
+    def _find(self, position: int) -> CachedPiece:
         parts = self._parts
         if parts is None or position >= parts.stop:
-            return NOTHING
+            return NO_PIECE
         self._window = window = parts.window(position)
         if not self._open:  # closed meanwhile by another thread: nothing may stay
             self._release()
         return window
 
-    def _fetch(self, start: int, stop: int) -> Parts:  # noqa: ARG002 - the hook's signature
+    def _fetch(self, start: int, stop: int) -> BufferList:  # noqa: ARG002 - the hook's signature
         parts = self._parts or self._load_all()  # not loaded yet: a reader that was unpickled
         self._window = parts.window(stop - 1)
         return parts

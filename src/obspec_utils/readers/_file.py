@@ -7,24 +7,24 @@ import sys
 from operator import index
 from typing import TYPE_CHECKING
 
+from obspec_utils.readers._cached_piece import NO_PIECE
 from obspec_utils.readers._lines import LineReader
-from obspec_utils.readers._window import NOTHING
 
 if TYPE_CHECKING:
     from typing import Self
 
     from typing_extensions import Buffer
 
-    from obspec_utils._buffers import Parts
-    from obspec_utils.readers._window import Window
+    from obspec_utils._io.buffers import BufferList
+    from obspec_utils.readers._cached_piece import CachedPiece
 
-__all__ = ["PieceReader"]
+__all__ = ["PositionedReader"]
 
 _MAX_POSITION = sys.maxsize
 _CALLED_BY_H5PY = ("flush", "readinto", "seek", "tell", "truncate", "write")
 
 
-class PieceReader(LineReader):
+class PositionedReader(LineReader):
     """A file that behaves as `io.BytesIO` does; what its bytes are is for subclasses to say.
 
     A read inside the window, the piece the last read ended in, takes no lock and does nothing but slice. The window is
@@ -54,7 +54,7 @@ class PieceReader(LineReader):
     def __init__(self) -> None:
         super().__init__()
         self._position = 0
-        self._window: Window = NOTHING
+        self._window: CachedPiece = NO_PIECE
         self._open = True
 
     # What subclasses answer.
@@ -64,17 +64,17 @@ class PieceReader(LineReader):
         """How many bytes there are."""
         raise NotImplementedError
 
-    def _find(self, position: int) -> Window:  # noqa: ARG002 - the hook's signature
+    def _find(self, position: int) -> CachedPiece:  # noqa: ARG002 - the hook's signature
         """Return the piece at hand that holds a position, which becomes the window; `NOTHING` if there is none."""
-        return NOTHING
+        return NO_PIECE
 
-    def _load(self, start: int, stop: int) -> Parts | None:
+    def _load(self, start: int, stop: int) -> BufferList | None:
         """Return parts that hold the bytes from `start` to `stop` or to the end; None if there are none."""
         raise NotImplementedError
 
     def _release(self) -> None:
         """Let go of everything that is kept."""
-        self._window = NOTHING
+        self._window = NO_PIECE
 
     # What they build on.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from obspec_utils._missing import naming_the_object
-from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
-from obspec_utils._requests import begin
+from obspec_utils._io.not_found import not_found_named
+from obspec_utils._io.request import request_first
+from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._validation import check_path, check_store, positive_int
 from obspec_utils.readers._eager import EagerStoreReader
 from obspec_utils.readers._parallel import ParallelStoreReader
@@ -53,17 +53,17 @@ def open_reader(store: Get, path: str, *, memory: int = 64 * 1024 * 1024) -> Eag
     memory = positive_int("memory", memory)
     check_store(store, path)
     check_path(path)
-    with naming_the_object(store, path):
+    with not_found_named(store, path):
         return _open(store, path, memory)
 
 
 def _open(store: Get, path: str, memory: int) -> EagerStoreReader | ParallelStoreReader:
     chunk_size = min(_CHUNK_SIZE, max(1, memory // _MIN_CHUNKS))
-    first = begin(store, path, chunk_size)
+    first = request_first(store, path, chunk_size)
     if cast("ObjectMeta", first.meta)["size"] <= memory:
         # As many parts as may be in flight, if they are not too small or too large for that.
         part_size = min(max(chunk_size, -(-memory // MAX_CONCURRENT_REQUESTS)), REQUEST_SIZE)
-        return EagerStoreReader._begun(store, path, first, part_size)  # noqa: SLF001 - of the same family
+        return EagerStoreReader._from_first_response(store, path, first, part_size)  # noqa: SLF001 - of the same family
     reader = ParallelStoreReader(store, path, chunk_size, memory // chunk_size)
-    reader._start_with(first)  # noqa: SLF001 - of the same family
+    reader._start_from(first)  # noqa: SLF001 - of the same family
     return reader

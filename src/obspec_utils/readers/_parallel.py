@@ -7,12 +7,12 @@ from typing import Protocol
 from obspec import Get
 
 from obspec_utils._validation import positive_int
-from obspec_utils.readers._adaptive import AdaptiveReader
+from obspec_utils.readers._block_reader import BlockReader
 
 __all__ = ["BlockStoreReader", "ParallelStoreReader"]
 
 
-class ParallelStoreReader(AdaptiveReader):
+class ParallelStoreReader(BlockReader):
     """Read an object as the reads suggest, and keep the pieces used last.
 
     A read that misses fetches a sixteenth of a chunk or what it asks for. Where reads go on in sequence, go through the

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from obspec_utils._buffers import Parts
-from obspec_utils._requests import request
+from obspec_utils._io.buffers import BufferList
+from obspec_utils._io.request import request
 from obspec_utils._version import Version
 
 if TYPE_CHECKING:
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from obspec_utils._plan import Span
-    from obspec_utils._response import Answer
+    from obspec_utils._io.response import Response
+    from obspec_utils._ranges import ByteRange
 
-__all__ = ["STEP", "Stream"]
+__all__ = ["STEP", "ResponseStream"]
 
 # In blocks, how much to wait for at a time: little enough to go on soon, enough for the cost of a call not to count.
 STEP = 4
@@ -28,7 +28,7 @@ _SHORT = 64
 _LONGEST_SKIP = 16
 
 
-class Stream:
+class ResponseStream:
     """The bytes of a span, taken from the front in whole blocks. Nothing is asked for before the first is taken.
 
     No thread works for it: what arrives before it is asked for waits in the connection's buffers.
@@ -48,9 +48,9 @@ class Stream:
         store: object,
         path: str,
         version: Version,
-        span: Span,
+        span: ByteRange,
         block_size: int,
-        answer: Answer | None = None,
+        answer: Response | None = None,
     ) -> None:
         self._store = store
         self._path = path
@@ -64,11 +64,11 @@ class Stream:
         self.started = answer is not None
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """How many bytes are still to be taken."""
         return self.stop - self.position
 
-    def leads_to(self, span: Span) -> bool:
+    def reaches_soon(self, span: ByteRange) -> bool:
         """Tell whether reading on gets to a span sooner than asking for it; in the process where this began."""
         short = self.stop - self._span.start <= _SHORT * self._block_size
         near = span.start - self.position <= _LONGEST_SKIP * self._block_size
@@ -76,18 +76,18 @@ class Stream:
         ahead = self.position <= span.start < self.stop
         return ahead and (short or (near and little)) and self._process == os.getpid()
 
-    def holds(self, span: Span) -> bool:
+    def covers(self, span: ByteRange) -> bool:
         """Tell whether reading on gets to a span, however long that takes; in the process where this began."""
         return self.position <= span.start and span.stop <= self.stop and self._process == os.getpid()
 
-    def take(self, stop: int, start: int | None = None) -> Parts:
+    def read_to(self, stop: int, start: int | None = None) -> BufferList:
         """Return what there is from `position` on, at least up to `stop`; `position` moves on by whole blocks of that.
 
         Of a store that hands out more at a time, it moves on by a few blocks beyond `stop` all the same. What comes
         before `start`, if that is given, is dropped.
         """
         if self._chunks is None:
-            self._chunks = self._begin()
+            self._chunks = self._request_first()
         if start is not None:
             self._skip_to(start)
         received = self.position + sum(piece.nbytes for piece in self._rest)
@@ -95,7 +95,7 @@ class Stream:
             chunk = memoryview(next(self._chunks)).cast("B")
             self._rest.append(chunk)
             received += chunk.nbytes
-        parts = Parts(self._rest, self.position)
+        parts = BufferList(self._rest, self.position)
         reached = min(received, max(stop, self.position + STEP * self._block_size))
         self.position = reached if reached == self.stop else reached - reached % self._block_size
         self._rest = list(parts.pieces(self.position, received))
@@ -113,7 +113,7 @@ class Stream:
             if not self._rest[0]:
                 del self._rest[0]
 
-    def _begin(self) -> Iterator[Buffer]:
+    def _request_first(self) -> Iterator[Buffer]:
         answer = request(self._store, self._path, self._span)
         self._version.check(self._path, Version.of(answer.meta) if answer.meta else Version(self._version.size))
         if answer.span != self._span or not answer.streams:

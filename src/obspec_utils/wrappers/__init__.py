@@ -1,10 +1,10 @@
 """Stores around stores: each adds one thing, and they stack in any order."""
 
-from obspec_utils.wrappers._caching import CachingReadableStore
-from obspec_utils.wrappers._info import CacheInfo, TierInfo
 from obspec_utils.wrappers._splitting import SplittingReadableStore
-from obspec_utils.wrappers._trace import RequestRecord, RequestTrace
-from obspec_utils.wrappers._tracing import TracingReadableStore
+from obspec_utils.wrappers.caching._stats import CacheInfo, TierInfo
+from obspec_utils.wrappers.caching._store import CachingReadableStore
+from obspec_utils.wrappers.tracing._store import TracingReadableStore
+from obspec_utils.wrappers.tracing._trace import RequestRecord, RequestTrace
 
 __all__ = [
     "CacheInfo",

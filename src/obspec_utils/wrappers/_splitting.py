@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from obspec_utils._body import Limits, SplitBody
-from obspec_utils._plan import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
-from obspec_utils._requests import begin, begin_async
-from obspec_utils._results import Result
+from obspec_utils._io.get_result import Result
+from obspec_utils._io.multipart import MultipartBody, PartLimits
+from obspec_utils._io.request import request_first, request_first_async
+from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._validation import positive_int
-from obspec_utils.wrappers._base import StoreWrapper
+from obspec_utils.wrappers._wrapper import StoreWrapper
 
 if TYPE_CHECKING:
     from obspec import GetOptions, ObjectMeta
 
-    from obspec_utils._response import Answer
+    from obspec_utils._io.response import Response
     from obspec_utils.protocols import ReadableStore
 
 __all__ = ["SplittingReadableStore"]
@@ -59,8 +59,8 @@ class SplittingReadableStore(StoreWrapper):
     def _arguments(self) -> tuple[object, ...]:
         return self._request_size, self._max_concurrent_requests
 
-    def _limits(self) -> Limits:
-        return Limits(self._request_size, self._max_concurrent_requests)
+    def _limits(self) -> PartLimits:
+        return PartLimits(self._request_size, self._max_concurrent_requests)
 
     def _gets_whole(self, method: str) -> bool:
         # Made of parts, where the store below has but those.
@@ -73,11 +73,11 @@ class SplittingReadableStore(StoreWrapper):
             return False
         return type(self._store).__name__ != "MemoryStore" and not self._holds(path)
 
-    def _result(self, first: Answer, options: GetOptions | None) -> Result:
+    def _result(self, first: Response, options: GetOptions | None) -> Result:
         # Conditions were met by the first answer; what the others are held to is its version.
         pinned = {name: value for name, value in (options or {}).items() if name == "version"}
         meta = cast("ObjectMeta", first.meta)
-        body = SplitBody(self._store, first, self._limits(), pinned)
+        body = MultipartBody(self._store, first, self._limits(), pinned)
         return Result(meta, (0, meta["size"]), first.attributes or {}, body)
 
     def get(self, path: str, *, options: GetOptions | None = None) -> Result:
@@ -90,10 +90,10 @@ class SplittingReadableStore(StoreWrapper):
         """
         if not self._splits(path, options):
             return cast("Result", super().get(path, options=options))
-        return self._result(begin(self._store, path, self._request_size, options), options)
+        return self._result(request_first(self._store, path, self._request_size, options), options)
 
     async def get_async(self, path: str, *, options: GetOptions | None = None) -> Result:
         """Get an object as `get` does, on the running event loop."""
         if not self._splits(path, options):
             return cast("Result", await super().get_async(path, options=options))
-        return self._result(await begin_async(self._store, path, self._request_size, options), options)
+        return self._result(await request_first_async(self._store, path, self._request_size, options), options)

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from obstore.store import S3Store
 
 from obspec_utils.caches import DiskCache, MemoryCache
-from obspec_utils.wrappers import CachingReadableStore, _origin
+from obspec_utils.wrappers import CachingReadableStore
+from obspec_utils.wrappers.caching import _origin
 from tests.integration.programs.replaced_objects import BUCKET, LEAST, OBJECTS, Ledger, content_of, version_of
 
 # Half of the objects are small to "auto", half are large.

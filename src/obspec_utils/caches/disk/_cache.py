@@ -8,8 +8,8 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from obspec_utils._validation import positive_int
+from obspec_utils.caches._circuit_breaker import CircuitBreaker
 from obspec_utils.caches._protocol import Cache
-from obspec_utils.caches._trouble import Trouble
 from obspec_utils.caches._value_codec import HEADER_SIZE, as_bytes_view, digest, header, is_header_of
 from obspec_utils.caches.disk import _paths
 from obspec_utils.caches.disk._eviction import BLOCK_SIZE, disk_size, publish, scan
@@ -98,7 +98,7 @@ class DiskCache(Cache):
         self.evictions = 0
         self._budget = self.max_size - BLOCK_SIZE  # the counter's own block
         self._opened: Folder | None = None
-        self._trouble = Trouble(repr(self))
+        self._trouble = CircuitBreaker(repr(self))
 
     def _folder(self, *, make: bool = True) -> Folder:
         """Return the private folder, opened again if it was removed."""
@@ -123,7 +123,7 @@ class DiskCache(Cache):
         except (FileNotFoundError, IsADirectoryError):
             pass
         except OSError as error:
-            self._trouble.met(error)
+            self._trouble.record_failure(error)
 
     @property
     def size(self) -> int:
@@ -142,13 +142,13 @@ class DiskCache(Cache):
     def put(self, key: str, value: Buffer) -> None:
         """Keep a value, in place of a former one, if the budget and the disk have room for it."""
         name, view = digest(key), as_bytes_view(value)
-        if not self._trouble.resting and disk_size(HEADER_SIZE + view.nbytes) <= self._budget:
+        if not self._trouble.is_open and disk_size(HEADER_SIZE + view.nbytes) <= self._budget:
             try:
                 self._in_folder(lambda folder: self._put(folder, name, view))
             except IsADirectoryError:
                 pass  # a folder that is not empty has the value's place
             except OSError as error:
-                self._trouble.met(error)
+                self._trouble.record_failure(error)
             else:
                 return
         self.delete(key)  # the former value must not be served any more
@@ -190,7 +190,7 @@ class DiskCache(Cache):
         try:
             return self._in_folder(lambda folder: acquire_lease(folder, offset))
         except OSError as error:
-            self._trouble.met(error)
+            self._trouble.record_failure(error)
             return NO_LEASE
 
 

@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from obspec_utils._guard import paused, reset_after_fork
+from obspec_utils._io.gc_pause import gc_paused, reset_after_fork
 from obspec_utils.caches.disk._paths import SUPPORTED
 
 if TYPE_CHECKING or SUPPORTED:
@@ -168,7 +168,7 @@ def publish(folder: Folder, temporary: str, name: str, size: int, budget: int) -
     IsADirectoryError
         If a folder that is not empty has the name.
     """
-    with paused():
+    with gc_paused():
         lock = _lock(folder)
         try:
             counter = SizeCounter(lock.file)

@@ -16,7 +16,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from obspec_utils._guard import held, paused, reset_after_fork
+from obspec_utils._io.gc_pause import gc_paused, held, reset_after_fork
 from obspec_utils.caches._value_codec import digest
 from obspec_utils.caches.disk._paths import SUPPORTED
 
@@ -118,7 +118,7 @@ class _LeaseFiles:
         self._close_idle()
 
     def acquire(self, folder: Folder, offset: int) -> DiskLease | None:
-        with paused(), held(self._lock):
+        with gc_paused(), held(self._lock):
             lease = DiskLease(self._find(folder), offset)
             return lease if lease.acquire() else None
 

@@ -1,0 +1,1 @@
+"""What readers and wrappers have in common: requests, responses, and how they are run."""

@@ -1,0 +1,51 @@
+"""Tell in one line that there is no such object, whichever words the store has for it."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from obspec_utils._io.response import unwrap
+from obspec_utils._redact import redacted, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["is_below_a_file", "not_found_named"]
+
+
+def is_below_a_file(error: Exception) -> bool:
+    """Tell whether a LocalStore means by an error that a folder of the path is a file, so that nothing can be there."""
+    text = str(error)
+    return (
+        type(error).__name__ == "GenericError"
+        and text.startswith("Generic LocalFileSystem error")
+        and "(os error 20)" in text
+    )
+
+
+@contextmanager
+def not_found_named(store: object, path: str) -> Iterator[None]:
+    """Raise FileNotFoundError with the path and the store, in one line, where a store says that there is no object.
+
+    The store's own error, which with obstore is a kilobyte of text, is the cause. An error that already has an errno
+    and a filename stays as it is.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        if error.filename is not None:
+            raise
+        raise _not_found(store, path) from error
+    except Exception as error:
+        if not is_below_a_file(error):
+            raise
+        raise _not_found(store, path) from error
+
+
+def _not_found(store: object, path: str) -> FileNotFoundError:
+    store = unwrap(store)
+    told = shown(store)
+    name = type(store).__name__ if told.startswith("<") else told  # a repr that only tells an address in memory
+    return FileNotFoundError(errno.ENOENT, f"No such object in {name}", redacted(path))

@@ -1,0 +1,193 @@
+"""Which bytes to ask for: spans in, spans out. No I/O and no store, so every rule can be tested by itself."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from operator import index
+from typing import TYPE_CHECKING, NamedTuple, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+__all__ = [
+    "MAX_CONCURRENT_REQUESTS",
+    "NO_OFFSET",
+    "REQUEST_SIZE",
+    "ByteRange",
+    "ByteRanges",
+    "block_indices",
+    "chain",
+    "coalesce_blocks",
+    "covered_size",
+    "resolve_length",
+    "resolve_range",
+    "split",
+]
+
+# The parts of whole objects and of long reads, by default: 12 MiB take a cloud store the time of a few round trips.
+REQUEST_SIZE = 12 * 1024 * 1024
+MAX_CONCURRENT_REQUESTS = 18
+
+# Stores count bytes in 64 bits; what does not fit is an error of theirs.
+NO_OFFSET = 1 << 64
+
+
+class ByteRange(NamedTuple):
+    """The bytes from `start` up to, not including, `stop`."""
+
+    start: int
+    stop: int
+
+    @property
+    def length(self) -> int:
+        """How many bytes it covers."""
+        return self.stop - self.start
+
+
+class ByteRanges(Sequence[ByteRange]):
+    """Spans that are computed when they are asked for: of the size that a server claims, there may be billions.
+
+    Parameters
+    ----------
+    count
+        How many there are.
+    at
+        Return the one with a number, from 0 on.
+    """
+
+    __slots__ = ("_at", "_count")
+
+    def __init__(self, count: int, at: Callable[[int], ByteRange]) -> None:
+        self._count = count
+        self._at = at
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, number: int) -> ByteRange: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> ByteRanges: ...
+
+    def __getitem__(self, number: int | slice) -> ByteRange | ByteRanges:
+        numbers = range(self._count)[number]
+        if isinstance(numbers, int):
+            return self._at(numbers)
+        return ByteRanges(len(numbers), lambda number: self._at(numbers[number]))
+
+
+def chain(sequences: Iterable[Sequence[ByteRange]]) -> ByteRanges:
+    """Return the spans of several sequences, one after the other."""
+    some = [spans for spans in sequences if len(spans)]
+    stops = list(accumulate(map(len, some), initial=0))
+
+    def at(number: int) -> ByteRange:
+        place = bisect_right(stops, number) - 1
+        return some[place][number - stops[place]]
+
+    return ByteRanges(stops[-1], at)
+
+
+def split(span: ByteRange, request_size: int, max_concurrent: int, *, under_way: int = 0) -> ByteRanges:
+    """Cut a span into parts near `request_size`, in even waves of `max_concurrent` parts.
+
+    Up to one wave, no part is longer than `request_size`. Beyond, the number of parts is rounded to whole waves, so
+    that the last wave is as full as the first; parts are then between 2/3 and 3/2 of `request_size`. `under_way`
+    parts of about `request_size` count into the first wave.
+    """
+    if span.length <= 0:
+        return ByteRanges(0, lambda _: span)
+    count = -(-span.length // request_size)
+    if count + under_way > max_concurrent:
+        waves = max(1, (2 * (count + under_way) + max_concurrent) // (2 * max_concurrent))
+        count = max(1, waves * max_concurrent - under_way)
+    count = min(count, span.length)
+    return ByteRanges(
+        count, lambda part: ByteRange(*(span.start + span.length * cut // count for cut in (part, part + 1)))
+    )
+
+
+def block_indices(span: ByteRange, size: int, block_size: int) -> range:
+    """Return the indices of the blocks of `block_size` bytes that a span of an object of `size` bytes touches."""
+    stop = min(span.stop, size)
+    if span.start >= stop:
+        return range(0)
+    return range(span.start // block_size, -(-stop // block_size))
+
+
+def covered_size(spans: Iterable[ByteRange], size: int, block_size: int) -> int:
+    """Return how many bytes the blocks have that spans of an object of `size` bytes touch, each block counted once."""
+    total = reached = 0
+    for blocks in sorted((block_indices(span, size, block_size) for span in spans), key=lambda blocks: blocks.start):
+        first = max(blocks.start, reached)
+        if blocks.stop > first:
+            total += min(blocks.stop * block_size, size) - first * block_size
+            reached = blocks.stop
+    return total
+
+
+def coalesce_blocks(blocks: Iterable[int], block_size: int, size: int, *, max_gap: int = 0) -> Iterator[ByteRange]:
+    """Join neighbouring blocks, given in ascending order, into as few spans as cover them.
+
+    Blocks with at most `max_gap` others between them count as neighbours; the span covers those others, too.
+    """
+    runs: list[list[int]] = []
+    for block in blocks:
+        if runs and block - runs[-1][1] <= max_gap:
+            runs[-1][1] = block + 1
+        else:
+            runs.append([block, block + 1])
+    return (ByteRange(first * block_size, min(last * block_size, size)) for first, last in runs)
+
+
+def resolve_range(wanted: object, size: int) -> ByteRange | None:
+    """Turn the `range` option of a get into a span of an object of `size` bytes.
+
+    Returns None where only the store can answer: malformed and negative ranges, empty ones, a suffix that is not
+    positive, and ranges that start past the end.
+    """
+    try:
+        start, stop = _bounds(wanted, size)
+    except (TypeError, ValueError, LookupError):
+        return None
+    return _within(start, stop, size)
+
+
+def _within(start: int, stop: int, size: int) -> ByteRange | None:
+    last = min(stop, size)
+    return ByteRange(start, last) if 0 <= start < last and stop < NO_OFFSET else None
+
+
+def _bounds(wanted: object, size: int) -> tuple[int, int]:
+    if isinstance(wanted, dict):
+        return _mapping_bounds(wanted, size)
+    if isinstance(wanted, tuple | list):
+        start, stop = wanted
+        return index(start), index(stop)
+    raise TypeError
+
+
+def _mapping_bounds(wanted: Mapping[str, int], size: int) -> tuple[int, int]:
+    ((kind, value),) = wanted.items()
+    if kind == "offset":
+        return index(value), size
+    if kind == "suffix" and index(value) > 0:
+        return max(0, size - index(value)), size
+    raise LookupError(kind)
+
+
+def resolve_length(start: object, end: object, length: object, size: int) -> ByteRange | None:
+    """Turn the arguments of a get_range into a span, or None where only the store can answer (see `resolve_range`)."""
+    if (end is None) == (length is None):
+        return None
+    stop = end if length is None else length
+    if type(start) is int and type(stop) is int:  # as nearly always: the fast way through
+        return _within(start, stop if length is None else start + stop, size)
+    try:
+        first = index(start)  # type: ignore[arg-type]
+        return resolve_range((first, index(end) if length is None else first + index(length)), size)  # type: ignore[arg-type]
+    except TypeError:
+        return None

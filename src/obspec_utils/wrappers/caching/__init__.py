@@ -1,0 +1,1 @@
+"""The store that caches what is read through it."""

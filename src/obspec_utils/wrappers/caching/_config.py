@@ -1,0 +1,126 @@
+"""What a caching store was told to do, checked, and told again to its copies."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from numbers import Real
+from os import PathLike
+from typing import TYPE_CHECKING, cast
+
+from obspec_utils._redact import shown
+from obspec_utils._validation import check_text, positive_int
+from obspec_utils.caches import Cache, MemoryCache
+from obspec_utils.wrappers.caching._identity import store_identity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from obspec_utils.wrappers.caching._origin import BlockSize
+
+__all__ = ["Config"]
+
+_MAX_SIZE = 256 * 1024 * 1024
+# For how long, in seconds, what another process found out about an object is taken for true.
+_SHARED_MAX_AGE = 3600.0
+
+
+@dataclass(slots=True)
+class Config:
+    """The arguments of a `CachingReadableStore`, which see."""
+
+    max_size: int
+    block_size: BlockSize
+    max_age: float | timedelta | None
+    cache: Cache | Sequence[Cache] | None
+    namespace: str | None
+
+    def __post_init__(self) -> None:
+        self.max_size = positive_int("max_size", self.max_size)
+        if isinstance(self.block_size, str):
+            if self.block_size != "auto":
+                msg = f"block_size must be a number of bytes, 'auto' or None, got {self.block_size!r}"
+                raise ValueError(msg)
+        elif self.block_size is not None:
+            self.block_size = positive_int("block_size", self.block_size)
+        if not isinstance(self.max_age, timedelta | Real | None):
+            msg = f"max_age must be a number of seconds, a timedelta or None, got {shown(self.max_age)}"
+            raise TypeError(msg)
+        if self._seconds() is not None and not cast("float", self._seconds()) >= 0:
+            msg = f"max_age must not be negative, got {self.max_age!r}"
+            raise ValueError(msg)
+        if self.namespace is not None and not check_text("namespace", self.namespace, "my-bucket").strip():
+            msg = f"namespace must not be empty, got {self.namespace!r}"
+            raise ValueError(msg)
+        if self.cache is not None and self.max_size != _MAX_SIZE:
+            msg = f"Give the budget to the caches, not both cache= and max_size={self.max_size}."
+            raise ValueError(msg)
+
+    def _seconds(self) -> float | None:
+        return self.max_age.total_seconds() if isinstance(self.max_age, timedelta) else self.max_age
+
+    def seconds(self, *, shared: bool) -> float | None:
+        """Return for how long versions are trusted; None without limit."""
+        seconds = self._seconds()
+        return _SHARED_MAX_AGE if seconds is None and shared else seconds
+
+    def _given(self) -> list[Cache]:
+        if self.cache is None:
+            return [MemoryCache(self.max_size)]
+        given: object = self.cache
+        if isinstance(given, Cache):
+            return [given]
+        if isinstance(given, str | PathLike) or not isinstance(given, Iterable):
+            msg = f"cache must be a cache such as DiskCache('/tmp/cache', 10**9), or several, got {shown(given)}"
+            raise TypeError(msg)
+        return list(given)
+
+    def caches(self) -> tuple[MemoryCache | None, list[Cache]]:
+        """Return the cache in memory, if there is one, and the shared ones."""
+        given = self._given()
+        for cache in given:
+            if isinstance(cache, type) or not isinstance(cache, Cache):
+                msg = (
+                    "A cache needs the methods get, put, delete and clear (obspec_utils.caches.Cache); got "
+                    f"{shown(cache)}."
+                )
+                raise TypeError(msg)
+            if not isinstance(getattr(cache, "max_size", None), int | float | None):
+                msg = f"The max_size of a cache is the most bytes a value may have, a number; not so of {shown(cache)}."
+                raise TypeError(msg)
+        memory, shared = (given[0], given[1:]) if given and isinstance(given[0], MemoryCache) else (None, given)
+        if not given or any(isinstance(cache, MemoryCache) for cache in shared):
+            msg = f"Give at least one cache, and at most one MemoryCache, the first of them; got {shown(self.cache)}."
+            raise ValueError(msg)
+        return memory, shared
+
+    def namespace_of(self, store: object) -> str:
+        """Return what tells a store's objects from others in shared caches."""
+        identity = None if self.namespace else store_identity(store)
+        if identity is not None:
+            return sha256(identity.encode()).hexdigest()  # short, and tells nobody what a URL may tell
+        if not self.namespace:
+            msg = (
+                f"The {type(store).__name__} does not tell what it reads from, so its objects could be taken for those "
+                "of another store in a shared cache. Give a namespace= that no other store has."
+            )
+            raise ValueError(msg)
+        return self.namespace
+
+    def options(self) -> dict[str, object]:
+        """Return the arguments given by name, those caches that are in memory new and empty."""
+        caches = self.cache
+        if isinstance(caches, MemoryCache):
+            caches = copy.copy(caches)
+        elif caches is not None and not isinstance(caches, Cache):
+            caches = [copy.copy(cache) if isinstance(cache, MemoryCache) else cache for cache in caches]
+        options = {
+            "block_size": self.block_size,
+            "max_age": self.max_age,
+            "cache": caches,
+            "namespace": self.namespace,
+        }
+        return {name: value for name, value in options.items() if value is not None}

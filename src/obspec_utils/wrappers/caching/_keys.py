@@ -1,0 +1,153 @@
+"""What shared caches are told of an object's version, as text that any process can read, and by which keys."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from math import isfinite
+from typing import TYPE_CHECKING, TypeVar, cast
+from urllib.parse import quote
+from zlib import crc32
+
+from obspec_utils._version import Version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from obspec import Attributes, ObjectMeta
+    from typing_extensions import Buffer
+
+    from obspec_utils.wrappers.caching._entry import Entry
+
+__all__ = ["block_key", "read_record", "record_key", "write_record"]
+
+# Changed whenever what is kept, or how, changes its meaning: other releases' values are not found then.
+_FORMAT = "1"
+# The most bytes of a record, and of an ETag: several times what servers accept as an object's metadata.
+_MAX_SIZE = 65_536
+_MAX_TAG = 1024
+
+_T = TypeVar("_T")
+
+
+def record_key(namespace: str, path: str) -> str:
+    """Return what a path's version is kept by."""
+    return _join(namespace, path)
+
+
+def block_key(namespace: str, path: str, entry: Entry, number: int) -> str | None:
+    """Return what a block of a version is kept by; None where the version cannot be told from others."""
+    version = entry.version
+    if not version.comparable(version):
+        return None
+    tag = version.last_modified if version.e_tag is None else version.e_tag.removeprefix("W/")
+    return _join(namespace, path, str(tag), str(version.size), str(entry.block_size), str(number))
+
+
+def _join(*parts: str) -> str:
+    # Quoted, so that no two lists of parts make the same key.
+    return "/".join(quote(part, safe="", errors="surrogatepass") for part in (_FORMAT, *parts))
+
+
+def write_record(entry: Entry) -> bytes | None:
+    """Return what is to be kept of a version; None where it can't be told from others, or would not be read again."""
+    try:
+        meta = {name: _written(value) for name, value in entry.meta.items()}
+        attributes = dict(entry.attributes)
+        record = {"checked": entry.validated_at, "meta": meta, "attributes": list(attributes.items())}
+        written = json.dumps({**record, "crc32": _checksum(record)}).encode()
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return written if read_record(written) == (entry.meta, attributes, entry.validated_at) else None
+
+
+def _written(value: object) -> object:
+    return {"time": value.astimezone(UTC).isoformat()} if isinstance(value, datetime) else value
+
+
+def _checksum(record: dict[str, object]) -> int:
+    # A cache of a user's own may have none: another size, say, would be as good as the right one.
+    return crc32(json.dumps(record).encode())
+
+
+def read_record(value: Buffer) -> tuple[ObjectMeta, Attributes, float] | None:
+    """Return metadata, attributes and time of a record; None if it is not exactly of the form that is written.
+
+    Whoever can write to a shared cache can put anything there, and what is read goes into requests and keys: of those
+    it must not make errors, let alone panics.
+    """
+    view = memoryview(value)
+    if view.nbytes > _MAX_SIZE:
+        return None
+    try:
+        record = _exact(json.loads(str(view, "utf-8")), dict)
+        if record.pop("crc32") != _checksum(record) or record.keys() != {"checked", "meta", "attributes"}:
+            return None
+        meta = cast("ObjectMeta", {name: _FIELDS[name](it) for name, it in _exact(record["meta"], dict).items()})
+        pairs = [_exact(pair, list) for pair in _exact(record["attributes"], list)]
+        attributes = cast("Attributes", {_text(name): _text(it) for name, it in pairs})
+        validated_at = _time(record["checked"])
+        version = Version.of(meta)
+    except (ValueError, LookupError, OverflowError, RecursionError):
+        return None
+    return (meta, attributes, validated_at) if version.comparable(version) else None
+
+
+def _exact(value: object, kind: type[_T]) -> _T:
+    if type(value) is not kind:  # a bool is no size
+        msg = f"{type(value).__name__} instead of {kind.__name__}"
+        raise ValueError(msg)
+    return value
+
+
+def _text(value: object) -> str:
+    text = _exact(value, str)
+    text.encode()  # no lone surrogates
+    return text
+
+
+def _e_tag(value: object) -> str:
+    text = _exact(value, str)
+    # As a header, with a control character in it, it makes obstore panic.
+    if not text.isprintable() or len(text) > _MAX_TAG:
+        msg = "no ETag"
+        raise ValueError(msg)
+    return text
+
+
+def _size(value: object) -> int:
+    size = _exact(value, int)
+    if not 0 <= size < 2**63:
+        msg = "no size"
+        raise ValueError(msg)
+    return size
+
+
+def _time(value: object) -> float:
+    seconds = float(value) if type(value) is int else _exact(value, float)
+    if not isfinite(seconds):
+        msg = "no time"
+        raise ValueError(msg)
+    return seconds
+
+
+def _date(value: object) -> datetime:
+    written = _exact(value, dict)
+    date = datetime.fromisoformat(_exact(written.get("time"), str))
+    if len(written) > 1 or date.tzinfo is not UTC:  # obstore takes no other zone
+        msg = "no date in UTC"
+        raise ValueError(msg)
+    return date
+
+
+def _or_none(parse: Callable[[object], object]) -> Callable[[object], object]:
+    return lambda value: None if value is None else parse(value)
+
+
+_FIELDS: dict[str, Callable[[object], object]] = {
+    "path": _text,
+    "size": _size,
+    "e_tag": _or_none(_e_tag),
+    "last_modified": _or_none(_date),
+    "version": _or_none(_text),
+}

@@ -27,7 +27,8 @@ _QUERY = re.compile(rf"([?#])[^{_END}]*=[^{_END}]*")
 # `token=SECRET`, `'Authorization': 'Bearer SECRET'`, in the repr of a user's own store or options.
 _NAMED = re.compile(
     r"""(?ix) (?<![\w-])
-    ([\w-]*(?:password|secret|token|signature|credential|authorization|[_-]key)[\w-]* ["']? \s*[=:]\s*)
+    ([\w-]*(?:passw|pwd|secret|token|signature|credential|auth\b|authorization|cookie|sas\b|api_?key|access_?key|[_-]key)[\w-]*
+     ["']? \s*[=:]\s*)
     (?: b?"(?:\\.|[^"\\])*" | b?'(?:\\.|[^'\\])*' | (?:(?:bearer|basic)\s+)?[^\s&,;)\]}"']+ )"""
 )
 # Only the beginning of a longer repr is shown; and of one that is much longer, only the type.

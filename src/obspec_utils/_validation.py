@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from operator import index
 from typing import SupportsIndex
 
 from obspec_utils._redact import redacted, shown
 
-__all__ = ["check_path", "check_store", "check_text", "positive_int"]
+__all__ = ["URL", "check_path", "check_store", "check_text", "positive_int"]
 
 # Any of these makes an object a store: which of them are needed depends on what is read, and how.
 _STORE_METHODS = tuple(
     name + suffix for name in ("get", "get_range", "get_ranges", "head", "list") for suffix in ("", "_async")
 )
 # What begins like this is a URL. A key may have "://" further on.
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def positive_int(name: str, value: float | SupportsIndex, *, least: int = 1) -> int:
@@ -34,7 +35,7 @@ def positive_int(name: str, value: float | SupportsIndex, *, least: int = 1) -> 
     Raises
     ------
     ValueError
-        If it is too small, or no whole number.
+        If it is too small, larger than any object, or no whole number.
     TypeError
         If it is no number.
     """
@@ -46,6 +47,9 @@ def positive_int(name: str, value: float | SupportsIndex, *, least: int = 1) -> 
     except TypeError:
         msg = f"{name} must be a whole number such as 1048576, got {shown(value)}, a {type(value).__name__}"
         raise TypeError(msg) from None
+    if number > sys.maxsize:
+        msg = f"{name} must be at most {sys.maxsize}, got {value!r}"
+        raise ValueError(msg)
     if number < least:
         msg = f"{name} must {'be positive' if least == 1 else f'be at least {least}'}, got {value!r}"
         raise ValueError(msg)
@@ -73,6 +77,8 @@ def check_store(store: object, path: object = None) -> None:
         advice = f"store and path are swapped, got {shown(store)} as store: pass the store first"
     elif isinstance(store, str | os.PathLike):
         advice = f"store must be a store, got {shown(store)}: pass obstore.store.from_url(...) of a bucket or folder"
+    elif isinstance(store, type):
+        advice = f"store must be a store, got the class {store.__name__}: pass an object of it"
     elif hasattr(type(store), "cat_file"):
         advice = f"store must be an obspec store such as one of obstore.store, got an fsspec filesystem, {shown(store)}"
     else:
@@ -84,8 +90,8 @@ def check_store(store: object, path: object = None) -> None:
 
 
 def _is_store(value: object) -> bool:
-    # A dict and an fsspec filesystem have a get() that means something else.
-    if isinstance(value, str | dict) or hasattr(type(value), "cat_file"):
+    # A dict and an fsspec filesystem have a get() that means something else; a class has methods that need an object.
+    if isinstance(value, str | dict | type) or hasattr(type(value), "cat_file"):
         return False
     return any(hasattr(value, method) for method in _STORE_METHODS)
 
@@ -109,7 +115,7 @@ def check_path(path: object, *, name: str = "path", example: str = "a/b.nc") -> 
         If it is a URL.
     """
     path = check_text(name, path, example)
-    if _URL.match(path):
+    if URL.match(path):
         msg = (
             f"{name} must be relative to the store, such as {example!r}, got the URL {redacted(path)!r}: "
             "leave out the part that the store already points at"

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.integration.programs.fork_cases import BUCKET, CONTENT, PATH
-from tests.integration.programs.fork_scenes import PATTERN_ONE_PATHS
+from tests.integration.programs.fork_scenes import LARGE, PATTERN_ONE_PATHS
 from tests.integration.programs.running import run
 from tests.integration.work import digest
 
@@ -59,6 +59,14 @@ def test_a_listing_begun_before_the_fork_is_refused_not_awaited(url, object_serv
     for number in range(LISTED):
         object_server.put(f"{BUCKET}/more/{number}.bin", b"")
     assert was_refused(run("fork_scenes", "listing", url).result())
+
+
+def test_a_response_begun_before_the_fork_is_refused_not_awaited(url, object_server):
+    object_server.put_random(f"{BUCKET}/{LARGE}", 30_000_000)
+    outcomes = run("fork_scenes", "response", url).result()
+    assert [outcome.startswith("returned ") or was_refused(outcome) for outcome in outcomes] == [True] * 9
+    assert [was_refused(outcome) for outcome in outcomes if "returned" not in outcome]
+    assert sum(map(was_refused, outcomes)) >= 6
 
 
 def test_a_flight_under_way_at_the_fork_is_not_awaited_in_the_child(url):

@@ -12,7 +12,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from obspec_utils import ObjectStoreRegistry, glob, glob_async, glob_objects, glob_objects_async
-from obspec_utils.caches import MemoryCache, RedisCache
+from obspec_utils.caches import DiskCache, MemoryCache, RedisCache
 from obspec_utils.readers import (
     BlockStoreReader,
     BufferedStoreReader,
@@ -292,3 +292,21 @@ def test_the_registry_refuses_what_is_no_url_and_what_is_no_store():
     message = r"^stores must be a dict such as \{'s3://bucket': store\}, got 's3://b'$"
     refused(lambda: ObjectStoreRegistry("s3://b"), TypeError, message)
     assert registry.map == {}
+
+
+@pytest.mark.parametrize("make", [CachingReadableStore, SplittingReadableStore])
+def test_a_class_is_no_store(make):
+    with pytest.raises(TypeError, match=r"store must be a store, got the class MemoryStore: pass an object of it"):
+        make(MemoryStore)
+
+
+@pytest.mark.parametrize("directory", ["s3://bucket/cache", "redis://:SECRET@host/0"])
+def test_a_url_is_no_directory_of_a_disk_cache(directory):
+    with pytest.raises(ValueError, match="directory must be the path of a local folder") as raised:
+        DiskCache(directory, 10**6)
+    assert "SECRET" not in str(raised.value)
+
+
+def test_a_size_larger_than_any_object_is_refused():
+    with pytest.raises(ValueError, match=f"chunk_size must be at most {2**63 - 1}, got {2**70}"):
+        ParallelStoreReader(MemoryStore(), "a", chunk_size=2**70)

@@ -42,8 +42,9 @@ class CircuitBreaker:
         if self._told:
             return
         self._told = True
+        reason = f"{type(error).__name__}: {redacted(str(error))}".rstrip(".")
         message = (
-            f"{self.name} can't be used, so nothing is kept there: {type(error).__name__}: {redacted(str(error))}. "
+            f"{self.name} can't be used, so nothing is kept there: {reason}. "
             f"It is tried again every {self._rest:g} s; there will be no further warning."
         )
         call_after_pause(lambda: warnings.warn(message, RuntimeWarning, stacklevel=2))

@@ -69,23 +69,31 @@ class ResponseStream:
         return self.stop - self.position
 
     def reaches_soon(self, span: ByteRange) -> bool:
-        """Tell whether reading on gets to a span sooner than asking for it; in the process where this began."""
+        """Tell whether reading on gets to a span sooner than a request of its own."""
         short = self.stop - self._span.start <= _SHORT * self._block_size
         near = span.start - self.position <= _LONGEST_SKIP * self._block_size
         little = min(span.stop, self.stop) - self.position <= _SHORT * self._block_size
         ahead = self.position <= span.start < self.stop
-        return ahead and (short or (near and little)) and self._process == os.getpid()
+        return ahead and (short or (near and little))
 
     def covers(self, span: ByteRange) -> bool:
-        """Tell whether reading on gets to a span, however long that takes; in the process where this began."""
-        return self.position <= span.start and span.stop <= self.stop and self._process == os.getpid()
+        """Tell whether reading on gets to a span, however long that takes."""
+        return self.position <= span.start and span.stop <= self.stop
 
     def read_to(self, stop: int, start: int | None = None) -> BufferList:
         """Return what there is from `position` on, at least up to `stop`; `position` moves on by whole blocks of that.
 
         Of a store that hands out more at a time, it moves on by a few blocks beyond `stop` all the same. What comes
         before `start`, if that is given, is dropped.
+
+        Raises
+        ------
+        RuntimeError
+            In a forked child, where a response of the parent never arrives.
         """
+        if self._process != os.getpid():
+            msg = f"the response for {self._path!r} belongs to the process that was forked: request it again"
+            raise RuntimeError(msg)
         if self._chunks is None:
             self._chunks = self._request_first()
         if start is not None:

@@ -96,6 +96,11 @@ class StoreWrapper:
         holds = getattr(self._store, "_holds", None)
         return holds is not None and bool(holds(path))
 
+    def _takes_leases(self) -> bool:
+        """Tell whether a caching store among the wrapped ones takes leases for what it fetches."""
+        takes_leases = getattr(self._store, "_takes_leases", None)
+        return takes_leases is not None and bool(takes_leases())
+
     @property
     def _below(self) -> Any:  # noqa: ANN401 - whatever the caller wrapped, with whatever methods it has
         """The wrapped store, about to be called."""

@@ -12,13 +12,14 @@ from multiprocessing import get_context
 from obstore.store import MemoryStore
 
 from obspec_utils import glob
-from obspec_utils.readers import ParallelStoreReader
+from obspec_utils.readers import BufferedStoreReader, ParallelStoreReader, open_reader
 from obspec_utils.wrappers import CachingReadableStore
 from tests.integration.programs.fork_after_io import in_fork, outcome, show
 from tests.integration.programs.fork_cases import BUCKET, PATH, PythonStore
 from tests.integration.work import process_files
 from tests.servers import ObjectServer
 
+LARGE = "large"
 PATTERN_ONE_PATHS = ["file1.nc", "file2.nc", "file3.nc", "file4.nc"]
 
 
@@ -37,6 +38,21 @@ def in_the_middle_of_a_listing(url) -> None:
     listing = glob(s3_store(url), "more/*.bin")
     next(listing)
     in_fork(lambda: show(outcome(lambda: "".join(listing).encode())))
+
+
+def in_the_middle_of_a_response(url) -> None:
+    """Fork readers that have read the beginning of a response, and read on in the child."""
+    make = [
+        lambda: ParallelStoreReader(s3_store(url), LARGE),
+        lambda: BufferedStoreReader(s3_store(url), LARGE),
+        lambda: open_reader(s3_store(url), LARGE, memory=1 << 20),
+    ]
+    readers = [reader() for reader in make for _ in range(3)]
+    for reader in readers:
+        reader.read(10)
+    lengths = [10, 1_000_000, 20_000_000] * len(make)  # within what was received, in the response, and beyond it
+    reads = list(zip(readers, lengths, strict=True))
+    in_fork(lambda: show([outcome(lambda reader=reader, n=n: reader.read(n)[:1]) for reader, n in reads]))
 
 
 class HeldStore(PythonStore):
@@ -87,6 +103,7 @@ def before_any_read(url, executor=ProcessPoolExecutor) -> None:
 SCENES = {
     "first-call": after_the_first_call,
     "listing": in_the_middle_of_a_listing,
+    "response": in_the_middle_of_a_response,
     "flight": in_the_middle_of_a_flight,
     "pattern-one": before_any_read,
     "pattern-one-fork": lambda url: before_any_read(

@@ -22,6 +22,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from obspec_utils._redact import shown
+from obspec_utils._validation import URL
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -46,10 +49,10 @@ def absolute(directory: object) -> str:
     """
     path = os.fspath(directory) if isinstance(directory, os.PathLike) else directory
     if not isinstance(path, str):
-        msg = f"directory must be a str or a path, got {directory!r}"
+        msg = f"directory must be a str or a path, got {shown(directory)}"
         raise TypeError(msg)
-    if not path or "\0" in path:
-        msg = f"directory must be a path, got {directory!r}"
+    if not path or "\0" in path or URL.match(path):
+        msg = f"directory must be the path of a local folder, got {shown(directory)}"
         raise ValueError(msg)
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - an unknown `~user` is a folder's name
 

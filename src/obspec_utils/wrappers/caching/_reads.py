@@ -24,7 +24,7 @@ from obspec_utils.wrappers.caching._revalidation import Lookup, ReadThrough
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from obspec import GetOptions, GetResult, GetResultAsync, ObjectMeta
+    from obspec import GetOptions, ObjectMeta
     from typing_extensions import Buffer
 
     from obspec_utils._io.backends import Backend
@@ -46,6 +46,9 @@ class CachedReads(StoreWrapper):
 
     def _holds(self, path: str) -> bool:
         return self._blocks.index.has_all(self._blocks.current(cache_key(path))) or super()._holds(path)
+
+    def _takes_leases(self) -> bool:
+        return self._blocks.tiers.takes_leases or super()._takes_leases()
 
     def _kept(self, path: str) -> bool:
         """Tell whether all of an object is in memory; what shared caches have is taken for granted."""
@@ -109,26 +112,26 @@ class CachedReads(StoreWrapper):
             return _result(found.entry, span, self._lazy_body(backend, path, found))
         return _result(found.entry, span, InMemoryBody(found.parts(span)))
 
-    def get(self, path: str, *, options: GetOptions | None = None) -> GetResult:
+    def get(self, path: str, *, options: GetOptions | None = None) -> Result:
         """Get an object from the cache, filling it if need be.
 
         Ranges and lists of ETags are answered from the cache; with ETags, only if the object is there already.
         """
         asked = UNCONDITIONAL if options is None else parse_preconditions(options)
         if asked is not None and self._may_answer(path, asked):
-            result: GetResult | None = self._got(path, asked) or run_sync(self._get(SYNC, path, asked))
+            result: Result | None = self._got(path, asked) or run_sync(self._get(SYNC, path, asked))
             if result is not None:
                 return result
-        return super().get(path, options=options)
+        return cast("Result", super().get(path, options=options))
 
-    async def get_async(self, path: str, *, options: GetOptions | None = None) -> GetResultAsync:
+    async def get_async(self, path: str, *, options: GetOptions | None = None) -> Result:
         """Get an object as `get` does, on the running event loop."""
         asked = UNCONDITIONAL if options is None else parse_preconditions(options)
         if asked is not None and self._may_answer(path, asked):
-            result: GetResultAsync | None = self._got(path, asked) or await self._get(ASYNC, path, asked)
+            result: Result | None = self._got(path, asked) or await self._get(ASYNC, path, asked)
             if result is not None:
                 return result
-        return await super().get_async(path, options=options)
+        return cast("Result", await super().get_async(path, options=options))
 
     async def _range(
         self, backend: Backend, path: str, start: int, end: int | None, length: int | None

@@ -120,8 +120,9 @@ class ReadThrough:
         if led is not None:
             led.withdraw_response()
             self.blocks.shared.abandon(self.call.backend, led)
-        if self._claim is not None:
+        if self._claim is not None:  # abandoned before it is let go of: an interrupt may hit in between
             self.blocks.in_flight.abandon(self._claim)
+            self._claim = None
 
     async def _settle(self) -> None:
         led, self._led_entry = self._led_entry, None
@@ -140,8 +141,7 @@ class ReadThrough:
             return Lookup(entry, spans, {0: opened.whole})
         if self._is_lazy(entry, spans):
             return Lookup(entry, spans, {}, entry.take_response(spans[0], self.call.backend.owner()))
-        claim, self._claim = self._claim, None
-        return Lookup(entry, spans, await self.blocks.load(self.call, entry, spans, claim))
+        return Lookup(entry, spans, await self.blocks.load(self.call, entry, spans, self._claim))
 
     async def _too_large_to_keep(self, entry: Entry, spans: list[ByteRange]) -> Lookup | Response | None:
         if not self._several:

@@ -56,13 +56,20 @@ class SharedTiers:
         The caches. There may be none.
     namespace
         What tells this store's objects from those of others.
+    leases
+        Whether to take leases. A caching store among the wrapped ones does so itself, maybe the same ones.
     """
 
-    def __init__(self, caches: Iterable[Cache], namespace: str) -> None:
+    def __init__(self, caches: Iterable[Cache], namespace: str, *, leases: bool = True) -> None:
         self.tiers = [SharedTier(cache) for cache in caches]
         self.namespace = namespace
         # The cache that most processes share is the last one.
-        self._leasing = [tier for tier in self.tiers if tier.leases][-1:]
+        self._leasing = [tier for tier in self.tiers if tier.leases and leases][-1:]
+
+    @property
+    def takes_leases(self) -> bool:
+        """Whether one of the caches has leases, which are taken."""
+        return bool(self._leasing)
 
     def __bool__(self) -> bool:
         return bool(self.tiers)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS
 from obspec_utils._redact import redacted
+from obspec_utils.wrappers._wrapper import StoreWrapper
 from obspec_utils.wrappers.caching._blocks import BlockLoader
 from obspec_utils.wrappers.caching._config import Config
 from obspec_utils.wrappers.caching._entries import EntryTable
@@ -85,7 +86,8 @@ class CachingReadableStore(CachedReads):
         memory, shared = self._settings.caches()
         self._max_size = self._settings.max_size
         index = EntryTable(memory)
-        tiers = SharedTiers(shared, self._settings.namespace_of(store) if shared else "")
+        namespace = self._settings.namespace_of(store) if shared else ""
+        tiers = SharedTiers(shared, namespace, leases=not StoreWrapper._takes_leases(self))  # noqa: SLF001 - its own base
         origin = Origin(store, self._settings.block_size, self._limits())
         self._blocks = BlockLoader(origin, index, tiers, self._settings.seconds(shared=bool(shared)))
         self._hit = make_hit(self._blocks)

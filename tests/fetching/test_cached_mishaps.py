@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from obspec_utils.wrappers.caching._cache import BlockLoader
 from obstore.store import MemoryStore
 
 from obspec_utils._io.backends import SyncBackend
 from obspec_utils.caches import DiskCache, MemoryCache
 from obspec_utils.wrappers import CachingReadableStore
+from obspec_utils.wrappers.caching._blocks import BlockLoader
 from obspec_utils.wrappers.caching._entry import BlockKey
 from tests.fetching.test_cached_races import Gated
 from tests.servers import random_bytes

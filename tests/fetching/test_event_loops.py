@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from obstore.store import MemoryStore
 
-from obspec_utils._io import backends, get_result
+from obspec_utils._io import backends, get_result, transport
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.cache_threads import THREADS, Threads
 from obspec_utils._io.get_result import slice_async
@@ -103,7 +103,9 @@ def test_others_are_waited_for_30_seconds_in_all(below: MemoryStore, monkeypatch
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    monkeypatch.setattr(backends, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep)
+    monkeypatch.setattr(backends, "time", clock)
+    monkeypatch.setattr(transport, "time", clock)
     assert bytes(over(below, Taken()).get_range("object", start=0, end=3000)) == CONTENT[:3000]
     assert 1030 <= now[0] < 1031
 

@@ -19,7 +19,7 @@ from obstore.store import LocalStore, MemoryStore
 from obspec_utils.caches import DiskCache, MemoryCache, RedisCache
 from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.wrappers import CachingReadableStore
-from obspec_utils.wrappers.caching import _cache, _origin, _read_through
+from obspec_utils.wrappers.caching import _origin, _read_through
 from tests.contracts._outcomes import Call, perform, perform_async
 from tests.property._calls import BLOCK, BUDGET, PATHS, WHOLE, calls, contents, paths
 from tests.property._history import Clock, History

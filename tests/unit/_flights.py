@@ -60,7 +60,7 @@ async def until_true(condition: Callable[[], object]) -> None:
 
 def joined(fetcher: Board, key: str = "key") -> int:
     """Return how many threads wait for the flight that is led by a thread."""
-    future = fetcher.in_flight._by_threads.get(key)
+    future = fetcher.in_flight._futures.get((key, None))
     return 0 if future is None else len(future._condition._waiters)  # type: ignore[attr-defined]
 
 

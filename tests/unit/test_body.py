@@ -53,4 +53,4 @@ def test_memory_for_the_whole_is_only_there_where_bodies_arrive_in_pieces() -> N
     plan = body._plan(SIZE, whole=True)
     assert plan.memory is not None
     assert plan.memory.view.nbytes == SIZE  # of address space: none of it is memory before it is written
-    assert [place.start for place in plan.places or ()] == [span.start for span in plan.batch]
+    assert [target.start for target in plan.targets or ()] == [span.start for span in plan.batch]

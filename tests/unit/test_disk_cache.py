@@ -92,7 +92,7 @@ def test_what_is_given_is_checked_and_nothing_is_made(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="directory must be a str or a path, got b'x'"):
         DiskCache(b"x", 100)
     for path in ("", "a\0b"):
-        with pytest.raises(ValueError, match="directory must be a path, got "):
+        with pytest.raises(ValueError, match="directory must be the path of a local folder, got "):
             DiskCache(path, 100)
     assert list(tmp_path.iterdir()) == []
 

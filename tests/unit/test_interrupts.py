@@ -7,7 +7,7 @@ import gc
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -15,9 +15,6 @@ from obspec_utils._io import gc_pause
 from obspec_utils._io.concurrency import gather, gather_async
 from obspec_utils._io.gc_pause import gc_paused
 from obspec_utils._io.single_flight import SingleFlight
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 WAIT = 10
 
@@ -98,10 +95,10 @@ def test_an_interrupt_at_any_place_leaves_no_flight(monkeypatch: pytest.MonkeyPa
     keep: Any = interrupt if hit == "keeping" else (lambda *_: None)
     with monkeypatch.context() as patch:
         if hit == "before the lead":
-            patch.setattr(in_flight, "_run", interrupt)
+            patch.setattr(in_flight, "_run_claimed", interrupt)
         with pytest.raises(KeyboardInterrupt):
             in_flight.run("key", lambda: "value", find=lambda _: None, keep=keep)
-    assert in_flight._by_threads == {}
+    assert in_flight._futures == {}
     assert gc.isenabled()
     assert in_flight.run("key", lambda: "value", find=lambda _: None, keep=lambda *_: None) == "value"
 
@@ -117,36 +114,7 @@ async def test_a_result_that_can_t_be_kept_fails_the_task_and_leaves_no_flight()
 
     with pytest.raises(MemoryError):
         await in_flight.run_async("key", fetch, find=lambda _: None, keep=refuse)
-    assert not any(in_flight._by_loops.values())
-
-
-async def test_a_task_takes_over_what_a_thread_can_t_tell_it() -> None:
-    in_flight: SingleFlight[str] = SingleFlight()
-    started, release = threading.Event(), threading.Event()
-
-    def stop() -> str:
-        started.set()
-        release.wait(WAIT)
-        raise StopIteration
-
-    async def fetch() -> str:
-        return "value"
-
-    thread = asyncio.create_task(asyncio.to_thread(_outcome, in_flight, stop))
-    await asyncio.to_thread(started.wait, WAIT)
-    task = asyncio.create_task(in_flight.run_async("key", fetch, find=lambda _: None, keep=lambda *_: None))
-    await asyncio.sleep(0.01)
-    release.set()
-    assert await asyncio.wait_for(task, WAIT) == "value"
-    assert await thread is StopIteration
-
-
-def _outcome(in_flight: SingleFlight[str], fetch: Callable[[], str]) -> type[BaseException] | None:
-    try:
-        in_flight.run("key", fetch, find=lambda _: None, keep=lambda *_: None)
-    except StopIteration as error:
-        return type(error)
-    return None
+    assert in_flight._futures == {}
 
 
 def test_no_thread_outlives_a_call_that_is_interrupted() -> None:

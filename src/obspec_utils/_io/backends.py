@@ -1,7 +1,7 @@
-"""Two ways of going the same road: in the calling thread, or as a task of an event loop.
+"""What a cache does on a miss, for a thread or for a task: requests, single flight, and calls of caches that block.
 
-What a cache does on a miss is written once, as coroutines that are given a way. `Blocking` never waits for an event
-loop: its steps are done when they return, so such a coroutine runs from its beginning to its end in one go.
+The code of the caching store is written once, as coroutines that are given a backend. `run_sync` runs one of the sync
+backend to its end.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from obspec_utils._io.cache_threads import THREADS, call_with_gc_paused
-from obspec_utils._io.fetch import fetch, fetch_async
+from obspec_utils._io.fetch import fetch_parts
 from obspec_utils._io.fork import check_fork
 from obspec_utils._io.gc_pause import gc_paused
-from obspec_utils._io.request import request_first, request_first_async
+from obspec_utils._io.request import send_first
+from obspec_utils._io.transport import ASYNC_TRANSPORT, SYNC_TRANSPORT, run
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from obspec_utils._io.get_result import Result
     from obspec_utils._io.response import Response
     from obspec_utils._io.single_flight import Claim, SingleFlight
+    from obspec_utils._io.transport import Transport
     from obspec_utils._ranges import ByteRange
     from obspec_utils._version import Version
 
@@ -37,108 +39,33 @@ T = TypeVar("T")
 
 
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine whose way is `BLOCKING`.
-
-    All of it happens inside `paused()`: others may wait, from one of its steps to the next, for what it has claimed.
-    """
-    try:
-        with gc_paused():
-            coroutine.send(None)
-    except StopIteration as done:
-        result: T = done.value
-        return result
-    finally:
-        coroutine.close()
-    raise RuntimeError  # it has waited for something
+    """Run a coroutine of the sync backend to its end, inside `gc_paused()`: others may wait for what it has claimed."""
+    with gc_paused():
+        return run(coroutine)
 
 
 class Backend(Protocol):
-    """The steps that differ."""
+    """The steps that differ, and what is built on them."""
 
     get: str
     """The name of the store's method that gets an object."""
+    transport: Transport
+    """How the store is called."""
+    max_requests: int | None
+    """The most requests in flight for one fetch, if that is less than the fetch's own limit."""
 
     def owner(self) -> object:
         """Return the running event loop; None in a thread."""
-        ...
+        return self.transport.owner()
 
-    async def revalidate(self, store: object, path: str, options: dict[str, object]) -> Any:  # noqa: ANN401 - any result
-        """Get an object; returns when the headers are there."""
-        ...
-
-    async def request_first(self, store: object, path: str, span: ByteRange, options: dict[str, object]) -> Response:
-        """Ask for the first bytes that are wanted of an object."""
-        ...
-
-    async def fetch(
-        self,
-        store: object,
-        path: str,
-        spans: Sequence[ByteRange],
-        version: Version,
-        limit: int,
-        *,
-        first: Response | None,
-    ) -> list[Buffer]:
-        """Fetch spans of one version side by side."""
-        ...
-
-    async def parts(self, result: Result, *, whole: bool) -> BufferList:
-        """Return all bytes of a result of ours."""
-        ...
-
-    async def single_flight(
-        self,
-        in_flight: SingleFlight[T],
-        keys: list[Hashable],
-        fetch: Callable[[list[Hashable]], Coroutine[Any, Any, dict[Hashable, T]]],
-        find: Callable[[Hashable], T | None],
-        keep: Callable[[Hashable, T], None],
-        claim: Claim | None = None,
-    ) -> dict[Hashable, T]:
-        """Return the results for keys, each fetched once by all who ask at the same time."""
-        ...
-
-    def claim(self, in_flight: SingleFlight[T], keys: list[Hashable], find: Callable[[Hashable], T | None]) -> Claim:
-        """Claim keys for a flight to come."""
-        ...
-
-    async def call(self, function: Callable[..., T], *args: object) -> T:
-        """Call what may block: a disk, a server."""
-        ...
-
-    def leave(self, function: Callable[[], None]) -> None:
-        """Call what may block, and whose end need not be waited for: on the way out after an error."""
-        ...
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        ...
-
-
-class SyncBackend:
-    """Steps taken in the calling thread.
-
-    Parameters
-    ----------
-    most
-        How many requests may be in flight for one fetch, if that is less than its own limit.
-    """
-
-    get = "get"
-
-    def __init__(self, most: int | None = None) -> None:
-        self._most = most
-
-    def owner(self) -> None:
-        return None
-
-    async def revalidate(self, store: Any, path: str, options: dict[str, object]) -> Any:  # noqa: ANN401 - any store
+    async def revalidate(self, store: object, path: str, options: dict[str, object]) -> Any:  # noqa: ANN401
+        """Get an object; return when the headers have arrived."""
         check_fork(store)
-        return store.get(path, options=options) if options else store.get(path)
+        return await self.transport.invoke(store, "get", path, **({"options": options} if options else {}))
 
     async def request_first(self, store: object, path: str, span: ByteRange, options: dict[str, object]) -> Response:
-        return request_first(store, path, span.length, options, start=span.start)
+        """Request the first bytes that are wanted of an object."""
+        return await send_first(self.transport, store, path, span, options)
 
     async def fetch(
         self,
@@ -150,67 +77,9 @@ class SyncBackend:
         *,
         first: Response | None,
     ) -> list[Buffer]:
-        return fetch(store, path, spans, version, min(limit, self._most or limit), first=first)
-
-    async def parts(self, result: Result, *, whole: bool) -> BufferList:
-        return result.parts(whole=whole)
-
-    async def single_flight(
-        self,
-        in_flight: SingleFlight[T],
-        keys: list[Hashable],
-        fetch: Callable[[list[Hashable]], Coroutine[Any, Any, dict[Hashable, T]]],
-        find: Callable[[Hashable], T | None],
-        keep: Callable[[Hashable, T], None],
-        claim: Claim | None = None,
-    ) -> dict[Hashable, T]:
-        return in_flight.run_many(keys, lambda mine: run_sync(fetch(mine)), find=find, keep=keep, claim=claim)
-
-    def claim(self, in_flight: SingleFlight[T], keys: list[Hashable], find: Callable[[Hashable], T | None]) -> Claim:
-        return in_flight.claim(keys, find)
-
-    async def call(self, function: Callable[..., T], *args: object) -> T:
-        return call_with_gc_paused(function, *args)
-
-    def leave(self, function: Callable[[], None]) -> None:
-        call_with_gc_paused(function)
-
-    async def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)  # noqa: ASYNC251 - no event loop runs this
-
-
-class AsyncBackend:
-    """Steps taken as a task, which never block its event loop; parameters as of `Blocking`."""
-
-    get = "get_async"
-
-    def __init__(self, most: int | None = None) -> None:
-        self._most = most
-
-    def owner(self) -> object:
-        return asyncio.get_running_loop()
-
-    async def revalidate(self, store: Any, path: str, options: dict[str, object]) -> Any:  # noqa: ANN401 - any store
-        check_fork(store)
-        return await (store.get_async(path, options=options) if options else store.get_async(path))
-
-    async def request_first(self, store: object, path: str, span: ByteRange, options: dict[str, object]) -> Response:
-        return await request_first_async(store, path, span.length, options, start=span.start)
-
-    async def fetch(
-        self,
-        store: object,
-        path: str,
-        spans: Sequence[ByteRange],
-        version: Version,
-        limit: int,
-        *,
-        first: Response | None,
-    ) -> list[Buffer]:
-        return await fetch_async(store, path, spans, version, min(limit, self._most or limit), first=first)
-
-    async def parts(self, result: Result, *, whole: bool) -> BufferList:
-        return await result.parts_async(whole=whole)
+        """Fetch spans of one version concurrently."""
+        limit = min(limit, self.max_requests or limit)
+        return await fetch_parts(self.transport, store, path, spans, version, limit, first=first)
 
     async def single_flight(
         self,
@@ -221,21 +90,75 @@ class AsyncBackend:
         keep: Callable[[Hashable, T], None],
         claim: Claim | None = None,
     ) -> dict[Hashable, T]:
-        return await in_flight.run_many_async(keys, fetch, find=find, keep=keep, claim=claim)
+        """Return the results of keys, each fetched once for all callers."""
+        return await in_flight.run_many(self.transport, keys, fetch, find=find, keep=keep, claim=claim)
 
     def claim(self, in_flight: SingleFlight[T], keys: list[Hashable], find: Callable[[Hashable], T | None]) -> Claim:
-        return in_flight.claim_async(keys, find)
+        """Claim keys for a fetch to come."""
+        return in_flight.claim(self.transport, keys, find)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await self.transport.sleep(seconds)
+
+    async def parts(self, result: Result, *, whole: bool) -> BufferList:
+        """Return all bytes of a result of this library."""
+        ...
 
     async def call(self, function: Callable[..., T], *args: object) -> T:
+        """Call a function that may block: on a disk, or on a server."""
+        ...
+
+    def leave(self, function: Callable[[], None]) -> None:
+        """Call a function that may block without waiting for its end: after an error."""
+        ...
+
+
+class SyncBackend(Backend):
+    """Steps in the calling thread."""
+
+    get = "get"
+    transport = SYNC_TRANSPORT
+
+    def __init__(self, max_requests: int | None = None) -> None:
+        self.max_requests = max_requests
+
+    async def parts(self, result: Result, *, whole: bool) -> BufferList:
+        """Return all bytes of a result of this library."""
+        return result.parts(whole=whole)
+
+    async def call(self, function: Callable[..., T], *args: object) -> T:
+        """Call the function here."""
+        return call_with_gc_paused(function, *args)
+
+    def leave(self, function: Callable[[], None]) -> None:
+        """Call the function here."""
+        call_with_gc_paused(function)
+
+
+class AsyncBackend(Backend):
+    """Steps of a task, which never block its event loop."""
+
+    get = "get_async"
+    transport = ASYNC_TRANSPORT
+
+    def __init__(self, max_requests: int | None = None) -> None:
+        self.max_requests = max_requests
+
+    async def parts(self, result: Result, *, whole: bool) -> BufferList:
+        """Return all bytes of a result of this library."""
+        return await result.parts_async(whole=whole)
+
+    async def call(self, function: Callable[..., T], *args: object) -> T:
+        """Call the function in a thread; release the leases it takes, should the task be cancelled meanwhile."""
         running = asyncio.wrap_future(THREADS.submit(function, *args))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            running.add_done_callback(self._give_back)
+            running.add_done_callback(self._release)
             raise
 
-    def _give_back(self, done: asyncio.Future[Any]) -> None:
-        """Release the leases that were taken for a task which was cancelled meanwhile."""
+    def _release(self, done: asyncio.Future[Any]) -> None:
         if done.cancelled() or done.exception() is not None:
             return
         taken = done.result()
@@ -244,27 +167,25 @@ class AsyncBackend:
                 self.leave(lease.release)
 
     def leave(self, function: Callable[[], None]) -> None:
+        """Call the function in a thread."""
         THREADS.submit(function)
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 @dataclass(slots=True)
 class RequestContext:
-    """Who asks, and for which object.
+    """One request to a caching store.
 
     Parameters
     ----------
     path
-        As it was given.
+        The path as it was given.
     key
-        What it is cached by.
+        The key that the object is cached by.
 
     Attributes
     ----------
     waited
-        For how many seconds it has waited for what others fetch.
+        The seconds it has waited for fetches of other processes.
     """
 
     backend: Backend
@@ -273,13 +194,13 @@ class RequestContext:
     waited: float = field(default=0.0, init=False)
 
     async def wait(self, seconds: float) -> None:
-        """Wait for others."""
+        """Wait for other processes."""
         if sys.is_finalizing():  # when the other threads of this process never run again
             self.waited = math.inf
             return
-        request_first = time.monotonic()
+        start = time.monotonic()
         await self.backend.sleep(seconds)
-        self.waited += time.monotonic() - request_first
+        self.waited += time.monotonic() - start
 
 
 SYNC: Backend = SyncBackend()

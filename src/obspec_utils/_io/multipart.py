@@ -1,15 +1,16 @@
-"""The body of a whole object, fetched in parallel parts once somebody wants it, and kept."""
+"""The body of a whole object, fetched in parallel parts when it is consumed, and kept."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from obspec_utils._io.allocation import Allocation, WriteTarget, allocate
 from obspec_utils._io.buffers import BufferList
-from obspec_utils._io.fetch import fetch, fetch_async
+from obspec_utils._io.fetch import fetch_parts
+from obspec_utils._io.gc_pause import gc_paused
 from obspec_utils._io.single_flight import SingleFlight
+from obspec_utils._io.transport import ASYNC_TRANSPORT, SYNC_TRANSPORT, run
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange, chain, split
 from obspec_utils._version import Version
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from obspec_utils._io.response import Response
+    from obspec_utils._io.transport import Transport
     from obspec_utils._ranges import ByteRanges
 
 __all__ = ["MultipartBody", "PartLimits"]
@@ -35,9 +37,9 @@ class PartLimits(NamedTuple):
 
 
 class MultipartBody:
-    """Everything that belongs to one answer: the body it came with, and the parts its object has beyond that.
+    """The body of a first response, and the further parts of its object.
 
-    Nothing beyond the first answer is asked for before `load`. What was loaded is kept, so it can be read again.
+    The further parts are not requested before `load`. Loaded parts are kept, so the body can be read again.
     """
 
     def __init__(
@@ -56,24 +58,30 @@ class MultipartBody:
         self._spans = chain([[first.span] if first.span.length else [], parts])
         self._buffers: list[Buffer] = []
         self._parts = BufferList([])
-        self._flights: SingleFlight[_Fetched] = SingleFlight()
+        self._in_flight: SingleFlight[_Fetched] = SingleFlight()
 
     def load(self, stop: int, *, whole: bool = False) -> BufferList:
-        """Return the parts from 0 to at least `stop`, fetching what is missing of them in whole waves.
+        """Return the parts from 0 to at least `stop`; fetch those that are missing, in full batches.
 
-        Where the `whole` is wanted and nothing is there yet, the parts go into one buffer at once, if their bodies can
-        be read as they arrive.
+        If the `whole` object is wanted and nothing was fetched yet, the parts are written into one buffer, if
+        their bodies can be read as they arrive.
         """
-        while self._parts.stop < stop:
-            self._flights.run(None, lambda: self._fetch(stop, whole=whole), find=_nothing, keep=self._keep)
+        if self._parts.stop < stop:
+            with gc_paused():
+                run(self._load(SYNC_TRANSPORT, stop, whole=whole))
         return self._parts
 
     async def load_async(self, stop: int, *, whole: bool = False) -> BufferList:
         """Load as `load` does, on the running event loop."""
-        fetch_missing = partial(self._fetch_async, stop, whole=whole)
-        while self._parts.stop < stop:
-            await self._flights.run_async(None, fetch_missing, find=_nothing, keep=self._keep)
+        await self._load(ASYNC_TRANSPORT, stop, whole=whole)
         return self._parts
+
+    async def _load(self, transport: Transport, stop: int, *, whole: bool) -> None:
+        async def fetch_missing(keys: list[Hashable]) -> dict[Hashable, _Fetched]:
+            return dict.fromkeys(keys, await self._fetch(transport, stop, whole=whole))
+
+        while self._parts.stop < stop:
+            await self._in_flight.run_many(transport, [None], fetch_missing, find=_nothing, keep=self._keep)
 
     def window(self, position: int) -> BufferList:
         """Return the parts from 0 to beyond `position`."""
@@ -85,7 +93,7 @@ class MultipartBody:
 
     def _keep(self, _: Hashable, fetched: _Fetched) -> None:
         start, buffers = fetched
-        if self._parts.stop == self.version.size:  # fetched by a thread and a loop side by side: what came first stays
+        if self._parts.stop == self.version.size:  # fetched by a thread and a task at once: keep the first
             return
         if isinstance(buffers, BufferList):
             self._parts = buffers
@@ -93,35 +101,40 @@ class MultipartBody:
             self._buffers += buffers[len(self._buffers) - start :]
             self._parts = BufferList(self._buffers)
         if self._parts.stop == self.version.size:
-            self._buffers = []  # last: from here on the parts alone hold the bytes, so that joining them frees memory
+            self._buffers = []  # last: now the parts alone hold the bytes, so that joining them frees memory
 
     def _plan(self, stop: int, *, whole: bool) -> _Plan:
-        """Plan what to fetch next: all that is missing up to `stop`, and what fills the last wave."""
+        """Plan what to fetch next: the missing parts up to `stop`, and those that fill the last batch."""
         start = len(self._buffers)
-        if self._parts.stop >= stop:  # after a look at what is held, which is empty once all is there
+        if self._parts.stop >= stop:  # read after the buffers, which are empty once all parts are there
             return _Plan(None, start, self._spans[:0], None)
         needed = bisect_left(self._spans, stop, key=lambda span: span.start) - start
-        waves = -(-needed // self._limits.max_concurrent)
-        batch = self._spans[start : start + waves * self._limits.max_concurrent]
-        # A body can be read only once: after a failure its span is asked for anew.
+        batches = -(-needed // self._limits.max_concurrent)
+        batch = self._spans[start : start + batches * self._limits.max_concurrent]
+        # A body can be read only once: after a failure its range is requested again.
         first, self._first = self._first, None
         into_one = whole and self._streams and len(batch) == len(self._spans) > 1
         memory = allocate(self.version.size) if into_one else None
         return _Plan(first if first and len(batch) and batch[0] == first.span else None, start, batch, memory)
 
-    def _fetch(self, stop: int, *, whole: bool) -> _Fetched:
+    async def _fetch(self, transport: Transport, stop: int, *, whole: bool) -> _Fetched:
         plan = self._plan(stop, whole=whole)
-        args = (self._store, self._path, plan.spans, self.version, self._limits.max_concurrent)
-        return plan.fetched(fetch(*args, first=plan.first, options=self._options, into=plan.places))
-
-    async def _fetch_async(self, stop: int, *, whole: bool) -> _Fetched:
-        plan = self._plan(stop, whole=whole)
-        args = (self._store, self._path, plan.spans, self.version, self._limits.max_concurrent)
-        return plan.fetched(await fetch_async(*args, first=plan.first, options=self._options, into=plan.places))
+        buffers = await fetch_parts(
+            transport,
+            self._store,
+            self._path,
+            plan.spans,
+            self.version,
+            self._limits.max_concurrent,
+            first=plan.first,
+            options=self._options,
+            targets=plan.targets,
+        )
+        return plan.fetched(buffers)
 
 
 class _Plan(NamedTuple):
-    """What one flight fetches: the parts of a wave, the first of them maybe begun, maybe into memory that is there."""
+    """The parts of one batch: the first of them may have a response already, and all may be written into one buffer."""
 
     first: Response | None
     start: int
@@ -130,12 +143,12 @@ class _Plan(NamedTuple):
 
     @property
     def spans(self) -> ByteRanges:
-        """What is still to be asked for."""
+        """The ranges still to be requested."""
         return self.batch[1:] if self.first else self.batch
 
     @property
-    def places(self) -> list[WriteTarget] | None:
-        """Where each part goes."""
+    def targets(self) -> list[WriteTarget] | None:
+        """Where to write each part; None for buffers of their own."""
         return None if self.memory is None else [WriteTarget(self.memory, span.start) for span in self.batch]
 
     def fetched(self, buffers: Sequence[Buffer]) -> _Fetched:
@@ -147,4 +160,4 @@ class _Plan(NamedTuple):
 
 
 def _nothing(_: Hashable) -> None:
-    """Find nothing: whether more is to be fetched is seen when a flight has landed."""
+    """Find nothing: whether more has to be fetched is decided after a fetch."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from obspec_utils._io.buffers import BufferList
@@ -12,15 +11,12 @@ from obspec_utils._ranges import ByteRange
 from obspec_utils.exceptions import IncompleteReadError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
     from obspec import Attributes, GetResult, GetResultAsync, ObjectMeta
     from typing_extensions import Buffer
 
-__all__ = ["Response", "response_of", "unwrap"]
-
-# How much of a body is taken at a time where most of it is dropped.
-_CUT_STEP = 256 * 1024
+__all__ = ["Response", "has_method", "response_of", "unwrap"]
 
 
 class Response:
@@ -112,30 +108,9 @@ class Response:
             yield chunk
         self._check_length(length)
 
-    def cut(self, span: ByteRange) -> Iterator[Buffer]:
-        """Read the bytes of a span that lies within the body, as they arrive; what surrounds them is dropped."""
-        if span == self.span or not self.streams:
-            yield BufferList([self.body()], self.span.start).slice(*span)
-            return
-        position = self.span.start
-        for chunk in self.chunks(_CUT_STEP):
-            piece, position = _within(span, chunk, position)
-            yield piece
-            if position >= span.stop:
-                return
-
-    async def cut_async(self, span: ByteRange) -> AsyncIterator[Buffer]:
-        """Read a span of the body as `cut` does, without blocking the event loop."""
-        if span == self.span or not self.streams:
-            yield BufferList([await self.body_async()], self.span.start).slice(*span)
-            return
-        position = self.span.start
-        async with aclosing(self.chunks_async(_CUT_STEP)) as chunks:
-            async for chunk in chunks:
-                piece, position = _within(span, chunk, position)
-                yield piece
-                if position >= span.stop:
-                    return
+    def slice(self, body: Buffer, span: ByteRange) -> Buffer:
+        """Return the bytes of a span of the body that was read, without keeping the rest in memory."""
+        return BufferList([body], self.span.start).slice(*span)
 
     async def body_async(self) -> Buffer:
         """Read the body without blocking the event loop."""
@@ -157,20 +132,25 @@ class Response:
             raise _wrong_length(self.path, self.span, f"{length} bytes")
 
 
-def _within(span: ByteRange, chunk: Buffer, position: int) -> tuple[memoryview, int]:
-    """Return what a chunk that starts at a position holds of a span, and the position after the chunk."""
-    view = memoryview(chunk).cast("B")
-    start = min(max(span.start - position, 0), view.nbytes)
-    stop = max(min(span.stop - position, view.nbytes), start)
-    return view[start:stop], position + view.nbytes
-
-
 def _wrong_length(path: str, span: ByteRange, found: str) -> IncompleteReadError:
     asked = f"bytes {span.start} to {span.stop} of {path!r}"
     return IncompleteReadError(
         f"The response for {asked} has {found}, not {span.length} bytes: the connection was cut, or "
         "a proxy changed the body. Read again."
     )
+
+
+def _is_length_known(path: str, span: ByteRange, attributes: Attributes) -> bool:
+    """Tell whether headers prove the length of a ranged response's body; raise IncompleteReadError if they disagree.
+
+    A proxy that compresses responses keeps their Content-Range. An object that was stored compressed has the same
+    headers: only the length of the body tells them apart.
+    """
+    headers = {str(name).lower(): value for name, value in attributes.items()}
+    length = headers.get("content-length")  # not told by obstore's stores
+    if length is not None and str(length) != str(span.length):
+        raise _wrong_length(path, span, f"Content-Length: {length}")
+    return length is not None or headers.get("content-encoding", "identity") == "identity"
 
 
 def response_of(
@@ -195,17 +175,11 @@ def response_of(
         asked = f"bytes {wanted.start} to {wanted.stop} of {path!r}"
         msg = f"The response to the request for {asked} holds bytes {span.start} to {span.stop}. Read again."
         raise IncompleteReadError(msg)
-    attributes = dict(result.attributes or {})
-    headers = {str(name).lower(): value for name, value in attributes.items()}
-    length = headers.get("content-length")  # not of obstore's stores
-    if length is not None and str(length) != str(span.length):
-        raise _wrong_length(path, span, f"Content-Length: {length}")
-    # A proxy that compresses responses keeps their Content-Range. An object that was stored compressed looks the same:
-    # only the length of its body tells.
-    known = length is not None or not ranged or headers.get("content-encoding", "identity") == "identity"
-    # It is the response's, not the object's, whose attributes may go with other ranges.
-    kept = {name: value for name, value in attributes.items() if str(name).lower() != "content-length"}
-    return Response(store, path, span, result, meta=meta, attributes=kept, ranged=ranged, length_is_known=known)
+    attributes = result.attributes or {}
+    known = _is_length_known(path, span, attributes) if ranged and attributes else True
+    if attributes:  # the length is the response's, not the object's, whose attributes may go with other ranges
+        attributes = {name: value for name, value in attributes.items() if str(name).lower() != "content-length"}
+    return Response(store, path, span, result, meta=meta, attributes=attributes, ranged=ranged, length_is_known=known)
 
 
 def unwrap(store: object) -> object:
@@ -214,3 +188,9 @@ def unwrap(store: object) -> object:
     while hasattr(unwrap, "_supports"):  # a wrapper
         unwrap = unwrap._store  # noqa: SLF001 - where every wrapper keeps it
     return unwrap
+
+
+def has_method(store: object, method: str) -> bool:
+    """Tell whether a store, or the store that a wrapper stands for, has a method."""
+    told = getattr(store, "_supports", None)
+    return told(method) if told is not None else hasattr(store, method)

@@ -19,7 +19,7 @@ from obstore.store import LocalStore, MemoryStore
 from obspec_utils.caches import DiskCache, MemoryCache, RedisCache
 from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.wrappers import CachingReadableStore
-from obspec_utils.wrappers.caching import _origin, _read_through
+from obspec_utils.wrappers.caching import _blocks, _origin, _read_through
 from tests.contracts._outcomes import Call, perform, perform_async
 from tests.property._calls import BLOCK, BUDGET, PATHS, WHOLE, calls, contents, paths
 from tests.property._history import Clock, History
@@ -273,7 +273,7 @@ def test_answers_are_those_of_the_store(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()
-    for module in (_cache, _origin, _read_through):
+    for module in (_blocks, _origin, _read_through):
         monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(_origin, "AUTO_BLOCK_SIZE", BLOCK)
     monkeypatch.setattr(_origin, "AUTO_WHOLE_SIZE", WHOLE)

@@ -242,7 +242,7 @@ class CachedObjects(RuleBasedStateMachine):
             index = subject.store._blocks.index
             assert subject.store.cache_size <= BUDGET
             if index.memory is not None:
-                blocks = {key.known for key in index.memory.values.keys()}  # noqa: SIM118 - no dict
+                blocks = {key.entry for key in index.memory.values.keys()}  # noqa: SIM118 - no dict
                 assert blocks <= {index.find(path) for path in PATHS}
         if getattr(self, "disk", None) is not None:
             assert occupied(self.place.folder / self.disk.directory) <= DISK_BUDGET

@@ -9,27 +9,24 @@ from typing import TYPE_CHECKING
 from benchmarks.measure import Bench
 from benchmarks.plots import plot
 from benchmarks.profiles import PROFILES
-from benchmarks.report import FOLDER, kept, machine, markdown, save, write_page
-from benchmarks.scenarios import SCENARIOS
+from benchmarks.report import FOLDER, load, machine, markdown, save, write_page
+from benchmarks.scenarios import QUICK, SCENARIOS
 from benchmarks.workers import Workers
 from tests.servers import ObjectServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# What a minute allows.
-_QUICK = ("B1", "B2", "B4a", "B4c", "B5", "B6", "B7", "B10")
-
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run the scenarios that the command line names."""
     arguments = _arguments()
     if arguments.render:
-        for result in kept(SCENARIOS):
+        for result in load(SCENARIOS):
             plot(result, FOLDER)
         print(f"Written: {write_page(SCENARIOS)}")
         return
-    names = arguments.only or (_QUICK if arguments.quick else tuple(SCENARIOS))
+    names = arguments.only or (QUICK if arguments.quick else tuple(SCENARIOS))
     repeat = arguments.repeat or (1 if arguments.quick else 3)
     writes = not (arguments.quick or arguments.no_write or arguments.profile)
     print(machine(), end="\n\n")
@@ -41,7 +38,7 @@ def main() -> None:
             begin = time.perf_counter()
             result = SCENARIOS[name](bench)
             if writes:
-                result.plots = plot(result, FOLDER)
+                plot(result, FOLDER)
                 save(result)
             print(markdown(result), f"\n{name} took {time.perf_counter() - begin:.0f} s\n", flush=True)
     if writes:
@@ -51,10 +48,10 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller sizes and fewer rows; writes nothing")
-    parser.add_argument("--only", type=_list_of(SCENARIOS), help="scenarios, such as B1,B4a")
+    parser.add_argument("--only", type=_list_of(SCENARIOS), help="scenarios, such as whole_object,random")
     parser.add_argument("--profile", type=_list_of(PROFILES), help="networks, such as cloud,local; writes nothing")
     parser.add_argument("--repeat", type=int, help="runs of each row; 3, or 1 if quick")
-    parser.add_argument("--render", action="store_true", help="measure nothing: plots and page of what was kept")
+    parser.add_argument("--render", action="store_true", help="write plots and page from the saved results")
     parser.add_argument("--no-write", action="store_true", help="leave docs/benchmarks as it is")
     return parser.parse_args()
 
@@ -64,7 +61,7 @@ def _list_of(known: Mapping[str, object]) -> Callable[[str], tuple[str, ...]]:
         names = tuple(text.split(","))
         for name in names:
             if name not in known:
-                msg = f"{name!r} is none of {', '.join(known)}"
+                msg = f"unknown name {name!r}; known are {', '.join(known)}"
                 raise argparse.ArgumentTypeError(msg)
         return names
 

@@ -1,12 +1,15 @@
-"""The rows that several scenarios share: every implementation's ways to open an object as a file."""
+"""Rows that several scenarios share: every implementation's methods to open an object as a file."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Row
-from benchmarks.results import MEBIBYTE
+from benchmarks.results import MEBIBYTE, best, within
+
+if TYPE_CHECKING:
+    from benchmarks.results import Table, Verdict
 
 __all__ = [
     "ALTERNATIVES",
@@ -17,67 +20,70 @@ __all__ = [
     "OURS",
     "PARALLEL",
     "PREVIOUS",
+    "chosen_verdict",
     "distinct",
     "ours",
     "previous",
     "readers",
+    "s3fs",
 ]
 
 MEMORY = 64 * MEBIBYTE
+_CHOSEN_FACTOR = 1.1
 
 
-def ours(label: str, way: str, memory: int | None, **options: Any) -> Row:
+def ours(label: str, method: str, memory: int | None = None, **options: Any) -> Row:
     """Return a row of the checkout."""
-    return Row(label, "ours", "obspec_utils", way, options, memory)
+    return Row(label, "ours", "obspec_utils", method, options, memory)
 
 
-def previous(label: str, way: str, memory: int | None, **options: Any) -> Row:
-    """Return a row of the release before."""
-    return Row(f"0.9.0 {label}", "v09", "obspec_utils", way, options, memory)
+def previous(label: str, method: str, memory: int | None = None, **options: Any) -> Row:
+    """Return a row of the last release."""
+    return Row(f"0.9.0 {label}", "v09", "obspec_utils", method, options, memory)
 
 
-def _fsspec(cache: str, block: int, blocks: int = 1, *, way: str = "s3", quick: bool = False) -> Row:
+def s3fs(cache: str, block: int, blocks: int = 1, *, method: str = "s3", quick: bool = False) -> Row:
+    """Return a row of fsspec with a cache of some blocks, whose size is in MiB; `method` is "s3" or "http"."""
     options: dict[str, Any] = {"cache_type": cache, "block_size": block * MEBIBYTE}
-    setting = f"{block} MiB"
     if blocks > 1:
         options["cache_options"] = {"maxblocks": blocks}
-        setting += f" x {blocks}"
-    name = {"s3": "s3fs", "http": "fsspec http"}[way]
+    setting = f"{block} MiB x {blocks}" if blocks > 1 else f"{block} MiB"
+    name = "fsspec http" if method == "http" else "s3fs"
     memory = block * blocks * MEBIBYTE
-    return Row(f"{name} {cache} {setting}", "fsspec", "fsspec", way, options, memory, quick=quick)
+    return Row(f"{name} {cache} {setting}", "fsspec", "fsspec", method, options, memory, quick=quick)
 
 
 EAGER, PARALLEL, BUFFERED, CHOSEN = "EagerStoreReader", "ParallelStoreReader", "BufferedStoreReader", "open_reader"
 
-# An eager reader has no limit to name: it holds the file, and whatever an alternative holds is no more.
+# The eager reader keeps the whole file, so it is compared with all alternatives.
 OURS = [
-    ours(EAGER, "eager", None),
+    ours(EAGER, "eager"),
     ours(PARALLEL, "parallel", MEMORY),
     ours(BUFFERED, "buffered", MEMORY),
     ours(CHOSEN, "open_reader", MEMORY),
 ]
 
 PREVIOUS = [
-    previous(EAGER, "eager", None),
+    previous(EAGER, "eager"),
     previous("BlockStoreReader 1 MiB x 64", "block", MEMORY),
     replace(previous(BUFFERED, "buffered", MEBIBYTE), quick=False),
 ]
 
 ALTERNATIVES = [
     Row("obstore.open_reader", "obstore", "obstore", "open_reader", {}, MEBIBYTE, quick=False),
-    _fsspec("readahead", 5),
-    _fsspec("blockcache", 4, 16, quick=True),
-    _fsspec("blockcache", 1, 64),
-    _fsspec("background", 4, 16),
-    _fsspec("adaptive", 4),
-    _fsspec("blockcache", 4, 16, way="http"),
-    _fsspec("background", 4, 16, way="http"),
+    s3fs("readahead", 5),
+    s3fs("blockcache", 4, 16, quick=True),
+    s3fs("blockcache", 1, 64),
+    s3fs("background", 4, 16),
+    s3fs("adaptive", 4),
+    s3fs("blockcache", 4, 16, method="http"),
+    s3fs("background", 4, 16, method="http"),
     Row("remfile", "remfile", "remfile", "http", {}, 1000 * MEBIBYTE, quick=False),
     Row("smart_open", "smart_open", "smart_open", "s3", {}, MEBIBYTE, quick=False),
 ]
 
 
-# What the work costs without any network.
+# The cost of the work without any network.
 MEMORY_ROW = Row("io.BytesIO, no network", "obstore", "memory", "memory")
 
 
@@ -86,8 +92,8 @@ def readers() -> list[Row]:
     return [MEMORY_ROW, *OURS, *PREVIOUS, *ALTERNATIVES]
 
 
-# What B4a shows to send too many small requests to be waited for, and s3fs's caches once more, by HTTP.
-_SHOWN_IN_B4A = (
+# Rows that send many small requests, and caches of s3fs once more, by HTTP.
+_SHOWN_ONCE = (
     "0.9.0 BufferedStoreReader",
     "obstore.open_reader",
     "s3fs readahead 5 MiB",
@@ -99,5 +105,12 @@ _SHOWN_IN_B4A = (
 
 
 def distinct(rows: list[Row]) -> list[Row]:
-    """Return the rows that are worth measuring again where B4a shows the others."""
-    return [row for row in rows if row.label not in _SHOWN_IN_B4A]
+    """Return the rows that are measured in each scenario; netcdf_metadata shows the others."""
+    return [row for row in rows if row.label not in _SHOWN_ONCE]
+
+
+def chosen_verdict(table: Table, claim: str) -> Verdict:
+    """Judge `open_reader` against the best of our other readers that keep as much memory."""
+    chosen = table.row(CHOSEN)
+    others = [row for row in table.of_kind("ours") if row.label != CHOSEN]
+    return within(f"{claim}, choice", table, CHOSEN, _CHOSEN_FACTOR, best(others, chosen.memory if chosen else 0))

@@ -1,4 +1,4 @@
-"""The NetCDF4 files that B4 and B8 read: the same data in two layouts, from fixed seeds."""
+"""NetCDF4 files with the same seeded data in two layouts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Layout", "netcdf_file"]
 
-# Raised when what is written changes, so that files of an older kind are not taken for it.
+# To be raised when the contents change, since existing files are kept.
 _EDITION = 2
 _CHUNKS_PER_VARIABLE = 16
 _VARIABLES_PER_GROUP = 25
@@ -24,7 +24,7 @@ _PAGE = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a file is laid out.
+    """Layout of a file.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ class Layout:
         HDF5's paged allocation, which gathers metadata in pages of 4 MiB. Without it the libraries' defaults apply:
         each variable's metadata lies beside its data, all over the file.
     groups
-        25 variables to a group, or all of them in the root, where VirtualiZarr finds them in one go.
+        25 variables per group, or all in the root, where one call of VirtualiZarr finds them.
     variables
-        How many; each has 0.8 MB of data.
+        Their number; each has 0.8 MB of data.
     """
 
     paged: bool = False
@@ -42,8 +42,13 @@ class Layout:
     variables: int = 150
 
     @property
+    def title(self) -> str:
+        """The layout in words."""
+        return "4 MiB pages" if self.paged else "scattered metadata"
+
+    @property
     def name(self) -> str:
-        """What the file is called."""
+        """File name."""
         kind = "paged" if self.paged else "scattered"
         return f"{kind}-{'groups' if self.groups else 'flat'}-{self.variables}.nc"
 

@@ -1,4 +1,4 @@
-"""Running rows in turn and counting at the server what each run took."""
+"""Run rows in turn, and count requests and bytes at the server."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 __all__ = ["BUCKET", "Bench", "Row", "Work"]
 
 BUCKET = "bench"
-# Seconds of a run that is not repeated: what takes so long does not depend on chance.
+# Seconds after which a run is not repeated: it varies little.
 _LONG = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One way of doing the work.
+    """One method of doing the work.
 
     Parameters
     ----------
-    environment, adapter, way, options
-        Where it runs, the module of `benchmarks.adapters`, and which of its ways with what arguments.
+    environment, adapter, method, options
+        The environment it runs in, the module of `benchmarks.adapters`, and its method with keyword arguments.
     memory
-        Bytes it may keep by its settings.
+        Bytes it may keep by its settings; None if unlimited.
     quick
         Whether it is part of a quick run.
     """
@@ -39,39 +39,38 @@ class Row:
     label: str
     environment: str
     adapter: str
-    way: str
+    method: str
     options: dict[str, Any] = field(default_factory=dict)
     memory: int | None = None
     quick: bool = True
 
     @property
     def kind(self) -> Kind:
-        """Whose way it is."""
+        """The kind of implementation."""
         if self.adapter == "memory":
             return "limit"
         if self.environment == "obstore":
-            return "alternative" if self.way == "open_reader" else "limit"
+            return "alternative" if self.method == "open_reader" else "limit"
         kinds: dict[str, Kind] = {"ours": "ours", "v09": "0.9.0"}
         return kinds.get(self.environment, "alternative")
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What all rows of a table do.
+    """The work of all rows of a table.
 
     Parameters
     ----------
     task, parameters
-        The module of `benchmarks.tasks` and the arguments of its `run`.
+        The name of a function in `benchmarks.tasks`, and its keyword arguments.
     path
         The object.
     warm_up
-        The object of the run before the first that counts, at full speed: imports, threads and code paths are warm
-        then, as they are in a program that does not start with this read.
+        The object of the warm-up run, which is not counted and not slowed down; `path` by default.
     fresh
-        A new process for every run: for peak memory.
+        Start a new process for every run, to measure peak memory.
     warm
-        The rows did the like just before, so that no run is needed to warm them up.
+        Skip the warm-up run.
     patience
         Seconds. A row is left out if its requests, sent one after the other, would take longer.
     """
@@ -95,7 +94,7 @@ class Bench:
     quick
         Smaller sizes and fewer rows.
     profiles
-        The only networks to measure on; None for those that each scenario wants.
+        The networks to measure on; None for those that each scenario names.
     """
 
     def __init__(
@@ -113,10 +112,6 @@ class Bench:
             wanted = tuple(name for name in wanted if name in self._profiles) or tuple(self._profiles)
         return [PROFILES[name] for name in wanted]
 
-    def rows(self, rows: Sequence[Row]) -> list[Row]:
-        """Return the rows that this run measures."""
-        return [row for row in rows if row.quick or not self.quick]
-
     def table(
         self,
         name: str,
@@ -129,8 +124,8 @@ class Bench:
         object_size: int | None = None,
         repeat: int | None = None,
     ) -> Table:
-        """Run all rows in turn, again and again, and return what they took."""
-        measured = [(row, Measurement(row.label, row.kind, row.memory)) for row in self.rows(rows)]
+        """Run all rows in turn, repeatedly, and return their measurements."""
+        measured = [(row, Measurement(row.label, row.kind, row.memory)) for row in rows if row.quick or not self.quick]
         PROFILES["local"].apply(self.server)
         if not (work.fresh or work.warm):
             for row, result in measured:
@@ -139,52 +134,46 @@ class Bench:
         for _ in range(repeat or self.repeat):
             for row, result in measured:
                 if not result.note and max(result.seconds, default=0.0) < _LONG:
-                    self._run(row, work, result)
+                    self._run(row, work, result, work.path)
         return Table(name, f"{title}, {profile}", [result for _, result in measured], reference, object_size)
 
     def _warm_up(self, row: Row, work: Work, result: Measurement, profile: Profile) -> None:
-        """Run a row at full speed, and note if it will take too long on a network."""
-        worker = self._workers.get(row.environment)
-        self.server.clear()
-        answer = worker.run(self._job(row, work, work.warm_up or work.path))
-        self._count(result)
+        """Run a row at full speed, and note if it would take too long on the network."""
+        self._run(row, work, result, work.warm_up or work.path)
+        for values in (result.seconds, result.cpu, result.peak, result.figures):
+            values.clear()
         bandwidth = profile.bandwidth or profile.total_bandwidth
         seconds = result.requests * profile.latency + (result.sent / bandwidth if bandwidth else 0.0)
-        result.note = answer.get("missing") or answer.get("error") or ""
         if seconds > work.patience and not result.note:
             result.note = (
                 f"left out: {result.requests:,} requests, {result.sent / 1e6:,.0f} MB, about {seconds:.0f} s one by one"
             )
 
-    def _count(self, result: Measurement) -> None:
-        log = self.server.log()
-        result.requests = len(log)
-        result.sent = sum(request.sent for request in log)
-        result.in_flight = self.server.most_in_flight()
-
-    def _run(self, row: Row, work: Work, result: Measurement) -> None:
+    def _run(self, row: Row, work: Work, result: Measurement, path: str) -> None:
         worker = self._workers.get(row.environment, fresh=work.fresh)
         if work.fresh and work.warm_up:
             worker.run(self._job(row, work, work.warm_up))
         self.server.clear()
-        answer = worker.run(self._job(row, work, work.path))
-        self._count(result)
-        result.note = answer.get("missing") or answer.get("error") or ""
+        outcome = worker.run(self._job(row, work, path))
+        log = self.server.log()
+        result.requests, result.sent = len(log), sum(request.sent for request in log)
+        result.in_flight = self.server.most_in_flight()
+        result.note = outcome.get("error", "")
         if result.note:
             return
-        result.seconds.append(answer["seconds"])
-        result.cpu.append(answer["cpu"])
-        if answer["peak"] is not None:
-            result.peak.append(answer["peak"])
-        result.checksum = answer["checksum"]
-        for name, figure in answer["figures"].items():
+        result.seconds.append(outcome["seconds"])
+        result.cpu.append(outcome["cpu"])
+        if outcome["peak"] is not None:
+            result.peak.append(outcome["peak"])
+        result.checksum = outcome["checksum"]
+        for name, figure in outcome["figures"].items():
             result.figures[name] = max(figure, result.figures.get(name, figure))
 
     def _job(self, row: Row, work: Work, path: str) -> dict[str, Any]:
         return {
             "task": work.task,
             "adapter": row.adapter,
-            "way": row.way,
+            "method": row.method,
             "options": row.options,
             "url": self.server.url,
             "bucket": BUCKET,

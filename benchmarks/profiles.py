@@ -1,4 +1,4 @@
-"""Networks that the object server can pretend to be."""
+"""Networks that the object server simulates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Profile:
     total_bandwidth: float = 0.0
 
     def apply(self, server: ObjectServer) -> None:
-        """Let the server behave so from now on."""
+        """Configure the server."""
         server.configure(latency=self.latency, bandwidth=self.bandwidth, total_bandwidth=self.total_bandwidth)
 
     def __str__(self) -> str:

@@ -1,74 +1,106 @@
-"""Tables and verdicts as Markdown."""
+"""Results as JSON files, and as Markdown tables on the page."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
-from importlib.resources import files
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.columns import columns
 from benchmarks.environments import REPOSITORY
-from benchmarks.results import ScenarioResult
+from benchmarks.results import MEBIBYTE, ScenarioResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
-    from benchmarks.results import Table
+    from benchmarks.results import Measurement, Table
 
-__all__ = ["FOLDER", "kept", "machine", "markdown", "save", "write_page"]
+__all__ = ["FOLDER", "load", "machine", "markdown", "save", "write_page"]
 
 FOLDER = REPOSITORY / "docs" / "benchmarks"
 _RESULTS = FOLDER / "results"
+_PAGE = Path(__file__).with_name("page.md")
 
 
 def markdown(result: ScenarioResult) -> str:
-    """Return a scenario's tables, each with what was found about it."""
-    lines = [f"## {result.name}: {result.title}", ""]
+    """Return a scenario's verdicts, plot and tables."""
+    lines = [f"## {result.title}", "", *(f"- {verdict}" for verdict in result.verdicts), ""]
+    if any(table.measured for table in result.tables) and (FOLDER / f"{result.name}.png").exists():
+        lines += [f"![{result.title}]({result.name}.png)", ""]
     for table in result.tables:
         lines += [f"### {table.title}", "", *_table(table), ""]
-        lines += [f"{row.label}: {row.note}.  " for row in table.rows if row.note]
-        lines.append("")
+        lines += [f"- {row.label}: {row.note}." for row in table.rows if row.note]
         if not table.agreed:
-            lines += ["**The rows did NOT all read the same bytes.**", ""]
-    lines += [f"- {verdict}" for verdict in result.verdicts]
-    lines += ["", *(f"![{result.title}]({plot})" for plot in result.plots)]
-    return "\n".join(lines).rstrip() + "\n"
+            lines += ["", "**The rows did NOT all read the same bytes.**"]
+        lines.append("")
+    return "\n".join(lines).replace("\n\n\n", "\n\n").rstrip() + "\n"
 
 
 def _table(table: Table) -> list[str]:
-    heads, *rows = columns(table)
+    heads, *rows = _cells(table)
     widths = [max(len(line[column]) for line in [heads, *rows]) for column in range(len(heads))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return [_line(line, widths) for line in [heads, rule, *rows]]
-
-
-def _line(cells: list[str], widths: list[int]) -> str:
-    padded = [
-        cells[0].ljust(widths[0]),
-        *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)),
+    lines = [
+        [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+        for line in [heads, rule, *rows]
     ]
-    return f"| {' | '.join(padded)} |"
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _cells(table: Table) -> list[list[str]]:
+    """Return the heads, and below them each row's label and cells: its own figures, or its time and requests."""
+    figures = list(dict.fromkeys(name for row in table.rows for name in row.figures))
+    peak = ["peak memory"] if table.object_size else []
+    if figures:
+        heads = [*figures, "requests", *peak]
+    else:
+        ratio = ["ratio"] if table.reference else []
+        heads = ["seconds", *ratio, "requests", "MB", "in flight", "CPU s", *peak]
+    missing = ["-"] * len(heads)
+    cells = [
+        [row.label, *([_cell(row, head, table) for head in heads] if row.seconds else missing)] for row in table.rows
+    ]
+    return [["", *heads], *cells]
+
+
+def _cell(row: Measurement, head: str, table: Table) -> str:
+    if head in row.figures:
+        return f"{float(f'{row.figures[head]:.3g}'):,.{2 if row.figures[head] < 10 else 0}f}"  # noqa: PLR2004
+    median = row.value("seconds") or 0.0
+    peak = row.value("peak")
+    cells = {
+        "seconds": f"{median:.3f}",
+        "requests": f"{row.requests:,}",
+        "MB": f"{row.sent / 1e6:,.1f}",
+        "in flight": str(row.in_flight),
+        "CPU s": f"{row.value('cpu') or 0.0:.2f}",
+    }
+    if head == "ratio":
+        reference = table.value(table.reference or "")
+        return f"{median / reference:.2f} x" if reference else "-"
+    if head == "peak memory" and table.object_size and peak is not None:
+        return f"{peak / table.object_size:.2f} x ({peak / MEBIBYTE:.0f} MiB)"
+    return cells.get(head, "-")
 
 
 def machine() -> str:
-    """Say what the figures were measured on."""
+    """Describe the machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"{os.cpu_count()} cores, {memory:.0f} GiB of memory, {python}"
 
 
 def save(result: ScenarioResult) -> None:
-    """Keep a scenario's figures beside the page, from which the page is made."""
+    """Write a scenario's figures, from which the page is made."""
     _RESULTS.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"machine": machine(), **result.to_json()}, indent=1)
     (_RESULTS / f"{result.name}.json").write_text(text + "\n")
 
 
-def kept(order: Iterable[str]) -> list[ScenarioResult]:
-    """Return the scenarios whose figures are kept, in that order."""
+def load(order: Iterable[str]) -> list[ScenarioResult]:
+    """Return the saved scenarios in that order."""
     return [ScenarioResult.from_json(content) for content in _contents(order)]
 
 
@@ -78,10 +110,26 @@ def _contents(order: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def write_page(order: Iterable[str]) -> Path:
-    """Make the page of all figures that are kept."""
-    introduction = files("benchmarks").joinpath("introduction.md").read_text()
-    machines = {content["machine"] for content in _contents(order)}
-    parts = map(markdown, kept(order))
+    """Write the page of all saved figures: a summary, the results, the method."""
+    names = list(order)
+    results = load(names)
+    tables = {table.name: table for result in results for table in result.tables}
+    text = re.sub(r"\{\{(.+?)\}\}", lambda found: _figure(tables, found[1]), _PAGE.read_text())
+    machines = "; ".join(sorted({content["machine"] for content in _contents(names)}))
+    text = text.replace("MACHINE", machines).replace("RESULTS", "\n".join(map(markdown, results)).rstrip())
     page = FOLDER / "index.md"
-    page.write_text("\n".join([introduction.replace("MACHINE", "; ".join(sorted(machines))), *parts]))
+    page.write_text(text)
     return page
+
+
+def _figure(tables: dict[str, Table], reference: str) -> str:
+    """Return the figure at "table | row | value" or, with "| other row", its ratio to the other row's."""
+    name, label, value, *other = (part.strip() for part in reference.split("|"))
+    table = tables[name]
+    figures = [table.value(row, value) for row in (label, *other)]
+    if None in figures:
+        return "-"
+    first, *second = (float(figure or 0) for figure in figures)
+    if value == "peak":
+        first /= table.object_size or 1
+    return f"{first / second[0]:.2f} times" if second else f"{first:.2f}"

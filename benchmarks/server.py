@@ -1,4 +1,4 @@
-"""Filling the object server, and showing that it is not what limits the figures."""
+"""Put objects into the object server that the tests use, too (tests/servers/object_server)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["put_copies", "put_netcdf", "put_noise"]
 
-# Making gigabytes of noise would take a minute. A prime, so that no part of an object equals another.
+# Gigabytes of noise would take a minute. A prime, so that no two parts of an object are equal.
 _PERIOD = 67_108_879
 
 
@@ -31,11 +31,11 @@ def put_netcdf(server: ObjectServer, layout: Layout) -> str:
 
 
 def put_copies(server: ObjectServer, path: str, count: int) -> str:
-    """Store an object again as `{path}.copies/0`, `…/1` and so on; return what is before the slash."""
+    """Store an object again as `{path}.copies/0`, `…/1` and so on; return the path before the slash."""
     folder = f"{path}.copies"
     store = server.s3_store(BUCKET)
-    PROFILES["local"].apply(server)  # the network of the table before would make it wait for each
-    for number in range(count):  # copied in the server, where all copies share their bytes
+    PROFILES["local"].apply(server)  # not the network of the table before
+    for number in range(count):  # in the server, where all copies share their bytes
         store.copy(path, f"{folder}/{number}")
     return folder
 

@@ -1,4 +1,4 @@
-"""The parent's side of the worker processes."""
+"""Start worker processes and send them jobs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Worker", "Workers"]
 
-# No run that is worth waiting for takes longer; one that hangs must not hang the bench.
+# Seconds after which a run is taken to hang.
 _LONGEST_RUN = 180.0
 
 
@@ -36,7 +36,7 @@ class Worker:
         return self._process.poll() is None
 
     def run(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Have a job carried out; return the worker's answer, or an error if it dies over it."""
+        """Run a job; return the worker's result, or an error if the worker ends."""
         assert self._process.stdin is not None  # noqa: S101 - for type checkers
         assert self._process.stdout is not None  # noqa: S101
         watchdog = threading.Timer(_LONGEST_RUN, self._process.kill)
@@ -51,8 +51,8 @@ class Worker:
             watchdog.cancel()
         if not line:
             return {"error": f"the worker ended with {self._process.wait()}, or took over {_LONGEST_RUN:.0f} s"}
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        result: dict[str, Any] = json.loads(line)
+        return result
 
     def stop(self) -> None:
         """End the process and wait for it."""
@@ -64,13 +64,13 @@ class Worker:
 
 
 class Workers:
-    """At most one worker per environment, each started when it is first needed."""
+    """At most one worker per environment, each started at its first job."""
 
     def __init__(self) -> None:
         self._workers: dict[str, Worker] = {}
 
     def get(self, environment: str, *, fresh: bool = False) -> Worker:
-        """Return the environment's worker; a new process if it is to be fresh, or the last one ended."""
+        """Return the environment's worker; a new process if `fresh`, or if the last one ended."""
         worker = self._workers.get(environment)
         if worker is not None and (fresh or not worker.running):
             worker.stop()

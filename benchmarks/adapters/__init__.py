@@ -1,11 +1,9 @@
-"""How each implementation connects, opens and loads; one module an implementation, imported in its environment only.
+"""One module per implementation, imported in that implementation's environment only.
 
-Each has `connect(url, bucket)`, and tables of the ways it can be used, by name:
+Each has `connect(url, bucket)` and tables of methods by name, called with the client, a path and options:
 
-- `OPEN`: ways to open an object as a file, for scenarios that read bit by bit;
-- `LOAD`: ways to have all of an object in memory, as a list of buffers;
-- `STORE` and `VIRTUAL`, where there are obspec stores: a store to read ranges from, and a store with a reader
-  factory for VirtualiZarr.
-
-A way is a function of the client, the path and its own options.
+- `OPEN`: open an object as a file;
+- `LOAD`: load an object into memory, as a list of buffers;
+- `STORE`: a store to read from; `OVER`: the same over a store that is given;
+- `VIRTUAL`: a store and a reader factory for VirtualiZarr.
 """

@@ -39,7 +39,7 @@ def connect(url: str, bucket: str) -> _Client:
 
 
 def close(client: _Client) -> None:
-    """Close the connections, and remove what was cached in files."""
+    """Close the connections, and remove the cached files."""
     client.remains.close()
     sync(client.s3.loop, client.s3.s3.close)
     sync(client.http.loop, client.http._session.close)  # noqa: SLF001 - there is no public way
@@ -62,7 +62,7 @@ LOAD = {
 
 
 def _virtual(client: _Client, _path: str, **options: Any) -> tuple[Any, Any]:
-    """Return a store for the registry, and a factory that opens paths of the bucket by s3fs instead."""
+    """Return a store for the registry, and a factory that opens paths by s3fs."""
     from benchmarks.adapters import obstore  # noqa: PLC0415 - only here
 
     return obstore.connect(client.url, client.bucket), lambda _store, path: _s3(client, path, **options)

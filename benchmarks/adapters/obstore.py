@@ -1,4 +1,4 @@
-"""Bare obstore: what every reader of this library builds on, and the practical limit."""
+"""Bare obstore, on which every reader of this library builds: the practical limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from obstore.store import S3Store
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LOAD", "OPEN", "STORE", "connect"]
+__all__ = ["LOAD", "OPEN", "OVER", "STORE", "connect"]
 
 
 def connect(url: str, bucket: str) -> S3Store:
@@ -31,13 +31,13 @@ def _get(store: S3Store, path: str) -> list[Any]:
 
 
 def _dropped(store: S3Store, path: str) -> list[Any]:
-    """Keep nothing: finding room for the bytes would take the client longer than receiving them."""
+    """Keep nothing: allocating memory for the bytes would take longer than receiving them."""
     length = sum(len(chunk) for chunk in store.get(path).stream(min_chunk_size=1 << 20))
     return [str(length).encode()]
 
 
 def _threads(store: S3Store, path: str, size: int, count: int = 18) -> list[Any]:
-    """Fetch as many ranges as there are threads; nothing is asked that is known: the size is given."""
+    """Fetch as many ranges as there are threads, of a known size."""
     step = -(-size // count)
 
     def fetch(start: int) -> Any:
@@ -73,7 +73,7 @@ class _StreamedGet:
 
 
 class _ReadableFile:
-    """obstore's file with `bytes` from its reads, as h5py wants them."""
+    """obstore's file with `bytes` from its reads, as h5py requires."""
 
     def __init__(self, store: S3Store, path: str) -> None:
         self._file = obstore.open_reader(store, path)
@@ -90,7 +90,7 @@ OPEN = {"streamed": _StreamedGet, "open_reader": _ReadableFile}
 
 
 class _Blockwise:
-    """Fetches all of a block for some of its bytes, and keeps nothing."""
+    """Fetch a whole block for a range in it, and keep nothing."""
 
     def __init__(self, store: S3Store, block_size: int) -> None:
         self._store = store
@@ -107,3 +107,4 @@ STORE = {
     "bare": lambda store, _path: store,
     "blockwise": lambda store, _path, block_size: _Blockwise(store, block_size),
 }
+OVER = {"bare": lambda store: store}

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.scenarios import b0, b1, b2, b3, b4, b5, b6, b7, b8, b9, b10
+from benchmarks.scenarios import (
+    bare_client,
+    caching,
+    hot_reads,
+    many_small,
+    netcdf_metadata,
+    peak_memory,
+    random,
+    scaling,
+    sequential,
+    virtualizarr,
+    whole_object,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,20 +24,21 @@ if TYPE_CHECKING:
     from benchmarks.measure import Bench
     from benchmarks.results import ScenarioResult
 
-__all__ = ["SCENARIOS"]
+__all__ = ["QUICK", "SCENARIOS"]
 
+# In the order of the page.
 SCENARIOS: dict[str, Callable[[Bench], ScenarioResult]] = {
-    "B0": b0.run,
-    "B1": b1.run,
-    "B2": b2.run,
-    "B3": b3.run,
-    "B4a": b4.run_walk,
-    "B4b": b4.run_xarray,
-    "B4c": b4.run_paged,
-    "B5": b5.run,
-    "B6": b6.run,
-    "B7": b7.run,
-    "B8": b8.run,
-    "B9": b9.run,
-    "B10": b10.run,
+    "whole_object": whole_object.run,
+    "many_small": many_small.run,
+    "peak_memory": peak_memory.run,
+    "netcdf_metadata": netcdf_metadata.run,
+    "virtualizarr": virtualizarr.run,
+    "sequential": sequential.run,
+    "random": random.run,
+    "hot_reads": hot_reads.run,
+    "caching": caching.run,
+    "scaling": scaling.run,
+    "bare_client": bare_client.run,
 }
+# Those that fit into a minute or two.
+QUICK = ("whole_object", "many_small", "netcdf_metadata", "sequential", "random", "hot_reads", "caching")

@@ -1,14 +1,13 @@
-"""Dask workers that all read the same files, without a cache, with one each, and through one Redis server.
+"""Let Dask workers read the same files without a cache, with a cache each, and through one Redis server.
 
-Runs by itself, with `python -m examples.dask_redis`: the store is a small S3 server started here, which answers after
-30 ms, and so is the Redis server, if redis-server is installed. It needs dask, distributed and redis-py. With your own
-data and servers, all you need is
+Run it with `python -m examples.dask_redis`. It starts a small S3 server with 30 ms latency, and a Redis server if
+redis-server is installed. It needs dask, distributed and redis-py. With your own data and servers, all you need is
 
     redis = RedisCache("redis://cache.example:6379/0")
     store = obstore.store.S3Store("my-bucket", region="us-east-1")
     store = CachingReadableStore(store, block_size="auto", cache=[MemoryCache(256 * 1024 * 1024), redis])
 
-and to hand `store` to the tasks.
+and to pass `store` to the tasks.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ NEEDED = "This example needs {}: pip install dask distributed 'obspec-utils[redi
 
 
 class Row(NamedTuple):
-    """What all workers together asked the origin for."""
+    """Requests and bytes of all workers at the origin."""
 
     label: str
     requests: int
@@ -48,7 +47,7 @@ class Row(NamedTuple):
 
 
 def read_all(store: ReadableStore, paths: list[str]) -> tuple[int, ...]:
-    """Do what a worker does: open every file, more than once, and compute something from it."""
+    """Open every file, more than once, and compute a checksum: the task of each worker."""
     for _ in range(PASSES):
         checksums = []
         for path in paths:
@@ -58,7 +57,7 @@ def read_all(store: ReadableStore, paths: list[str]) -> tuple[int, ...]:
 
 
 def measure(client: object, server: ObjectServer, label: str, store: ReadableStore) -> Row:
-    """Have every worker read everything at the same time, and count at the origin what that took."""
+    """Let every worker read everything at the same time, and return the requests and bytes at the origin."""
     server.clear()
     addresses = list(client.scheduler_info(n_workers=-1)["workers"])  # type: ignore[attr-defined]
     submit = client.submit  # type: ignore[attr-defined]
@@ -69,7 +68,7 @@ def measure(client: object, server: ObjectServer, label: str, store: ReadableSto
 
 
 def stores(store: ReadableStore, url: str) -> Iterator[tuple[str, ReadableStore]]:
-    """Name the stores that are compared. Each worker gets a copy, whose memory is empty."""
+    """Yield the stores to compare by name. Each worker gets a copy with an empty memory."""
     shared = CachingReadableStore(store, block_size="auto", cache=[MemoryCache(MEMORY), RedisCache(url)])
     yield "no cache", store
     yield "a cache in memory each", CachingReadableStore(store, MEMORY, block_size="auto")
@@ -83,7 +82,7 @@ def show(row: Row) -> None:
 
 
 def run(distributed: ModuleType, redis: RedisServer) -> None:
-    """Print what each way of caching costs."""
+    """Print the cost of each store."""
     total = len(PATHS) * SIZE / 1e6
     settings = {"n_workers": WORKERS, "threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
     with (
@@ -105,9 +104,9 @@ def run(distributed: ModuleType, redis: RedisServer) -> None:
 
 
 def main() -> None:
-    """Start the servers, or tell what is missing."""
+    """Start the servers, or name the missing requirement."""
     try:
-        import distributed  # noqa: PLC0415 - so that its absence can be told
+        import distributed  # noqa: PLC0415 - to report its absence
 
         from tests.servers.redis_server import RedisServer  # noqa: PLC0415 - needs redis-py
     except ModuleNotFoundError as error:

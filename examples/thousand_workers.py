@@ -1,4 +1,4 @@
-"""What a job of 1,000 workers asks of the object store, of its disks and of a Redis server, worked out.
+"""Load of a job of 1,000 workers on the object store, on the disks of its nodes and on a Redis server.
 
 `python -m examples.thousand_workers` prints the tables of docs/guide/thousand-workers.md. Change the numbers in `Job`
 to those of your own job and run it again.
@@ -17,14 +17,14 @@ GBIT = 1e9 / 8
 
 @dataclass(frozen=True)
 class Job:
-    """A thousand regions, and a file for every moment: each worker makes the time series of one region."""
+    """A thousand regions, and one file per time step: each worker makes the time series of one region."""
 
     nodes: int = 100
     workers_per_node: int = 10
     files: int = 10_000
     # A file: 200 blocks of 1 MiB, of which two hold the metadata.
     blocks_per_file: int = 200
-    # What a worker reads of every file: the metadata, twice since it opens two variables, and its region.
+    # Blocks that a worker reads of every file: the metadata, twice since it opens two variables, and its region.
     metadata: int = 2
     opens: int = 2
     region: int = 10
@@ -33,11 +33,11 @@ class Job:
     # How many files the fastest worker is ahead of the slowest.
     window: int = 100
     hours: int = 2
-    # Of Redis: what a value of 1 MiB takes there, and the bytes per second of its network.
+    # Of Redis: the memory of a value of 1 MiB, and the Gbit/s of its network.
     redis_bytes_per_block: float = 1.25 * MIB
     nics: tuple[int, ...] = (10, 25)
     memory_per_worker: int = 256 * MIB
-    # What an object store answers per second under one prefix.
+    # Requests per second that an object store serves under one prefix.
     gets_per_second: int = 5_500
 
     @property
@@ -47,12 +47,12 @@ class Job:
 
     @property
     def seconds(self) -> int:
-        """How long the job may take."""
+        """Time limit of the job."""
         return self.hours * HOUR
 
 
-class Way(NamedTuple):
-    """A way of caching: how many blocks of one file are asked of the object store, and of Redis."""
+class Setup(NamedTuple):
+    """Some caches: blocks of one file that are requested from the object store, and from Redis."""
 
     name: str
     origin: int
@@ -61,8 +61,8 @@ class Way(NamedTuple):
     redis_is: str
 
 
-def ways(job: Job) -> list[Way]:
-    """Work out what is asked for, per file."""
+def setups(job: Job) -> list[Setup]:
+    """Compute the requested blocks per file."""
     every = job.opens * job.metadata + job.region
     once = job.metadata + job.region
     node = job.metadata + job.region_of_node
@@ -72,63 +72,65 @@ def ways(job: Job) -> list[Way]:
     all_blocks = f"all {job.blocks_per_file}, once"
     from_workers = f"{each} ({m} + {job.region})"
     return [
-        Way("no cache", w * every, f"{each} ({job.opens} x {m} + {job.region})", 0, "-"),
-        Way("memory", w * once, from_workers, 0, "-"),
-        Way("memory, disk", n * node, from_nodes, 0, "-"),
-        Way("memory, Redis", job.blocks_per_file, all_blocks, w * once, from_workers),
-        Way("memory, disk, Redis", job.blocks_per_file, all_blocks, n * node, from_nodes),
+        Setup("no cache", w * every, f"{each} ({job.opens} x {m} + {job.region})", 0, "-"),
+        Setup("memory", w * once, from_workers, 0, "-"),
+        Setup("memory, disk", n * node, from_nodes, 0, "-"),
+        Setup("memory, Redis", job.blocks_per_file, all_blocks, w * once, from_workers),
+        Setup("memory, disk, Redis", job.blocks_per_file, all_blocks, n * node, from_nodes),
     ]
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """Lay a table out in Markdown."""
+    """Format a table as Markdown."""
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
 def size(number: float) -> str:
-    """Write a number of bytes."""
+    """Format a number of bytes."""
     units = [(TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB")]
     unit, name = next(((unit, name) for unit, name in units if number >= unit), units[-1])
     return f"{number / unit:,.1f} {name}"
 
 
 def origin_table(job: Job) -> str:
-    """Work out requests and bytes at the object store."""
+    """Compute requests and bytes at the object store."""
     rows = []
-    for way in ways(job):
-        requests = way.origin * job.files
+    for setup in setups(job):
+        requests = setup.origin * job.files
         per_second = requests / job.seconds
         loads = f"{per_second:,.0f}" + (" (too many)" if per_second > job.gets_per_second else "")
-        rows.append([way.name, way.origin_is, f"{way.origin:,}", f"{requests:,}", size(requests * MIB), loads])
+        rows.append([setup.name, setup.origin_is, f"{setup.origin:,}", f"{requests:,}", size(requests * MIB), loads])
     return table(["caches", "blocks per file", "that is", "requests", "bytes", "requests/s"], rows)
 
 
 def redis_table(job: Job) -> str:
-    """Work out what one Redis server has to send, and how long its network takes to send it."""
+    """Compute the bytes that one Redis server sends, and how long its network takes."""
     rows = []
-    for way in ways(job):
-        if way.redis:
-            sent = way.redis * job.files * MIB
+    for setup in setups(job):
+        if setup.redis:
+            sent = setup.redis * job.files * MIB
             took = [f"{sent / (nic * GBIT) / HOUR:,.1f} h" for nic in job.nics]
             rate = sent / job.seconds
-            rows.append([way.name, way.redis_is, size(sent), f"{size(rate)}/s", f"{size(rate / job.nodes)}/s", *took])
+            rows.append(
+                [setup.name, setup.redis_is, size(sent), f"{size(rate)}/s", f"{size(rate / job.nodes)}/s", *took]
+            )
     heads = [f"takes at {nic} Gbit/s" for nic in job.nics]
     return table(["caches", "blocks per file", "sent", "in all", "to a node", *heads], rows)
 
 
 def nodes_table(job: Job) -> str:
-    """Work out how many nodes one Redis server can feed."""
+    """Compute how many nodes one Redis server can feed."""
     rows = []
-    for way in ways(job):
-        if way.redis:
-            per_node = way.redis * job.files * MIB / job.nodes
+    for setup in setups(job):
+        if setup.redis:
+            per_node = setup.redis * job.files * MIB / job.nodes
             feeds = [f"{nic * GBIT * job.seconds / per_node:,.0f}" for nic in job.nics]
-            rows.append([way.name, size(per_node), *feeds])
+            rows.append([setup.name, size(per_node), *feeds])
     return table(["caches", "sent to a node", *(f"nodes at {nic} Gbit/s" for nic in job.nics)], rows)
 
 
 def room_table(job: Job) -> str:
-    """Work out how much room the caches need."""
+    """Compute the size of the caches."""
     node = job.metadata + job.region_of_node
     rows = []
     for name, files in (("all files", job.files), (f"the {job.window} files in use", job.window)):
@@ -138,7 +140,7 @@ def room_table(job: Job) -> str:
 
 
 def disk_table(job: Job) -> str:
-    """Work out what a node's disk does."""
+    """Compute the load on a node's disk."""
     written = (job.metadata + job.region_of_node) * job.files * MIB
     read = job.workers_per_node * (job.metadata + job.region) * job.files * MIB
     memory = job.workers_per_node * job.memory_per_worker

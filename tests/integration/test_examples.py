@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from examples import dask_redis
-from examples.thousand_workers import Job, tables, ways
+from examples.thousand_workers import Job, setups, tables
 from tests.servers import ServerUnavailable
 from tests.servers.redis_server import RedisServer
 
@@ -58,5 +58,5 @@ def test_blocks_that_nodes_and_workers_ask_for_add_up():
     assert job.nodes * job.region_of_node > job.blocks_per_file - job.metadata
     # A node's workers overlap, or they would ask for as much as without a disk.
     assert job.region <= job.region_of_node <= job.workers_per_node * job.region
-    counted = [way.origin for way in ways(job)]
+    counted = [setup.origin for setup in setups(job)]
     assert counted == sorted(counted, reverse=True)

@@ -25,16 +25,18 @@ _PAGE = Path(__file__).with_name("page.md")
 
 
 def markdown(result: ScenarioResult) -> str:
-    """Return a scenario's verdicts, plot and tables."""
-    lines = [f"## {result.title}", "", *(f"- {verdict}" for verdict in result.verdicts), ""]
-    if any(table.measured for table in result.tables) and (FOLDER / f"{result.name}.png").exists():
+    """Return a scenario's plot, tables and verdicts."""
+    lines = [f"## {result.title}", ""]
+    if (FOLDER / f"{result.name}.png").exists():
         lines += [f"![{result.title}]({result.name}.png)", ""]
     for table in result.tables:
-        lines += [f"### {table.title}", "", *_table(table), ""]
+        lines += [f"### {table.title}", "", f"`{table.name}`", "", *_table(table), ""]
         lines += [f"- {row.label}: {row.note}." for row in table.rows if row.note]
         if not table.agreed:
             lines += ["", "**The rows did NOT all read the same bytes.**"]
         lines.append("")
+    if result.verdicts:
+        lines += ["### Verdicts", "", *(f"- {verdict}" for verdict in result.verdicts)]
     return "\n".join(lines).replace("\n\n\n", "\n\n").rstrip() + "\n"
 
 

@@ -184,11 +184,11 @@ def _memory(bench: Bench) -> tuple[list[Table], list[Verdict]]:
     for name, size, threads in (("objects", MEBIBYTE, 8), ("small", _SMALL, 1), ("blocks", 2 * budget, 1)):
         objects, step, rows = budget // size * 5 // 4, size, of_many
         path = put_noise(bench.server, size)
-        title = f"{objects:,} objects of {size >> 10} KiB in {threads} threads"
         if name == "blocks":
             objects, step, rows, title = 1, 4 * MEBIBYTE, of_one, "one object of 512 MiB in ranges of 4 MiB"
         else:
             path = put_copies(bench.server, path, objects)
+            title = f"{objects:,} objects of {f'1 MiB in {threads} threads' if threads > 1 else '64 KiB'}"
         parameters = {"objects": objects, "size": size, "step": step, "threads": threads, "budget": budget}
         table = bench.table(
             f"caching-memory-{name}",

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import TYPE_CHECKING
 
 from benchmarks.measure import Bench
 from benchmarks.plots import plot
-from benchmarks.profiles import PROFILES
 from benchmarks.report import FOLDER, load, machine, markdown, save, write_page
 from benchmarks.scenarios import QUICK, SCENARIOS
+from benchmarks.server import PROFILES
 from benchmarks.workers import Workers
 from tests.servers import ObjectServer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 
 def main() -> None:
@@ -48,24 +44,12 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller sizes and fewer rows; writes nothing")
-    parser.add_argument("--only", type=_list_of(SCENARIOS), help="scenarios, such as whole_object,random")
-    parser.add_argument("--profile", type=_list_of(PROFILES), help="networks, such as cloud,local; writes nothing")
+    parser.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="NAME", help=", ".join(SCENARIOS))
+    parser.add_argument("--profile", nargs="+", choices=PROFILES, help="networks to measure on; writes nothing")
     parser.add_argument("--repeat", type=int, help="runs of each row; 3, or 1 if quick")
     parser.add_argument("--render", action="store_true", help="write plots and page from the saved results")
     parser.add_argument("--no-write", action="store_true", help="leave docs/benchmarks as it is")
     return parser.parse_args()
-
-
-def _list_of(known: Mapping[str, object]) -> Callable[[str], tuple[str, ...]]:
-    def parse(text: str) -> tuple[str, ...]:
-        names = tuple(text.split(","))
-        for name in names:
-            if name not in known:
-                msg = f"unknown name {name!r}; known are {', '.join(known)}"
-                raise argparse.ArgumentTypeError(msg)
-        return names
-
-    return parse
 
 
 if __name__ == "__main__":

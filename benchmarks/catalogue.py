@@ -11,22 +11,8 @@ from benchmarks.results import MEBIBYTE, best, within
 if TYPE_CHECKING:
     from benchmarks.results import Table, Verdict
 
-__all__ = [
-    "ALTERNATIVES",
-    "BUFFERED",
-    "CHOSEN",
-    "EAGER",
-    "MEMORY",
-    "OURS",
-    "PARALLEL",
-    "PREVIOUS",
-    "chosen_verdict",
-    "distinct",
-    "ours",
-    "previous",
-    "readers",
-    "s3fs",
-]
+__all__ = ["ALL_READERS", "BUFFERED", "CHOSEN", "EAGER", "MEMORY", "PARALLEL", "READERS"]
+__all__ += ["chosen_verdict", "ours", "previous", "s3fs"]
 
 MEMORY = 64 * MEBIBYTE
 _CHOSEN_FACTOR = 1.1
@@ -56,57 +42,31 @@ def s3fs(cache: str, block: int, blocks: int = 1, *, method: str = "s3", quick: 
 EAGER, PARALLEL, BUFFERED, CHOSEN = "EagerStoreReader", "ParallelStoreReader", "BufferedStoreReader", "open_reader"
 
 # The eager reader keeps the whole file, so it is compared with all alternatives.
-OURS = [
+READERS = [
+    Row("io.BytesIO, no network", "obstore", "memory", "memory"),
     ours(EAGER, "eager"),
     ours(PARALLEL, "parallel", MEMORY),
     ours(BUFFERED, "buffered", MEMORY),
     ours(CHOSEN, "open_reader", MEMORY),
-]
-
-PREVIOUS = [
     previous(EAGER, "eager"),
     previous("BlockStoreReader 1 MiB x 64", "block", MEMORY),
-    replace(previous(BUFFERED, "buffered", MEBIBYTE), quick=False),
-]
-
-ALTERNATIVES = [
-    Row("obstore.open_reader", "obstore", "obstore", "open_reader", {}, MEBIBYTE, quick=False),
-    s3fs("readahead", 5),
     s3fs("blockcache", 4, 16, quick=True),
     s3fs("blockcache", 1, 64),
     s3fs("background", 4, 16),
+    Row("remfile", "remfile", "remfile", "http", {}, 1000 * MEBIBYTE, quick=False),
+]
+
+# With those that send many small requests, and the caches of s3fs once more, by HTTP.
+ALL_READERS = [
+    *READERS,
+    replace(previous(BUFFERED, "buffered", MEBIBYTE), quick=False),
+    Row("obstore.open_reader", "obstore", "obstore", "open_reader", {}, MEBIBYTE, quick=False),
+    s3fs("readahead", 5),
     s3fs("adaptive", 4),
     s3fs("blockcache", 4, 16, method="http"),
     s3fs("background", 4, 16, method="http"),
-    Row("remfile", "remfile", "remfile", "http", {}, 1000 * MEBIBYTE, quick=False),
     Row("smart_open", "smart_open", "smart_open", "s3", {}, MEBIBYTE, quick=False),
 ]
-
-
-# The cost of the work without any network.
-MEMORY_ROW = Row("io.BytesIO, no network", "obstore", "memory", "memory")
-
-
-def readers() -> list[Row]:
-    """Return all of them, and the work without a network."""
-    return [MEMORY_ROW, *OURS, *PREVIOUS, *ALTERNATIVES]
-
-
-# Rows that send many small requests, and caches of s3fs once more, by HTTP.
-_SHOWN_ONCE = (
-    "0.9.0 BufferedStoreReader",
-    "obstore.open_reader",
-    "s3fs readahead 5 MiB",
-    "s3fs adaptive 4 MiB",
-    "smart_open",
-    "fsspec http blockcache 4 MiB x 16",
-    "fsspec http background 4 MiB x 16",
-)
-
-
-def distinct(rows: list[Row]) -> list[Row]:
-    """Return the rows that are measured in each scenario; netcdf_metadata shows the others."""
-    return [row for row in rows if row.label not in _SHOWN_ONCE]
 
 
 def chosen_verdict(table: Table, claim: str) -> Verdict:

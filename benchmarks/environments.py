@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["ENVIRONMENTS", "REPOSITORY", "SCRATCH", "python_of"]
+__all__ = ["REPOSITORY", "SCRATCH", "python_of"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Beside the other tools that the Makefile sets up, and ignored by git as they are.
@@ -17,8 +17,6 @@ SCRATCH = REPOSITORY / ".tools" / "bench"
 
 _REQUIREMENTS = Path(__file__).with_name("requirements")
 _CONSTRAINTS = _REQUIREMENTS / "constraints.txt"
-
-ENVIRONMENTS = tuple(sorted(path.stem for path in _REQUIREMENTS.glob("*.txt") if path != _CONSTRAINTS))
 
 
 def python_of(environment: str) -> Path:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.profiles import PROFILES
 from benchmarks.results import Kind, Measurement, Table
+from benchmarks.server import BUCKET, PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.profiles import Profile
+    from benchmarks.server import Profile
     from benchmarks.workers import Workers
     from tests.servers import ObjectServer
 
-__all__ = ["BUCKET", "Bench", "Row", "Work"]
+__all__ = ["Bench", "Row", "Work"]
 
-BUCKET = "bench"
 # Seconds after which a run is not repeated: it varies little.
 _LONG = 3.0
 

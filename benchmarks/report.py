@@ -127,9 +127,9 @@ def write_page(order: Iterable[str]) -> Path:
 def _figure(tables: dict[str, Table], reference: str) -> str:
     """Return the figure at "table | row | value" or, with "| other row", its ratio to the other row's."""
     name, label, value, *other = (part.strip() for part in reference.split("|"))
-    table = tables[name]
-    figures = [table.value(row, value) for row in (label, *other)]
-    if None in figures:
+    table = tables.get(name)
+    figures = [table.value(row, value) if table else None for row in (label, *other)]
+    if table is None or None in figures:
         return "-"
     first, *second = (float(figure or 0) for figure in figures)
     if value == "peak":

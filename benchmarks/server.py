@@ -1,22 +1,57 @@
-"""Put objects into the object server that the tests use, too (tests/servers/object_server)."""
+"""The object server, which the tests use, too (tests/servers/object_server): its networks and objects."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.files import Layout, netcdf_file
-from benchmarks.measure import BUCKET
-from benchmarks.profiles import PROFILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.servers import ObjectServer
 
-__all__ = ["put_copies", "put_netcdf", "put_noise"]
+__all__ = ["BUCKET", "PROFILES", "Profile", "put_copies", "put_netcdf", "put_noise"]
 
+BUCKET = "bench"
 # Gigabytes of noise would take a minute. A prime, so that no two parts of an object are equal.
 _PERIOD = 67_108_879
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Seconds to the first byte, and bytes per second, of one connection and of all together; 0 is no limit."""
+
+    name: str
+    latency: float = 0.0
+    bandwidth: float = 0.0
+    total_bandwidth: float = 0.0
+
+    def apply(self, server: ObjectServer) -> None:
+        """Configure the server."""
+        server.configure(latency=self.latency, bandwidth=self.bandwidth, total_bandwidth=self.total_bandwidth)
+
+    def __str__(self) -> str:
+        limits = []
+        if self.latency:
+            limits.append(f"{self.latency * 1000:.0f} ms")
+        if self.bandwidth:
+            limits.append(f"{self.bandwidth / 1e6:.0f} MB/s a connection")
+        if self.total_bandwidth:
+            limits.append(f"{self.total_bandwidth / 1e6:.0f} MB/s in total")
+        return f"{self.name} ({', '.join(limits) or 'no limits'})"
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("cloud", latency=0.030, bandwidth=50e6),
+        Profile("region", latency=0.010, bandwidth=90e6),
+        Profile("laptop", latency=0.080, total_bandwidth=50e6),
+        Profile("local"),
+    )
+}
 
 
 def put_noise(server: ObjectServer, size: int) -> str:

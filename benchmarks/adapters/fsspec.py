@@ -96,19 +96,6 @@ class _Simple:
         """Return the bytes of a range."""
         return self._filesystem.cat_file(f"{self._bucket}/{path}", start=start, end=start + length)
 
-    def get(self, path: str) -> _Content:
-        """Return all of an object."""
-        return _Content(self._filesystem.cat_file(f"{self._bucket}/{path}"))
-
-
-class _Content:
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def buffer(self) -> bytes:
-        """Return the bytes, as a store's result does."""
-        return self._content
-
 
 def _simple(client: _Client, _path: str) -> _Simple:
     SCRATCH.mkdir(parents=True, exist_ok=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import obstore
 from obstore.store import S3Store
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["LOAD", "OPEN", "OVER", "STORE", "connect"]
 
@@ -50,26 +48,24 @@ def _threads(store: S3Store, path: str, size: int, count: int = 18) -> list[Any]
 LOAD = {"get": _get, "dropped": _dropped, "threads": _threads}
 
 
-class _StreamedGet:
-    """The body of one get() as a file that only goes forward."""
+class _StreamedGet(io.RawIOBase):
+    """The body of one get() as a raw file."""
 
     def __init__(self, store: S3Store, path: str) -> None:
-        self._chunks: Iterator[Any] = iter(store.get(path).stream(min_chunk_size=1 << 20))
+        self._chunks = iter(store.get(path).stream(min_chunk_size=1 << 20))
         self._chunk = memoryview(b"")
 
-    def read(self, size: int) -> bytes:
-        """Return the next bytes; they may span chunks."""
-        piece = bytes(self._chunk[:size])
-        self._chunk = self._chunk[size:]
-        while len(piece) < size:
-            try:
-                self._chunk = memoryview(next(self._chunks))
-            except StopIteration:
-                break
-            missing = size - len(piece)
-            piece += self._chunk[:missing]
-            self._chunk = self._chunk[missing:]
-        return piece
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer from one chunk."""
+        self._chunk = self._chunk or memoryview(next(self._chunks, b""))
+        length = min(len(buffer), len(self._chunk))
+        buffer[:length] = self._chunk[:length]
+        self._chunk = self._chunk[length:]
+        return length
 
 
 class _ReadableFile:
@@ -86,7 +82,10 @@ class _ReadableFile:
         return bytes(self._file.read(None if size < 0 else size))
 
 
-OPEN = {"streamed": _StreamedGet, "open_reader": _ReadableFile}
+OPEN = {
+    "streamed": lambda store, path: io.BufferedReader(_StreamedGet(store, path)),
+    "open_reader": _ReadableFile,
+}
 
 
 class _Blockwise:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import Row, Work
-from benchmarks.profiles import PROFILES
 from benchmarks.results import MEBIBYTE, ScenarioResult, at_most
-from benchmarks.server import put_noise
+from benchmarks.server import PROFILES, put_noise
 
 if TYPE_CHECKING:
     from benchmarks.measure import Bench

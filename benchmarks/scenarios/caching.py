@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.catalogue import s3fs
 from benchmarks.measure import Row, Work
-from benchmarks.profiles import PROFILES
 from benchmarks.results import MEBIBYTE, Measurement, ScenarioResult, Verdict, at_most, within
-from benchmarks.server import put_copies, put_noise
+from benchmarks.server import PROFILES, put_copies, put_noise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

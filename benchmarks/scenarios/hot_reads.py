@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks.catalogue import BUFFERED, CHOSEN, EAGER, MEMORY, PARALLEL, ours, previous, s3fs
 from benchmarks.measure import Work
-from benchmarks.profiles import PROFILES
 from benchmarks.results import MEBIBYTE, ScenarioResult, at_most
-from benchmarks.server import put_noise
+from benchmarks.server import PROFILES, put_noise
 
 if TYPE_CHECKING:
     from benchmarks.measure import Bench

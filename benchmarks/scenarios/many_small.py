@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks.catalogue import EAGER, ours, previous
 from benchmarks.measure import Row, Work
-from benchmarks.profiles import PROFILES
 from benchmarks.results import MEBIBYTE, ScenarioResult, at_most, within
-from benchmarks.server import put_copies, put_noise
+from benchmarks.server import PROFILES, put_copies, put_noise
 
 if TYPE_CHECKING:
     from benchmarks.measure import Bench

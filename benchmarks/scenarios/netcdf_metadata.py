@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.catalogue import BUFFERED, EAGER, PARALLEL, chosen_verdict, distinct, readers
+from benchmarks.catalogue import ALL_READERS, BUFFERED, EAGER, PARALLEL, READERS, chosen_verdict
 from benchmarks.files import Layout
 from benchmarks.measure import Work
-from benchmarks.profiles import PROFILES
 from benchmarks.results import ScenarioResult, at_most, best, within
-from benchmarks.server import put_netcdf
+from benchmarks.server import PROFILES, put_netcdf
 
 if TYPE_CHECKING:
     from benchmarks.measure import Bench
@@ -48,7 +47,7 @@ def _layout(bench: Bench, *, paged: bool) -> Layout:
 
 def _table(bench: Bench, library: str, *, paged: bool, repeat: int | None = None) -> Table:
     layout = _layout(bench, paged=paged)
-    rows = distinct(readers()) if library == "xarray" else readers()
+    rows = READERS if library == "xarray" else ALL_READERS
     name = f"netcdf_metadata-{library}-{'paged' if paged else 'scattered'}"
     title = f"{library}, {layout.variables} variables, {layout.title}"
     work = Work(f"walk_{library}", put_netcdf(bench.server, layout), patience=_PATIENCE)

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from benchmarks.catalogue import ours, previous
 from benchmarks.measure import Work
-from benchmarks.profiles import PROFILES
 from benchmarks.results import MEBIBYTE, ScenarioResult, at_most
 from benchmarks.scenarios.whole_object import BUFFER, PARTS, loading_rows
-from benchmarks.server import put_noise
+from benchmarks.server import PROFILES, put_noise
 
 if TYPE_CHECKING:
     from benchmarks.measure import Bench

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.catalogue import CHOSEN, MEMORY, PARALLEL, chosen_verdict, distinct, ours, readers
+from benchmarks.catalogue import CHOSEN, MEMORY, PARALLEL, READERS, chosen_verdict, ours
 from benchmarks.measure import Work
-from benchmarks.profiles import PROFILES
 from benchmarks.results import MEBIBYTE, ScenarioResult, at_most, best, within
-from benchmarks.server import put_noise
+from benchmarks.server import PROFILES, put_noise
 
 if TYPE_CHECKING:
     from benchmarks.measure import Bench
@@ -22,7 +21,7 @@ def run(bench: Bench) -> ScenarioResult:
     """Read at seeded offsets of a large object."""
     size = (64 if bench.quick else 256) * MEBIBYTE
     count = 60 if bench.quick else _READS
-    rows = [row for row in distinct(readers()) if row.memory is not None]
+    rows = [row for row in READERS if row.memory is not None]
     small_chunks = {"chunk_size": MEBIBYTE // 4, "max_cached_chunks": 256}
     rows.insert(2, ours("ParallelStoreReader 256 KiB x 256", "parallel", MEMORY, **small_chunks))
     table = bench.table(

@@ -11,7 +11,7 @@ from benchmarks.server import put_noise
 
 if TYPE_CHECKING:
     from benchmarks.measure import Bench
-    from benchmarks.profiles import Profile
+    from benchmarks.server import Profile
 
 _SIZES = (1, 4, 16, 64, 256, 1024, 4096)
 _IN_FLIGHT = (1, 4, 8, 12, 18, 32, 64)

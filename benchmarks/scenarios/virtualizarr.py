@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from benchmarks.catalogue import CHOSEN, EAGER, PARALLEL, s3fs
 from benchmarks.files import Layout
 from benchmarks.measure import Row, Work
-from benchmarks.profiles import PROFILES
 from benchmarks.results import ScenarioResult, best, within
-from benchmarks.server import put_copies, put_netcdf
+from benchmarks.server import PROFILES, put_copies, put_netcdf
 
 if TYPE_CHECKING:
     from benchmarks.measure import Bench

@@ -103,7 +103,7 @@ def _entries(bench: Bench) -> tuple[list[Table], list[Verdict]]:
         f"A hit among {_MANY:,} cached objects of 100 bytes against {_FEW:,}, over MemoryStore",
         PROFILES["local"],
         [replace(row, options={"max_size": 1 << 30}) for row in (_WHOLE, _FORMER)] + [_DICT],
-        Work("entries", "-", {"few": _FEW, "many": _MANY, "rounds": 2 if bench.quick else 5}, warm=True),
+        Work("entries", "-", {"few": _FEW, "many": _MANY, "rounds": 1 if bench.quick else 2}, warm=True),
         repeat=1,
     )
     # Not 1: even a dict of so many is slower, since they don't fit into the processor's caches.

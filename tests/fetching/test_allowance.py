@@ -32,7 +32,7 @@ def put(remote: Remote) -> bytes:
 
 def all_is_given_back() -> bool:
     threads = [thread for thread in threading.enumerate() if thread.name == "obspec-utils-part"]
-    return not threads and not concurrency._limiter.helpers
+    return not threads and not concurrency._limiter.in_use
 
 
 def read(remote: Remote) -> bytes:
@@ -41,7 +41,7 @@ def read(remote: Remote) -> bytes:
 
 @pytest.mark.parametrize("allowance", [0, 8, concurrency.MAX_HELPERS])
 def test_64_readers_in_16_threads(remote: Remote, monkeypatch: pytest.MonkeyPatch, allowance: int) -> None:
-    monkeypatch.setattr(concurrency, "MAX_HELPERS", allowance)
+    monkeypatch.setattr(concurrency, "_limiter", concurrency._CapacityLimiter(allowance))
     content = put(remote)
     with ThreadPoolExecutor(16) as pool:
         reading = [pool.submit(read, remote) for _ in range(64)]
@@ -54,7 +54,7 @@ def test_64_readers_in_16_threads(remote: Remote, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("allowance", [0, 8])
 def test_40_tasks(remote: Remote, monkeypatch: pytest.MonkeyPatch, allowance: int) -> None:
-    monkeypatch.setattr(concurrency, "MAX_HELPERS", allowance)
+    monkeypatch.setattr(concurrency, "_limiter", concurrency._CapacityLimiter(allowance))
     content = put(remote)
     store = SplittingReadableStore(remote.store, request_size=10 * KIB)
 
@@ -82,7 +82,7 @@ def test_errors_give_everything_back(remote: Remote) -> None:
 def test_cancelled_tasks_give_everything_back() -> None:
     async def main() -> None:
         reading = asyncio.create_task(gather_async(lambda _: asyncio.sleep(WAIT), 20, 10))
-        while len(concurrency._limiter.helpers) < 9:
+        while concurrency._limiter.in_use < 9:
             await asyncio.sleep(0.001)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -93,13 +93,13 @@ def test_cancelled_tasks_give_everything_back() -> None:
 
 
 def test_helpers_come_when_others_have_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(concurrency, "MAX_HELPERS", 1)
-    concurrency._limiter.acquire("another")
+    monkeypatch.setattr(concurrency, "_limiter", concurrency._CapacityLimiter(1))
+    concurrency._limiter.acquire()
     met = threading.Barrier(2)
 
     def job(number: int) -> None:
         if number == 0:
-            concurrency._limiter.release("another")
+            concurrency._limiter.release()
         if number in {2, 3}:  # only two at once get past this
             met.wait(WAIT)
 
@@ -108,7 +108,7 @@ def test_helpers_come_when_others_have_left(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_full_allowance_leaves_the_work_to_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(concurrency, "MAX_HELPERS", 0)
+    monkeypatch.setattr(concurrency, "_limiter", concurrency._CapacityLimiter(0))
     caller = threading.current_thread()
     assert gather(lambda _: threading.current_thread(), 5, 3) == [caller] * 5
 
@@ -123,7 +123,7 @@ def test_a_forked_child_has_the_whole_allowance() -> None:
                 warnings.simplefilter("ignore")  # that there are threads is the point
                 child = os.fork()
             if not child:
-                os._exit(len(concurrency._limiter.helpers))
+                os._exit(concurrency._limiter.in_use)
             forked.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
     gather(job, 6, 4)

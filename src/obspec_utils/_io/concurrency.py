@@ -1,4 +1,4 @@
-"""Who carries out the jobs of one call: the caller, and helpers out of an allowance that all calls share."""
+"""Run the jobs of one call in the caller and in helpers: threads or tasks, bounded for the whole process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 from itertools import count as count_up
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from obspec_utils._io.gc_pause import PauseScope, current_pause, gc_paused, inherit_pause, reset_after_fork
@@ -19,41 +20,53 @@ T = TypeVar("T")
 
 # The most helpers at work in the process, threads and tasks together. Seven whole objects can then be loaded at full
 # width (17 helpers each), which is more than a 25 Gbit/s line carries at 50 MB/s a connection; and sockets stay well
-# below the 256 files that macOS lets a process have open. Who calls works too and needs none of it: nobody starves.
+# below the 256 files that macOS lets a process have open. The caller works too, without a token: no call starves.
 MAX_HELPERS = 128
 
 
 class _CapacityLimiter:
-    """Who helps now. A set, whose operations are atomic: nobody waits for it, and there is no lock to be left held."""
+    """A bounded number of tokens, one for each helper at work.
 
-    def __init__(self) -> None:
+    A SimpleQueue takes and returns them atomically and without a lock, which a forked or interrupted thread could hold.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
         self._reset_after_fork()
         reset_after_fork(self)
 
     def _reset_after_fork(self) -> None:
-        self.helpers: set[object] = set()
+        self._tokens: SimpleQueue[None] = SimpleQueue()
+        for _ in range(self.capacity):
+            self._tokens.put(None)
+
+    @property
+    def in_use(self) -> int:
+        """How many helpers are at work."""
+        return self.capacity - self._tokens.qsize()
 
     def is_available(self) -> bool:
-        """Tell whether it is worth while to try."""
-        return len(self.helpers) < MAX_HELPERS
+        """Tell whether a token was left just now."""
+        return not self._tokens.empty()
 
-    def acquire(self, helper: object) -> bool:
-        """Let a helper in if there is room; it has to leave either way.
+    def acquire(self) -> bool:
+        """Take a token, if one is left, without waiting."""
+        try:
+            self._tokens.get_nowait()
+        except Empty:
+            return False
+        return True
 
-        Each looks after it has come in, so that of several that do so at once never too many stay.
-        """
-        self.helpers.add(helper)
-        return len(self.helpers) <= MAX_HELPERS
-
-    def release(self, helper: object) -> None:
-        self.helpers.discard(helper)
+    def release(self) -> None:
+        """Return a token."""
+        self._tokens.put(None)
 
 
-_limiter = _CapacityLimiter()
+_limiter = _CapacityLimiter(MAX_HELPERS)
 
 
 class _Workers(Generic[T]):
-    """The caller's thread and those that help it, which end with the call."""
+    """The caller's thread and its helper threads, which end with the call."""
 
     def __init__(self, job: Callable[[int], T], count: int, limit: int, stop: threading.Event | None) -> None:
         self.job = job
@@ -67,7 +80,7 @@ class _Workers(Generic[T]):
         self.threads: list[threading.Thread] = []
 
     def run_in_caller(self) -> None:
-        """Work, and look before each job whether there is room for the helpers that are still missing."""
+        """Run jobs; before each one, start the helpers that are missing, as far as there are tokens for them."""
         self.run_jobs(self.start_helpers)
 
     def run_jobs(self, beforehand: Callable[[], None] | None = None) -> None:
@@ -80,19 +93,19 @@ class _Workers(Generic[T]):
                 if beforehand is not None:
                     beforehand()
                 self.done[number] = self.job(number)
-            except BaseException as error:  # noqa: BLE001 - raised by `results`, in the thread that asked
+            except BaseException as error:  # noqa: BLE001 - raised by `results`, in the caller
                 self.errors.append(error)
                 self.stop_all()
 
     def run_helper(self, scope: PauseScope | None) -> None:
-        # Not in the caller, whom Ctrl-C may hit anywhere: what is entered here is left.
-        helper = object()
+        # Here and not in the caller, which an interrupt may hit anywhere: what is acquired is released.
+        if not _limiter.acquire():
+            return
         try:
-            if _limiter.acquire(helper):
-                inherit_pause(scope)
-                self.run_jobs()
+            inherit_pause(scope)
+            self.run_jobs()
         finally:
-            _limiter.release(helper)
+            _limiter.release()
 
     def start_helpers(self) -> None:
         self.threads = [thread for thread in self.threads if thread.is_alive()]
@@ -106,27 +119,27 @@ class _Workers(Generic[T]):
             self.threads.append(thread)
             try:
                 thread.start()
-            except RuntimeError:  # no more threads to be had: those there are do the work
+            except RuntimeError:  # no more threads can be started: go on with those that run
                 self.threads.pop()
                 return
 
     def stop_all(self) -> None:
-        """Let nothing more start, and nobody go on pausing."""
+        """Start no more jobs, and end the delays of retries."""
         self.count = 0
         if self.stop is not None:
             self.stop.set()
 
     def join(self) -> None:
-        """Wait for what is under way."""
+        """Wait for the jobs that run."""
         for thread in self.threads:
             if thread.ident is not None:
                 thread.join()
 
     def results(self, count: int) -> list[T]:
         if self.errors:
-            # Ctrl-C in the caller counts more than what failed beside it.
+            # Ctrl-C in the caller comes before the errors of jobs.
             error = next((error for error in self.errors if not isinstance(error, Exception)), self.errors[0])
-            # Nothing that the traceback leads to may lead back to the error, nor hold what was fetched.
+            # No reference cycle with the error's traceback, which would keep what was fetched in memory.
             self.errors = []
             self.done = {}
             try:
@@ -139,8 +152,9 @@ class _Workers(Generic[T]):
 def gather(job: Callable[[int], T], count: int, limit: int, stop: threading.Event | None = None) -> list[T]:
     """Run a job for each number below `count` in threads, at most `limit` at a time; return the results in order.
 
-    The calling thread works too; the others are as many as the process-wide `ALLOWANCE` has room for. The first error
-    keeps further jobs from starting and is raised when those under way have ended: no thread outlives the call.
+    The calling thread runs jobs too, with as many helper threads as there are tokens for, of `MAX_HELPERS` in the
+    process. After the first error no more jobs start; it is raised when the running ones have ended: no thread outlives
+    the call.
 
     Parameters
     ----------
@@ -151,24 +165,24 @@ def gather(job: Callable[[int], T], count: int, limit: int, stop: threading.Even
     limit
         The most jobs at a time.
     stop
-        Set as soon as nothing is wanted any more, so that a job that pauses can end.
+        Set after the first error, to end the delays of retries.
     """
     if min(count, limit) == 1:
         return [job(number) for number in range(count)]
     with gc_paused():
-        crew = _Workers(job, count, limit, stop)
+        workers = _Workers(job, count, limit, stop)
         try:
-            crew.run_in_caller()
-            crew.join()
+            workers.run_in_caller()
+            workers.join()
         except BaseException:  # Ctrl-C between two jobs, or while waiting
-            crew.stop_all()
-            crew.join()
+            workers.stop_all()
+            workers.join()
             raise
-        return crew.results(count)
+        return workers.results(count)
 
 
 class _TaskWorkers(Generic[T]):
-    """The tasks of one call, which end with it."""
+    """The tasks of one call, which end with the call."""
 
     def __init__(self, job: Callable[[int], Awaitable[T]], count: int, limit: int, group: asyncio.TaskGroup) -> None:
         self.job = job
@@ -191,12 +205,13 @@ class _TaskWorkers(Generic[T]):
             self.done[number] = await self.job(number)
 
     async def run_helper(self) -> None:
-        helper = object()
         try:
-            if _limiter.acquire(helper):
-                await self.run_jobs()
+            if _limiter.acquire():
+                try:
+                    await self.run_jobs()
+                finally:
+                    _limiter.release()
         finally:
-            _limiter.release(helper)
             self.helping -= 1
 
     def start_helpers(self) -> None:
@@ -210,8 +225,8 @@ class _TaskWorkers(Generic[T]):
 async def gather_async(job: Callable[[int], Awaitable[T]], count: int, limit: int) -> list[T]:
     """Run a job for each number below `count` as tasks, at most `limit` at a time; return the results in order.
 
-    One task needs no room; the others are as many as the process-wide `ALLOWANCE` has room for. The first error cancels
-    the others and is raised when they have ended.
+    One task needs no token, its helpers do, as in `gather`. The first error cancels the other tasks and is raised when
+    they have ended.
     """
     tasks = _TaskWorkers(job, count, limit, asyncio.TaskGroup())
     error: BaseException | None = None

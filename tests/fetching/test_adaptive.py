@@ -189,7 +189,7 @@ def test_a_read_longer_than_the_memory_goes_around_it_and_leaves_what_is_kept(re
     for start in (0, 20 * MIB, 30 * MIB):
         file.seek(start)
         file.read(10)
-    kept = {*file._cache._used, *file._cache._readahead}
+    kept = {*file._strategy._cache._used, *file._strategy._cache._readahead}
     remote.server.clear()
     file.seek(MIB // 2)
     assert file.read(30 * MIB) == content[MIB // 2 : 30 * MIB + MIB // 2]
@@ -203,7 +203,7 @@ def test_a_read_longer_than_the_memory_goes_around_it_and_leaves_what_is_kept(re
         assert file.read(10) == content[start : start + 10]
     assert remote.log() == []
     # What was left of the first response was taken beforehand.
-    assert {*kept, *range(16)} == {*file._cache._used, *file._cache._readahead}
+    assert {*kept, *range(16)} == {*file._strategy._cache._used, *file._strategy._cache._readahead}
 
 
 def test_reading_on_fetches_every_byte_once_in_steps_that_double_up_to_half_of_the_memory(remote: Remote) -> None:

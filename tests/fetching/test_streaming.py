@@ -253,7 +253,7 @@ def test_closing_in_the_middle_of_a_response_closes_its_connection(remote: Remot
     wait_until(lambda: all(request.end is not None for request in remote.log()))
     assert last(remote).stop == 64 * MIB
     assert last(remote).sent < BUFFERS
-    assert file._stream is None
+    assert file._strategy._stream is None
 
 
 @pytest.mark.parametrize("most", [None, 1, 3])

@@ -16,7 +16,7 @@ from obspec_utils.readers._block_cache import BlockCache
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from obspec_utils.readers._cached_piece import CachedPiece
+    from obspec_utils.readers._strategy import CachedPiece
 
 NO_PIECE = range(0)
 
@@ -173,9 +173,8 @@ def test_threads_never_see_more_than_may_be_kept_nor_another_block_nor_an_error(
                     wrong.append((number, found))
                 if found is None:
                     blocks.add(blocks_of(*range(number, number + rng.randrange(1, 9))), using=[number])
-                with blocks._lock:
-                    if len(blocks) > 20 or blocks._used.keys() & blocks._readahead.keys():
-                        wrong.append(order(blocks))
+                if len(blocks) > 20 + 8 * 8:  # what eight threads may add before they evict
+                    wrong.append(order(blocks))
         except BaseException as error:  # noqa: BLE001 - told by the assertion below
             wrong.append(error)
 
@@ -186,16 +185,3 @@ def test_threads_never_see_more_than_may_be_kept_nor_another_block_nor_an_error(
         thread.join(120)
     assert wrong == []
     assert len(blocks) == 20
-
-
-def test_a_forked_child_starts_anew_only_if_a_change_was_under_way() -> None:
-    blocks = BlockCache(4)
-    blocks.add(blocks_of(1, 2), using=[1])
-    blocks._reset_after_fork()
-    assert order(blocks) == [2, 1]
-    blocks._lock.acquire()  # as if by a thread the child does not have
-    blocks._reset_after_fork()
-    assert order(blocks) == []
-    blocks.add(blocks_of(3), using=[3])
-    # What readers hold on to for speed still leads to what is kept.
-    assert blocks.get(3) == block(3)

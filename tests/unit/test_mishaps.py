@@ -125,15 +125,15 @@ def test_a_reader_closed_while_another_thread_reads_keeps_nothing(reader: Any) -
     for refused in (lambda: file.read(5), lambda: file.readinto(bytearray(5)), file.readline):
         with pytest.raises(ValueError, match="closed"):
             refused()
-    assert len(file._window[2]) == 0
+    assert len(file._piece[2]) == 0
 
 
 def test_a_long_line_is_looked_for_in_steps_that_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryStore()
     store.put("line", bytes(8 << 20))
     file = EagerStoreReader(store, "line")
-    at, calls = file._at, []
-    monkeypatch.setattr(file, "_at", lambda *span: calls.append(span) or at(*span))
+    at, calls = file._read_at, []
+    monkeypatch.setattr(file, "_read_at", lambda *span: calls.append(span) or at(*span))
     assert len(file.readline()) == 8 << 20
     assert 8 <= len(calls) < 20
 
@@ -279,7 +279,7 @@ def test_a_store_that_ignores_ranges_is_not_kept_whole_by_every_chunk() -> None:
     for start in range(0, len(CONTENT), 1000):
         file.seek(start)
         assert file.read(10) == CONTENT[start : start + 10]
-    assert all(len(data) <= 1000 for *_, data in file._cache._used.values())
+    assert all(len(data) <= 1000 for *_, data in file._strategy._cache._used.values())
 
 
 @pytest.mark.parametrize("split", [False, True])

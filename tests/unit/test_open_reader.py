@@ -80,7 +80,7 @@ def test_a_memory_of_any_size_reads_right_and_is_not_exceeded(store: MemoryStore
         start, length = file.tell(), rng.choice([1, 10, 300, 9000])
         assert file.read(length) == CONTENT[start : start + length]
         if isinstance(file, ParallelStoreReader):
-            blocks = file._cache
+            blocks: Any = file._strategy._cache
             assert sum(len(data) for *_, data in [*blocks._used.values(), *blocks._readahead.values()]) <= memory
     file.seek(0)
     assert file.read() == CONTENT
@@ -145,7 +145,7 @@ def test_a_copy_sent_through_pickle_goes_on_from_the_same_position(tmp_path: Pat
     copy = pickle.loads(pickle.dumps(file))
     assert type(copy) is type(file)
     assert (copy.tell(), copy.size, copy.path) == (1234, SIZE, "object")
-    assert copy._arguments() == file._arguments()
+    assert copy._options == file._options
     assert copy.read() == CONTENT[1234:]
 
 
@@ -154,7 +154,7 @@ def test_a_closed_one_keeps_nothing_and_says_so(store: MemoryStore, memory: int)
     file: Any = open_reader(store, "object", memory=memory)
     file.read(10)
     file.close()
-    assert not len(getattr(file, "_cache", ())), "nothing is kept"
-    assert getattr(file, "_parts", None) is None
+    assert not len(getattr(file._strategy, "_cache", ())), "nothing is kept"
+    assert getattr(file._strategy, "_parts", None) is None
     with pytest.raises(ValueError, match="closed"):
         file.read(1)

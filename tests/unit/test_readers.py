@@ -65,6 +65,17 @@ def test_it_is_a_buffered_binary_file_for_reading(reader: Callable[..., Any], st
 
 
 @every_reader
+def test_its_repr_tells_size_position_and_whether_it_is_closed(reader: Callable[..., Any], store: MemoryStore) -> None:
+    file = reader(store, "object")
+    assert repr(file).endswith("position 0>")
+    assert ("size" in repr(file)) == (reader is EagerStoreReader), "nothing is requested to learn it"
+    file.read(10)
+    assert repr(file).endswith(", size 80000, position 10>")
+    file.close()
+    assert repr(file).endswith(", size 80000, position 10, closed>")
+
+
+@every_reader
 def test_what_is_closed_says_so(reader: Callable[..., Any], store: MemoryStore) -> None:
     file = reader(store, "object")
     with file as entered:
@@ -141,7 +152,7 @@ def test_threads_that_share_a_reader_get_bytes_that_belong_together(
 
 def kept(file: Any) -> list[bytes]:
     """Return the blocks a reader keeps, and its window."""
-    blocks = file._cache
+    blocks = file._strategy._cache
     return [data for *_, data in [*blocks._used.values(), *blocks._readahead.values()]]
 
 
@@ -263,7 +274,7 @@ def test_a_copy_reads_for_itself_from_the_same_position(reader: Callable[..., An
 @every_reader
 def test_a_copy_has_the_options_of_the_original(reader: Callable[..., Any], store: MemoryStore) -> None:
     file = reader(store, "object", **SMALL[reader])
-    found = copy.copy(file)._arguments()
+    found = copy.copy(file)._options
     assert {name: found[name] for name in SMALL[reader]} == SMALL[reader]
 
 

@@ -16,6 +16,7 @@ from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.concurrency import gather_async
 from obspec_utils._io.get_result import InMemoryBody, Result
 from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader, _stream
+from obspec_utils.readers._strategy import NO_PIECE
 from obspec_utils.wrappers import CachingReadableStore
 
 if TYPE_CHECKING:
@@ -55,48 +56,38 @@ def test_an_open_response_that_another_thread_reads_to_its_end_meanwhile_is_no_e
     other = threading.Thread(target=jump)
     monkeypatch.setattr(_stream.ResponseStream, "remaining", property(left))
     file.read(100)
-    assert file._stream is not None
+    assert file._strategy._stream is not None
     other.start()
     assert looked.wait(WAIT)
-    assert file._at(60_000, 65_536) == CONTENT[60_000:65_536]
+    assert file._read_at(60_000, 65_536) == CONTENT[60_000:65_536]
     go_on.set()
     other.join(WAIT)
     assert results == [CONTENT[MIB : MIB + 200_000]]
 
 
 @pytest.mark.parametrize("reader", [EagerStoreReader, ParallelStoreReader, BufferedStoreReader])
+@pytest.mark.parametrize(
+    "read", [lambda file: file.read(10), lambda file: file.readinto(bytearray(10)), lambda file: file.readline(10)]
+)
 def test_a_window_that_is_opened_while_another_thread_closes_does_not_stay(
-    store: MemoryStore, reader: Any, monkeypatch: pytest.MonkeyPatch
+    store: MemoryStore, reader: Any, read: Callable[[Any], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = reader(store, "object")
     file.read(10)
     file.seek(MIB // 2)
-    file._window = (0, 0, b"")
-    if reader is EagerStoreReader:
-        window = file._parts.window
-
-        def closing(position: int) -> Any:
-            file.close()
-            return window(position)
-
-        class Closing:
-            stop = file.size
-
-        Closing.window = staticmethod(closing)  # type: ignore[attr-defined]
-        file._parts = Closing()
-    else:
-        note = file._note_read
-
-        def note_and_close(position: int) -> None:
-            note(position)
-            file.close()
-
-        file.read(10)
-        file._window = (0, 0, b"")
-        file.seek(MIB // 2)
-        monkeypatch.setattr(file, "_note_read", note_and_close)
     file.read(10)
-    assert len(file._window[2]) == 0
+    file.seek(MIB // 2)
+    file._piece = NO_PIECE
+    find = file._strategy.find
+
+    def find_and_close(position: int) -> Any:
+        piece = find(position)
+        file.close()
+        return piece
+
+    monkeypatch.setattr(file, "_find", find_and_close)
+    read(file)
+    assert file._piece is NO_PIECE
     with pytest.raises(ValueError, match="closed"):
         file.read(10)
 
@@ -169,6 +160,6 @@ def test_a_reader_over_a_cache_does_not_keep_what_the_cache_lets_go(store: Memor
     file = BufferedStoreReader(cached, "object", buffer_size=1 << 17)
     while file.tell() < MIB:
         file.read(5000)
-    assert file._stream is None
+    assert file._strategy._stream is None
     cached.clear_cache()
     assert file.read(5000) == CONTENT[file.tell() - 5000 : file.tell()]

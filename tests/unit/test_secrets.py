@@ -55,7 +55,7 @@ def store():
 @pytest.mark.parametrize("reader", [EagerStoreReader, ParallelStoreReader, BlockStoreReader, BufferedStoreReader])
 def test_a_reader(store, reader):
     file = reader(store, "a.nc")
-    assert repr(file) == f"<{reader.__name__} 'a.nc' of Secretive('https://***@host/?...', token=***)>"
+    assert repr(file).startswith(f"<{reader.__name__} 'a.nc' of Secretive('https://***@host/?...', token=***), ")
     file.close()
     with pytest.raises(ValueError, match=r"closed file: <.*Secretive") as caught:
         file.read()
@@ -65,7 +65,7 @@ def test_a_reader(store, reader):
 def test_a_reader_of_an_http_store():
     store = HTTPStore("https://user:SECRET@host/?sig=SECRET")
     assert repr(ParallelStoreReader(store, "a.nc")) == (
-        "<ParallelStoreReader 'a.nc' of HTTPStore(\"https://***@host/?...\")>"
+        "<ParallelStoreReader 'a.nc' of HTTPStore(\"https://***@host/?...\"), position 0>"
     )
 
 

@@ -1,58 +1,44 @@
-"""The blocks a reader keeps of its object."""
+"""The blocks of one object that a reader keeps in memory."""
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from obspec_utils._io.gc_pause import gc_paused, held, reset_after_fork
-
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections import deque
+    from collections.abc import Container, Mapping, Sequence
 
-    from obspec_utils.readers._cached_piece import CachedPiece
+    from obspec_utils._io.buffers import BufferList
+    from obspec_utils.readers._strategy import CachedPiece
 
-__all__ = ["BlockCache"]
+__all__ = ["BlockCache", "copy_blocks"]
 
 
 class BlockCache:
-    """Blocks of one object by their numbers, at most `most` of them; the least recently used goes first.
+    """A two-segment LRU: blocks that were only read ahead are evicted before blocks that were used.
 
-    What was fetched ahead and not used yet goes before all that was used, so that reading through a large file does
-    not push out the small pieces that are read again and again.
+    So reading through a large file does not evict the small pieces that are read again and again.
 
-    Looking a block up takes no lock: each step is one operation of a dict, which is atomic. Changes are made under a
-    lock, which nobody holds while doing anything else.
+    There is no lock. Each step is one operation of an OrderedDict, which is atomic, and each change ends with eviction
+    if there are too many blocks; threads that change the cache at the same time may evict one block too many.
 
     Attributes
     ----------
     get
-        Return a block that was used before; None if there is no such block.
+        Return a used block by its number; None if there is none.
     touch
-        Make a block the one used last; KeyError if it is not there, or was not used before.
+        Make a used block the most recently used; KeyError if there is none.
     """
 
     def __init__(self, max_blocks: int) -> None:
         self.max_blocks = max_blocks
-        self._lock = threading.Lock()
         self._used: OrderedDict[int, CachedPiece] = OrderedDict()
         self._readahead: OrderedDict[int, CachedPiece] = OrderedDict()
-        # Not methods, whose calls would be a good part of the time a small read takes.
+        # Not methods: their calls would take a good part of the time of a small read.
         self.get = self._used.get
         self.touch = self._used.move_to_end
-        reset_after_fork(self)
-
-    def _reset_after_fork(self) -> None:
-        if self._lock.locked():  # another thread was in the middle of a change, which it will never finish here
-            self._lock = threading.Lock()
-            self.clear()
-
-    def clear(self) -> None:
-        """Forget everything."""
-        with gc_paused(), held(self._lock):
-            self._used.clear()
-            self._readahead.clear()
 
     def __contains__(self, number: int) -> bool:
         return number in self._used or number in self._readahead
@@ -65,30 +51,59 @@ class BlockCache:
         return [*self._used, *self._readahead]
 
     def promote(self, number: int) -> CachedPiece | None:
-        """Return a block that was fetched ahead, which counts as used from now on; None if there is no such block."""
-        with gc_paused(), held(self._lock):
-            block = self._readahead.pop(number, None)
-            if block is not None:
-                self._used[number] = block
+        """Return a block that was read ahead, and make it a used one; None if there is none."""
+        block = self._readahead.get(number)
+        if block is not None:
+            self._used[number] = block
+            self._readahead.pop(number, None)
+            self.evict(0)  # of another thread's changes meanwhile
         return block
 
-    def evict_for(self, count: int) -> None:
-        """Forget others until there is room for `count` more: before they are fetched, so that not both take memory."""
-        with gc_paused(), held(self._lock):
-            self._evict(count, self.max_blocks)
-
-    def _evict(self, count: int, max_blocks: int) -> None:
-        for kept in (self._readahead, self._used):
-            while kept and len(self) + count > max_blocks:
-                kept.popitem(last=False)
+    def evict(self, count: int, max_blocks: int | None = None) -> None:
+        """Evict until there is space for `count` blocks: before they are fetched, so that not both take memory."""
+        space = (self.max_blocks if max_blocks is None else max_blocks) - count
+        for segment in (self._readahead, self._used):
+            while segment and len(self._used) + len(self._readahead) > space:
+                with suppress(KeyError):  # another thread evicted the last one
+                    segment.popitem(last=False)
 
     def add(self, blocks: Mapping[int, CachedPiece], using: Container[int], max_blocks: int | None = None) -> None:
-        """Keep blocks, those of `using` as used, and forget others until there are no more than `most`."""
+        """Keep blocks, those in `using` as used; evict others until there are at most `max_blocks`."""
         max_blocks = self.max_blocks if max_blocks is None else min(max_blocks, self.max_blocks)
-        with gc_paused(), held(self._lock):
-            for number in blocks:  # fetched by another thread meanwhile
-                self._used.pop(number, None)
-                self._readahead.pop(number, None)
-            self._evict(len(blocks), max_blocks)
-            for number, block in list(blocks.items())[-max_blocks:]:
-                (self._used if number in using else self._readahead)[number] = block
+        for number in blocks:  # fetched by another thread meanwhile
+            self._used.pop(number, None)
+            self._readahead.pop(number, None)
+        self.evict(len(blocks), max_blocks)
+        for number, block in list(blocks.items())[-max_blocks:]:
+            (self._used if number in using else self._readahead)[number] = block
+        self.evict(0)  # of another thread's changes meanwhile
+
+    def clear(self) -> None:
+        """Evict all blocks."""
+        self._used.clear()
+        self._readahead.clear()
+
+
+def copy_blocks(
+    fetched: deque[BufferList], numbers: Sequence[int], block_size: int, size: int
+) -> dict[int, CachedPiece]:
+    """Copy blocks of an object of `size` bytes out of `fetched`, which is emptied meanwhile.
+
+    A view would keep all that was fetched with it in memory. Incomplete blocks are left out: the first response may
+    end within one.
+    """
+    blocks: dict[int, CachedPiece] = {}
+    for number in numbers:
+        start = number * block_size
+        stop = min(start + block_size, size)
+        while fetched[0].stop <= start:
+            fetched.popleft()
+        data = b"".join(
+            piece
+            for parts in fetched
+            if parts.start < stop
+            for piece in parts.pieces(max(start, parts.start), min(stop, parts.stop))
+        )
+        if len(data) == stop - start:
+            blocks[number] = (start, stop, data)
+    return blocks

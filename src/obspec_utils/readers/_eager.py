@@ -6,26 +6,62 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from obspec import Get
 
+from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.multipart import MultipartBody, PartLimits
 from obspec_utils._io.not_found import not_found_named
 from obspec_utils._io.request import request_first
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._validation import positive_int
-from obspec_utils.readers._cached_piece import NO_PIECE
-from obspec_utils.readers._store_reader import StoreReader
+from obspec_utils.readers._file import StoreReader
+from obspec_utils.readers._strategy import NO_PIECE, Strategy
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from obspec_utils._io.buffers import BufferList
     from obspec_utils._io.response import Response
-    from obspec_utils.readers._cached_piece import CachedPiece
+    from obspec_utils.readers._strategy import CachedPiece
 
 __all__ = ["EagerStoreReader"]
 
 
+class _WholeStrategy(Strategy):
+    """Fetch the whole object in parallel parts and keep them."""
+
+    def __init__(self, store: object, path: str, limits: PartLimits) -> None:
+        super().__init__(store, path)
+        self._limits = limits
+        self._parts: BufferList | None = None
+
+    def find(self, position: int) -> CachedPiece:
+        parts = self._parts
+        return NO_PIECE if parts is None or position >= parts.stop else parts.window(position)
+
+    def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
+        if self.version is not None and start >= self.size:
+            return BufferList([], start), NO_PIECE
+        # Not loaded yet: being constructed, or a copy.
+        parts = self._parts if self._parts is not None else self.load_from(self.request_first())
+        return parts, parts.window(min(stop, parts.stop) - 1) if start < min(stop, parts.stop) else NO_PIECE
+
+    def request_first(self) -> Response:
+        """Send the first request."""
+        return request_first(self._store, self._path, self._limits.request_size)
+
+    def load_from(self, first: Response) -> BufferList:
+        """Read the first response and fetch the rest."""
+        body = MultipartBody(self._store, first, self._limits)
+        if self.version is not None:
+            self.version.check(self._path, body.version)
+        self._parts = parts = body.load(body.version.size)
+        self.pin(body.version)
+        return parts
+
+    def clear(self) -> None:
+        self._parts = None
+
+
 class EagerStoreReader(StoreReader):
-    """Read an object that is loaded into memory, in parallel parts, when the reader is made.
+    """Load an object into memory, in parallel parts, when the reader is made.
 
     Parameters
     ----------
@@ -34,11 +70,11 @@ class EagerStoreReader(StoreReader):
     path
         The object's path in the store.
     request_size
-        About how many bytes each request asks for. Up to `max_concurrent_requests` parts it is the most; beyond, parts
-        are cut so that they fill whole waves of requests.
+        Target size of a part in bytes. Up to `max_concurrent_requests` parts it is the most; more parts are cut to fill
+        whole waves of requests.
     file_size
-        What the caller believes the size to be, in bytes. The first request tells the real one, so this changes
-        nothing that is read and saves nothing; it is accepted for the sake of callers that give it.
+        The expected size in bytes. It changes nothing, since the first response tells the size; kept for
+        compatibility.
     max_concurrent_requests
         The most requests in flight.
 
@@ -53,7 +89,7 @@ class EagerStoreReader(StoreReader):
     """
 
     class Store(Get, Protocol):
-        """What this reader needs of a store."""
+        """The methods this reader needs of a store."""
 
     def __init__(
         self,
@@ -63,70 +99,41 @@ class EagerStoreReader(StoreReader):
         file_size: int | None = None,
         max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
     ) -> None:
-        self._set_up(request_size, file_size, max_concurrent_requests)
-        super().__init__(store, path)
+        self._set_up(store, path, request_size, file_size, max_concurrent_requests)
         with not_found_named(store, path):
-            self._load_all()
+            self._strategy.load(0, 0)
 
     def _set_up(
         self,
+        store: object,
+        path: str,
         request_size: int,
         file_size: int | None = None,
         max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
-    ) -> None:
-        self._limits = PartLimits(
+    ) -> _WholeStrategy:
+        limits = PartLimits(
             positive_int("request_size", request_size), positive_int("max_concurrent_requests", max_concurrent_requests)
         )
-        self._file_size = None if file_size is None else positive_int("file_size", file_size, least=0)
-        self._parts: BufferList | None = None
-
-    def _arguments(self) -> dict[str, object]:
-        return {
-            "request_size": self._limits.request_size,
-            "file_size": self._file_size,
-            "max_concurrent_requests": self._limits.max_concurrent,
-        }
-
-    @classmethod
-    def _from_first_response(cls, store: Any, path: str, first: Response, request_size: int) -> Self:  # noqa: ANN401 - as given
-        """Make a reader whose first part was asked for already."""
-        reader = cls._restored(store, path, {"request_size": request_size})
-        reader._load_rest(first)  # noqa: SLF001 - of this very class
-        return reader
+        strategy = _WholeStrategy(store, path, limits)
+        super().__init__(
+            store,
+            path,
+            strategy,
+            request_size=limits.request_size,
+            file_size=None if file_size is None else positive_int("file_size", file_size, least=0),
+            max_concurrent_requests=limits.max_concurrent,
+        )
+        return strategy
 
     @classmethod
-    def _restored(cls, store: Any, path: str, arguments: dict[str, Any]) -> Self:  # noqa: ANN401 - as it was given
+    def _unread(cls, store: Any, path: str, **options: Any) -> Self:  # noqa: ANN401 - the constructor's arguments
         reader = cls.__new__(cls)
-        reader._set_up(**arguments)  # noqa: SLF001 - of this very class
-        StoreReader.__init__(reader, store, path)
+        reader._set_up(store, path, **options)  # noqa: SLF001 - of this class
         return reader
 
-    def _load_all(self) -> BufferList:
-        return self._load_rest(request_first(self._store, self._path, self._limits.request_size))
-
-    def _load_rest(self, first: Response) -> BufferList:
-        body = MultipartBody(self._store, first, self._limits)
-        if self._version is not None:
-            self._version.check(self._path, body.version)
-        parts = body.load(body.version.size)
-        self._version = body.version
-        self._parts = parts
-        return parts
-
-    def _find(self, position: int) -> CachedPiece:
-        parts = self._parts
-        if parts is None or position >= parts.stop:
-            return NO_PIECE
-        self._window = window = parts.window(position)
-        if not self._open:  # closed meanwhile by another thread: nothing may stay
-            self._release()
-        return window
-
-    def _fetch(self, start: int, stop: int) -> BufferList:  # noqa: ARG002 - the hook's signature
-        parts = self._parts or self._load_all()  # not loaded yet: a reader that was unpickled
-        self._window = parts.window(stop - 1)
-        return parts
-
-    def _release(self) -> None:
-        super()._release()
-        self._parts = None
+    @classmethod
+    def _from_response(cls, store: Any, path: str, first: Response, request_size: int) -> Self:  # noqa: ANN401 - the constructor's arguments
+        """Make a reader of an object whose first response is there already."""
+        reader = cls.__new__(cls)
+        reader._set_up(store, path, request_size).load_from(first)  # noqa: SLF001 - of this class
+        return reader

@@ -1,108 +1,113 @@
-"""A file over pieces that something else provides: its position, and reads of all kinds."""
+"""Read-only binary files over objects in a store: position, lines and pickling. A strategy provides the bytes."""
 
 from __future__ import annotations
 
 import io
 import sys
+from contextlib import contextmanager
+from functools import partial
 from operator import index
 from typing import TYPE_CHECKING
 
-from obspec_utils.readers._cached_piece import NO_PIECE
-from obspec_utils.readers._lines import LineReader
+from obspec_utils._io.not_found import not_found_named
+from obspec_utils._redact import redacted
+from obspec_utils._validation import check_path, check_store
+from obspec_utils.readers._strategy import NO_PIECE
 
 if TYPE_CHECKING:
-    from typing import Self
+    from collections.abc import Callable, Iterator
+    from typing import Any, BinaryIO, Self
 
     from typing_extensions import Buffer
 
-    from obspec_utils._io.buffers import BufferList
-    from obspec_utils.readers._cached_piece import CachedPiece
+    from obspec_utils._version import Version
+    from obspec_utils.readers._strategy import CachedPiece, Strategy
 
-__all__ = ["PositionedReader"]
+    class _BinaryFile(io.BufferedIOBase, BinaryIO):  # as io.BytesIO is declared
+        name: Any
+
+else:
+    _BinaryFile = io.BufferedIOBase
+
+__all__ = ["StoreReader"]
 
 _MAX_POSITION = sys.maxsize
+# readline() searches pieces that double between these lengths.
+_MIN_LINE_PIECE, _MAX_LINE_PIECE = 8192, 1024 * 1024
 _CALLED_BY_H5PY = ("flush", "readinto", "seek", "tell", "truncate", "write")
 
 
-class PositionedReader(LineReader):
-    """A file that behaves as `io.BytesIO` does; what its bytes are is for subclasses to say.
+class StoreReader(_BinaryFile):
+    """A file with the behaviour of `io.BytesIO`, read-only.
 
-    A read inside the window, the piece the last read ended in, takes no lock and does nothing but slice. The window is
-    one tuple, replaced at once, so that threads that share a reader never see half of one and half of another.
+    A read inside the current piece, in which the last read ended, takes no lock and only slices. The piece is one
+    tuple, replaced at once, so that threads that share a reader never combine two pieces.
+
+    `options` are the arguments of the subclass's constructor beside store and path, for copies and pickles.
     """
 
-    # What every read asks for, in slots because those are faster than the attributes of a subclass of io.IOBase.
-    # `_open` stands for `closed`, which takes longer to ask than a small read takes.
-    __slots__ = ("_open", "_position", "_window")
+    # Slots are faster than the attributes of a subclass of io.IOBase, and `_open` is faster than `closed`.
+    __slots__ = ("_find", "_open", "_piece", "_position")
 
     def __init_subclass__(cls, **options: object) -> None:
-        """Give each class methods of its own, which are found where h5py calls them while an error is set.
+        """Copy the methods that h5py calls into each class.
 
-        CPython 3.11 and 3.12 then look no further than the object's very class, so that h5py over a missing object
-        would now and then raise AttributeError.
+        h5py calls them while an error is set. CPython 3.11 and 3.12 then find only what is in the object's own class,
+        so that h5py over a missing object would now and then raise AttributeError.
         """
         super().__init_subclass__(**options)
         for name in _CALLED_BY_H5PY:
             setattr(cls, name, getattr(cls, name))
 
     def __new__(cls, *_: object, **__: object) -> Self:
-        """Make a reader that is closed: what its constructor refuses is so when it goes."""
+        """Make a closed reader: if its constructor raises, there is nothing to close."""
         reader = super().__new__(cls)
         reader._open = False
         return reader
 
-    def __init__(self) -> None:
+    def __init__(self, store: object, path: str, strategy: Strategy, **options: object) -> None:
+        check_store(store, path)
+        check_path(path)
         super().__init__()
+        self._store = store
+        self._path = path
+        self._options = options
+        self._strategy = strategy
+        self._find = strategy.find
+        self._piece: CachedPiece = NO_PIECE
         self._position = 0
-        self._window: CachedPiece = NO_PIECE
         self._open = True
 
-    # What subclasses answer.
+    @property
+    def path(self) -> str:
+        """The path of the object in its store."""
+        return self._path
 
     @property
     def size(self) -> int:
-        """How many bytes there are."""
-        raise NotImplementedError
+        """The size of the object in bytes. Before the first read, the first piece is fetched to learn it."""
+        if self._strategy.version is None:
+            self._check_open()
+            with self._fetching():
+                self._strategy.load(0, 0)
+        return self._strategy.size
 
-    def _find(self, position: int) -> CachedPiece:  # noqa: ARG002 - the hook's signature
-        """Return the piece at hand that holds a position, which becomes the window; `NOTHING` if there is none."""
-        return NO_PIECE
+    @property
+    def mode(self) -> str:
+        """Return "rb", as an open binary file does."""
+        return "rb"
 
-    def _load(self, start: int, stop: int) -> BufferList | None:
-        """Return parts that hold the bytes from `start` to `stop` or to the end; None if there are none."""
-        raise NotImplementedError
-
-    def _release(self) -> None:
-        """Let go of everything that is kept."""
-        self._window = NO_PIECE
-
-    # What they build on.
-
-    def _at(self, position: int, end: int) -> bytes:
-        """Return the bytes from `position` to `end`, as far as there are any, and move nothing."""
-        start, stop, data = self._window
-        if start <= position and end <= stop:
-            return bytes(data[position - start : end - start])
-        self._check_open()
-        parts = self._load(position, end)
-        return b"" if parts is None else b"".join(parts.pieces(position, min(end, self.size)))
-
-    def _check_open(self) -> None:
-        if not self._open:
-            msg = f"I/O operation on closed file: {self!r}"
-            raise ValueError(msg)
-
-    # io.BufferedIOBase.
+    def __repr__(self) -> str:
+        size = "" if self._strategy.version is None else f", size {self._strategy.size}"
+        state = f"{size}, position {self._position}{'' if self._open else ', closed'}"
+        return f"<{type(self).__name__} {redacted(f'{self._path!r} of {self._store!r}')}{state}>"
 
     def readable(self) -> bool:
         """Return True."""
         self._check_open()
         return True
 
-    def seekable(self) -> bool:
-        """Return True."""
-        self._check_open()
-        return True
+    seekable = readable
 
     def tell(self) -> int:
         """Return the position."""
@@ -113,7 +118,7 @@ class PositionedReader(LineReader):
     def seek(self, offset: int, whence: int = 0, /) -> int:
         """Move to an offset from the start, from the position (1) or from the end (2); return the position.
 
-        Nothing is fetched but, from the end, the first piece if the size is not known yet.
+        Only a seek from the end may send a request: the first one, which tells the size.
         """
         if whence == 0 and type(offset) is int and 0 <= offset <= _MAX_POSITION and self._open:
             self._position = offset
@@ -140,64 +145,57 @@ class PositionedReader(LineReader):
     def read(self, size: int | None = -1, /) -> bytes:
         """Return `size` bytes, fewer only at the end of the object; all that are left if it is negative or None."""
         position = self._position
-        start, stop, data = self._window
-        if type(size) is int:  # what follows is the way of nearly all reads: each step counts
-            end = position + size
-            if not start <= position < stop:
-                start, stop, data = self._find(position)
-            if start <= position < end <= stop:
-                self._position = end
-                piece = data[position - start : end - start]
-                return piece if type(piece) is bytes else piece.tobytes()  # type: ignore[union-attr]
-        end = self._end(position, size)
-        self._check_open()
-        parts = self._load(position, end) if position < end else None
-        if parts is None:
-            return b""
-        data = b"".join(parts.pieces(position, min(end, self.size)))
+        start, stop, data = self._piece
+        if not start <= position < stop:
+            start, stop, data = self._piece = self._find(position)
+            if not self._open:  # closed meanwhile by another thread
+                self._release()
+        if type(size) is int and position < (end := position + size) <= stop:
+            self._position = end
+            piece = data[position - start : end - start]
+            return piece if type(piece) is bytes else piece.tobytes()  # type: ignore[union-attr]
+        data = b"".join(self._load(position, self._end(position, size)))
         self._position = position + len(data)
         return data
 
     def readinto(self, buffer: Buffer, /) -> int:
-        """Fill a writable buffer, short only at the end of the object; return how many bytes were written."""
+        """Fill a writable buffer, short only at the end of the object; return the number of bytes written."""
         position = self._position
         try:
             target = memoryview(buffer)
         except ValueError:
             return self._readinto_opaque(buffer)
-        if not target.nbytes and not target.readonly:
-            self._check_open()
-            return 0
-        target = target.cast("B")
         if target.readonly:
             msg = f"readinto() needs a writable buffer, got a read-only {type(buffer).__name__}"
             raise TypeError(msg)
+        if not target.nbytes:
+            self._check_open()
+            return 0
+        target = target.cast("B")
         end = position + target.nbytes
-        start, stop, data = self._window
+        start, stop, data = self._piece
         if not start <= position < stop:
-            start, stop, data = self._find(position)
-        if start <= position and end <= stop:
+            start, stop, data = self._piece = self._find(position)
+            if not self._open:  # closed meanwhile by another thread
+                self._release()
+        if end <= stop:
             target[:] = data[position - start : end - start]
             self._position = end
             return end - position
-        self._check_open()
-        parts = self._load(position, end) if position < end else None
-        if parts is None:
-            return 0
         filled = 0
-        for piece in parts.pieces(position, min(end, self.size)):
+        for piece in self._load(position, end):
             target[filled : filled + piece.nbytes] = piece
             filled += piece.nbytes
         self._position = position + filled
         return filled
 
     def _readinto_opaque(self, buffer: Buffer) -> int:
-        """Fill a buffer that memoryview refuses but io does not, such as a NumPy array of datetime64."""
-        io.BytesIO().readinto(buffer)  # writes nothing, but raises where the buffer can't be written to
+        """Fill a buffer that io accepts but memoryview refuses, such as a NumPy array of datetime64."""
+        io.BytesIO().readinto(buffer)  # writes nothing, but raises if the buffer is read-only
         length = io.BytesIO().write(buffer)
         return io.BytesIO(self.read(length)).readinto(buffer)
 
-    # As of io.BytesIO, whose read1 is read: a read never returns less than it was asked for.
+    # As in io.BytesIO: a read never returns less than was asked for, so these are the same.
     read1 = read
     readinto1 = readinto
 
@@ -205,9 +203,99 @@ class PositionedReader(LineReader):
         """Return all that is left."""
         return self.read()
 
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return the next line with its newline, cut at `size` bytes if that is not negative."""
+        begin = position = self._position
+        end = self._end(begin, size)
+        self._check_open()
+        pieces: list[bytes] = []
+        length = _MIN_LINE_PIECE
+        while position < end and (piece := self._read_at(position, min(end, position + length))):
+            newline = piece.find(b"\n") + 1
+            pieces.append(piece[:newline] if newline else piece)
+            position += len(pieces[-1])
+            if newline:
+                break
+            length = min(2 * length, _MAX_LINE_PIECE)
+        self._position = position
+        return b"".join(pieces)
+
+    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
+        """Return the remaining lines; with a positive `hint`, stop after the line that reaches that many bytes."""
+        enough = sys.maxsize if hint is None or index(hint) <= 0 else index(hint)
+        lines: list[bytes] = []
+        total = 0
+        while total < enough and (line := self.readline()):
+            lines.append(line)
+            total += len(line)
+        return lines
+
     def close(self) -> None:
-        """Close the reader and free what it keeps."""
+        """Close the reader and free its memory."""
         if self._open:
             self._open = False
             self._release()
         super().close()
+
+    def _check_open(self) -> None:
+        if not self._open:
+            msg = f"I/O operation on closed file: {self!r}"
+            raise ValueError(msg)
+
+    def _release(self) -> None:
+        self._piece = NO_PIECE
+        self._strategy.clear()
+
+    def _end(self, position: int, size: int | None) -> int:
+        """Return where a read of `size` bytes ends, if the object is that long."""
+        length = -1 if size is None else index(size)
+        if length > sys.maxsize:
+            msg = f"can't read {length} bytes at once"
+            raise OverflowError(msg)
+        return sys.maxsize if length < 0 else position + length
+
+    def _read_at(self, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to `stop`, or to the object's end, without moving."""
+        first, last, data = self._piece
+        if not first <= start < last:
+            first, last, data = self._piece = self._find(start)
+            if not self._open:  # closed meanwhile by another thread
+                self._release()
+        if start < stop <= last:
+            return bytes(data[start - first : stop - first])
+        return b"".join(self._load(start, stop))
+
+    def _load(self, start: int, stop: int) -> Iterator[memoryview]:
+        """Yield the bytes from `start` to `stop`, or to the object's end, in pieces."""
+        self._check_open()
+        if start >= stop:
+            return iter(())
+        with self._fetching():
+            buffers, self._piece = self._strategy.load(start, stop)
+        return buffers.pieces(start, min(stop, buffers.stop))
+
+    @contextmanager
+    def _fetching(self) -> Iterator[None]:
+        try:
+            with not_found_named(self._store, self._path):
+                yield
+        finally:
+            if not self._open:  # closed meanwhile by another thread
+                self._release()
+
+    # Copies and pickles have everything but the cached bytes.
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[()], tuple[int, Version | None]]:
+        self._check_open()
+        make = partial(type(self)._unread, self._store, self._path, **self._options)  # noqa: SLF001 - of this class
+        return make, (), (self._position, self._strategy.version)
+
+    def __setstate__(self, state: tuple[int, Version | None]) -> None:
+        self._position, version = state
+        if version is not None:
+            self._strategy.pin(version)
+
+    @classmethod
+    def _unread(cls, store: Any, path: str, **options: Any) -> Self:  # noqa: ANN401 - the constructor's arguments
+        """Make a reader that sends no request before its first read."""
+        return cls(store, path, **options)

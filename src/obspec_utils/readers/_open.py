@@ -1,4 +1,4 @@
-"""A reader for whoever does not want to choose one."""
+"""Choose the reader by the object's size."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from obspec_utils.readers._parallel import ParallelStoreReader
 if TYPE_CHECKING:
     from obspec import Get, ObjectMeta
 
+    from obspec_utils.readers._blocks import BlockStrategy
+
 __all__ = ["open_reader"]
 
 _CHUNK_SIZE = 1024 * 1024
-# A reader that adapts needs room for some chunks, so that a budget of less than that many has smaller ones.
+# Read-ahead needs several chunks of memory: with less than that many, chunks are smaller.
 _MIN_CHUNKS = 16
 
 
 def open_reader(store: Get, path: str, *, memory: int = 64 * 1024 * 1024) -> EagerStoreReader | ParallelStoreReader:
-    """Open an object for reading, in the way that suits its size.
+    """Open an object with the reader that suits its size.
 
-    The first request, for 1 MiB at most, tells the size. An object that fits into `memory` is loaded whole, in
-    parallel parts; a larger one is read by an adaptive reader that keeps `memory` bytes of it.
+    The first request, for at most 1 MiB, tells the size. An object of up to `memory` bytes is loaded whole, in
+    parallel parts; a larger one is read on demand and ahead, with `memory` bytes of it cached.
 
     Parameters
     ----------
@@ -34,7 +36,7 @@ def open_reader(store: Get, path: str, *, memory: int = 64 * 1024 * 1024) -> Eag
     path
         The object's path in the store.
     memory
-        The most bytes kept, beside the read being served.
+        The most bytes kept in memory, beside the read being served.
 
     Returns
     -------
@@ -63,7 +65,7 @@ def _open(store: Get, path: str, memory: int) -> EagerStoreReader | ParallelStor
     if cast("ObjectMeta", first.meta)["size"] <= memory:
         # As many parts as may be in flight, if they are not too small or too large for that.
         part_size = min(max(chunk_size, -(-memory // MAX_CONCURRENT_REQUESTS)), REQUEST_SIZE)
-        return EagerStoreReader._from_first_response(store, path, first, part_size)  # noqa: SLF001 - of the same family
+        return EagerStoreReader._from_response(store, path, first, part_size)  # noqa: SLF001 - of this package
     reader = ParallelStoreReader(store, path, chunk_size, memory // chunk_size)
-    reader._start_from(first)  # noqa: SLF001 - of the same family
+    cast("BlockStrategy", reader._strategy).begin(first)  # noqa: SLF001 - of this package
     return reader

@@ -1,4 +1,4 @@
-"""A reader that keeps the chunks used last."""
+"""A reader for random access: blocks fetched on demand, and ahead where the access pattern suggests it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Protocol
 from obspec import Get
 
 from obspec_utils._validation import positive_int
-from obspec_utils.readers._block_reader import BlockReader
+from obspec_utils.readers._blocks import BlockStrategy
+from obspec_utils.readers._file import StoreReader
 
 __all__ = ["BlockStoreReader", "ParallelStoreReader"]
 
 
-class ParallelStoreReader(BlockReader):
-    """Read an object as the reads suggest, and keep the pieces used last.
+class ParallelStoreReader(StoreReader):
+    """Fetch blocks of an object on demand, keep those used last, and read ahead by access pattern.
 
-    A read that misses fetches a sixteenth of a chunk or what it asks for. Where reads go on in sequence, go through the
-    file from piece to piece, or come back to a zone, more is fetched with them, in steps that grow up to half of what
-    is kept, and in up to 18 requests side by side; no more ahead once what was fetched in vain would exceed the
-    object's size or what was used, whichever is more. A read longer than what is kept goes around it.
+    A miss fetches the missing blocks, a sixteenth of a chunk each. Sequential reads, scans in steps and reads that
+    return to the same range fetch more, in steps that grow up to half of the memory, in up to 18 parallel requests.
+    Read-ahead stops once the bytes fetched but not used would exceed the object's size or the bytes used, whichever is
+    more. A read longer than the memory bypasses it.
 
     Memory: at most `chunk_size * max_cached_chunks` bytes, and the read being served. From a server that ignores
     ranges, the object is read from its start as it arrives; reading backwards requests it again.
@@ -28,11 +29,11 @@ class ParallelStoreReader(BlockReader):
     store
         Any obspec store with `get`, or with `head` and `get_range` or `get_ranges`.
     path
-        The object's path in the store. Nothing is asked for before the first read.
+        The object's path in the store. No request is sent before the first read.
     chunk_size
-        Bytes of the first piece, and the unit of what is fetched ahead.
+        Bytes of the first request, and the unit of read-ahead.
     max_cached_chunks
-        How many chunks are kept at most, in blocks of a sixteenth of one.
+        The most chunks kept in memory, as blocks of a sixteenth of a chunk.
 
     Raises
     ------
@@ -41,30 +42,28 @@ class ParallelStoreReader(BlockReader):
     """
 
     class Store(Get, Protocol):
-        """What this reader needs of a store."""
+        """The methods this reader needs of a store."""
 
     def __init__(self, store: Store, path: str, chunk_size: int = 1024 * 1024, max_cached_chunks: int = 64) -> None:
         chunk_size = positive_int("chunk_size", chunk_size)
-        self._max_cached_chunks = positive_int("max_cached_chunks", max_cached_chunks)
-        super().__init__(store, path, chunk_size, chunk_size * self._max_cached_chunks)
-
-    def _arguments(self) -> dict[str, object]:
-        return {"chunk_size": self._chunk_size, "max_cached_chunks": self._max_cached_chunks}
+        max_cached_chunks = positive_int("max_cached_chunks", max_cached_chunks)
+        strategy = BlockStrategy(store, path, chunk_size, chunk_size * max_cached_chunks)
+        super().__init__(store, path, strategy, chunk_size=chunk_size, max_cached_chunks=max_cached_chunks)
 
 
 class BlockStoreReader(ParallelStoreReader):
-    """The same reader, with the parameter names that VirtualiZarr gives it.
+    """The same reader, with the parameter names that VirtualiZarr uses.
 
     Parameters
     ----------
     store
         Any obspec store with `get`, or with `head` and `get_range` or `get_ranges`.
     path
-        The object's path in the store. Nothing is asked for before the first read.
+        The object's path in the store. No request is sent before the first read.
     block_size
-        The other's `chunk_size`, in bytes.
+        `chunk_size` of the other, in bytes.
     max_cached_blocks
-        The other's `max_cached_chunks`.
+        `max_cached_chunks` of the other.
 
     Raises
     ------
@@ -81,6 +80,4 @@ class BlockStoreReader(ParallelStoreReader):
     ) -> None:
         block_size = positive_int("block_size", block_size)
         super().__init__(store, path, block_size, positive_int("max_cached_blocks", max_cached_blocks))
-
-    def _arguments(self) -> dict[str, object]:
-        return {"block_size": self._chunk_size, "max_cached_blocks": self._max_cached_chunks}
+        self._options = {"block_size": block_size, "max_cached_blocks": self._options["max_cached_chunks"]}

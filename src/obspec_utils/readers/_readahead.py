@@ -1,4 +1,4 @@
-"""How much to fetch around a miss. Offsets in, offsets out: no I/O and no store, so that it can be run on traces."""
+"""How much to fetch around a miss. Offsets in, offsets out, no I/O: the policy can be run on recorded traces."""
 
 from __future__ import annotations
 
@@ -9,52 +9,59 @@ from obspec_utils._ranges import ByteRange
 
 __all__ = ["Plan", "ReadaheadPolicy"]
 
-# In chunks. Where three misses in a row lie this near to each other, a file is being gone through, and what lies
-# between them and ahead will be wanted: the metadata of a NetCDF4 file of 120 MB lies about one chunk apart.
-_SCAN_REACH = 16
+# In chunks. Three misses in a row within this distance are a scan, and the bytes between and after them will be read:
+# the metadata of a NetCDF4 file of 120 MB lies about one chunk apart.
+_SCAN_DISTANCE = 16
 _SCAN_MISSES = 3
-# In chunks. Where two of the last 20 reads lie this near, they come back to one zone more often than chance would.
-_ZONE_REACH = 3
-_ZONE_READS = 2
+# In chunks. Two of the last 20 reads within this distance are repeated reads of one range: more than by chance.
+_REPEATED_DISTANCE = 3
+_REPEATED_READS = 2
 _REMEMBERED_READS = 20
-# In chunks: the first step of reading ahead through a file. A wave of requests takes as long as one of them. Also what
-# the first jump fetches: files laid out for the cloud have their metadata in few pages of that size.
+# In chunks: the first step of a scan, since a wave of requests takes as long as one of them. Also what the first jump
+# fetches: files laid out for the cloud have their metadata in few pages of that size.
 _FIRST_STEP = 4
 
 
 class Plan(NamedTuple):
-    """What to have after a miss, and how long a part of it should be at least."""
+    """The bytes to have after a miss, and the least size of a part."""
 
     span: ByteRange
     least_part: int
 
 
 class ReadaheadPolicy:
-    """Tell by the reads so far what a reader should fetch beside the bytes it misses.
+    """Decide by the reads so far what to fetch in addition to missing bytes.
 
-    - Reads that go on where the last fetch ended are read ahead of, in steps that double.
-    - Misses that lie near each other, one after the other, are a way through the file: the same, with a quarter of
-      the step before the miss, since such ways go back and forth.
-    - The first jump, if it does not go far, fetches a page.
-    - Reads that come back to a zone fetch that zone, as far as it can be told from them.
-    - All others fetch what they ask for.
+    - Sequential reads: read ahead, in steps that double.
+    - Scans, misses near each other one after the other: the same, with a quarter of the step before the miss, since
+      scans move back and forth.
+    - The first jump, if it is short: a page.
+    - Repeated reads of one range: that range, as far as those reads show it.
+    - Other reads: only what is missing.
 
-    Once as many bytes were fetched as the object has, only what was asked for is fetched, unless at least half of it
-    was used. So what is read in vain never adds up to the object's size, or to more than one step beyond what was used.
+    Once as many bytes were fetched as the object has, only missing bytes are fetched, unless at least half of the
+    fetched bytes were used. So wasted bytes never exceed the object's size, or the used bytes by more than one step.
 
-    Several threads may use one of these: what they tell each other in the wrong order makes a plan worse, never wrong.
+    Threads may share a policy: events in the wrong order make a plan worse, never wrong.
 
     Parameters
     ----------
     chunk_size
         The unit of all distances, in bytes.
     budget
-        How many bytes the reader keeps. No plan is for more than half of them beyond what is asked for.
+        The bytes that the reader keeps. A plan adds at most half of that to the missing bytes.
+
+    Attributes
+    ----------
+    note_read
+        Note the start of a read.
+    fetched_bytes, used_bytes
+        Bytes fetched, and of these bytes returned to callers, in blocks.
     """
 
     def __init__(self, chunk_size: int, budget: int) -> None:
         self._chunk_size = chunk_size
-        self._most = budget // 2
+        self._max_step = budget // 2
         self._step = chunk_size
         self._fetched_to = 0
         self._misses: deque[int] = deque(maxlen=_SCAN_MISSES)
@@ -69,64 +76,64 @@ class ReadaheadPolicy:
         self.fetched_bytes += length
 
     def is_throttled(self, size: int) -> bool:
-        """Tell whether nothing may be fetched ahead: as much as the object has was fetched, and less than half used."""
+        """Tell whether read-ahead stops: the object's size was fetched, and less than half of the bytes were used."""
         return 2 * self.used_bytes < self.fetched_bytes and self.fetched_bytes >= size - size // 64
 
     def is_sequential(self, start: int) -> bool:
-        """Tell whether a read goes on where the last fetch ended, or after a short skip."""
+        """Tell whether a read starts where the last fetch ended, or after a short skip."""
         return self.fetched_bytes > 0 and 0 <= start - self._fetched_to <= self._chunk_size // 4
 
     def plan(self, missing: ByteRange, size: int) -> Plan:
-        """Return what to have, at least what is missing, of an object of `size` bytes.
+        """Return what to fetch, at least what is missing, of an object of `size` bytes.
 
         The read must have been noted before.
         """
         distance = missing.start - self._fetched_to
-        first_jump = self.fetched_bytes and not self._misses and 0 <= distance <= _SCAN_REACH * self._chunk_size
+        first_jump = self.fetched_bytes and not self._misses and 0 <= distance <= _SCAN_DISTANCE * self._chunk_size
         self._misses.append(missing.start)
-        wanted = self._wanted(missing)
-        step = min(_FIRST_STEP * self._chunk_size, self._most)
-        if wanted == missing and first_jump and missing.length < step:
-            # In one request: it may be all there is to find.
-            span = ByteRange(missing.start, missing.start + step)
-            return Plan(self._clip(missing, span, size), max(step, self._chunk_size))
-        return Plan(self._clip(missing, wanted, size), self._chunk_size)
+        span, least_part = self._extended(missing), self._chunk_size
+        page = min(_FIRST_STEP * self._chunk_size, self._max_step)
+        if span == missing and first_jump and missing.length < page:
+            # In one request: there may be nothing else to read.
+            span, least_part = ByteRange(missing.start, missing.start + page), max(page, self._chunk_size)
+        return Plan(self._clip(missing, span, size), least_part)
 
-    def _wanted(self, missing: ByteRange) -> ByteRange:
+    def _extended(self, missing: ByteRange) -> ByteRange:
+        """Return what the access pattern suggests to fetch."""
         start = missing.start
         if not self.fetched_bytes:
             return ByteRange(start, start + self._chunk_size)
         if self.is_sequential(start):
-            self._step = self._grow(self._chunk_size)
+            self._step = self._doubled_step()
             return ByteRange(start, start + self._step)
-        if self._scans(start):
-            longer = self._grow(self._chunk_size) if start >= self._fetched_to else min(self._step, self._most)
-            self._step = max(longer, min(_FIRST_STEP * self._chunk_size, self._most))
+        if self._is_scan(start):
+            step = self._doubled_step() if start >= self._fetched_to else min(self._step, self._max_step)
+            self._step = max(step, min(_FIRST_STEP * self._chunk_size, self._max_step))
             return ByteRange(start - self._step // 4, start + self._step * 3 // 4)
         self._step = max(self._step // 2, self._chunk_size)
-        return self._zone(missing) or missing
+        return self._repeated_range(missing) or missing
 
-    def _grow(self, least: int) -> int:
-        return min(max(self._step, least) * 2, self._most)
+    def _doubled_step(self) -> int:
+        return min(max(self._step, self._chunk_size) * 2, self._max_step)
 
-    def _scans(self, start: int) -> bool:
-        reach = max(_SCAN_REACH * self._chunk_size, self._step)
+    def _is_scan(self, start: int) -> bool:
+        distance = max(_SCAN_DISTANCE * self._chunk_size, self._step)
         misses = list(self._misses)
-        return len(misses) == _SCAN_MISSES and all(abs(miss - start) <= reach for miss in misses)
+        return len(misses) == _SCAN_MISSES and all(abs(miss - start) <= distance for miss in misses)
 
-    def _zone(self, missing: ByteRange) -> ByteRange | None:
-        reach = _ZONE_REACH * self._chunk_size
-        *reads, _ = list(self._reads)
-        near = [read for read in reads if abs(read - missing.start) <= reach]
-        if len(near) < _ZONE_READS:
+    def _repeated_range(self, missing: ByteRange) -> ByteRange | None:
+        distance = _REPEATED_DISTANCE * self._chunk_size
+        near = [read for read in list(self._reads)[:-1] if abs(read - missing.start) <= distance]
+        if len(near) < _REPEATED_READS:
             return None
         first, last = min(*near, missing.start), max(*near, missing.stop)
-        # k points drawn from a zone leave out, at each end, about the part of their spread that lies between two.
+        # k points drawn from a range miss, at each end, about as much of it as lies between two of them.
         margin = max((last - first) // (len(near) + 1), self._chunk_size // 4)
-        # A zone that would take much of the memory is worth less than what it would push out.
-        return ByteRange(first - margin, last + margin) if last - first + 2 * margin <= self._most // 4 else None
+        # A range that would take much of the memory is worth less than the blocks it would evict.
+        return ByteRange(first - margin, last + margin) if last - first + 2 * margin <= self._max_step // 4 else None
 
     def _clip(self, missing: ByteRange, wanted: ByteRange, size: int) -> ByteRange:
+        """Limit a range to the object and to the bytes that may still be fetched."""
         span = ByteRange(max(0, min(wanted.start, missing.start)), min(size, max(wanted.stop, missing.stop)))
         allowed = size - size // 64 - self.fetched_bytes
         if 2 * self.used_bytes >= self.fetched_bytes or span.length <= allowed:

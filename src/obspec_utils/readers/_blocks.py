@@ -1,0 +1,303 @@
+"""Fetch an object by blocks: those that are missing, and more where the access pattern suggests it."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
+
+from obspec_utils._io.buffers import BufferList
+from obspec_utils._io.fetch import fetch, read_first
+from obspec_utils._io.request import request_first
+from obspec_utils._ranges import (
+    MAX_CONCURRENT_REQUESTS,
+    REQUEST_SIZE,
+    ByteRange,
+    block_indices,
+    chain,
+    coalesce_blocks,
+    split,
+)
+from obspec_utils.readers._block_cache import BlockCache, copy_blocks
+from obspec_utils.readers._readahead import ReadaheadPolicy
+from obspec_utils.readers._strategy import NO_PIECE, Strategy
+from obspec_utils.readers._stream import STEP, ResponseStream, open_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from obspec_utils._io.response import Response
+    from obspec_utils._version import Version
+    from obspec_utils.readers._strategy import CachedPiece
+
+__all__ = ["BlockStrategy"]
+
+_BLOCKS_PER_CHUNK = 16
+# Smaller blocks would cost more to look after than to fetch.
+_MIN_BLOCK_SIZE = 4096
+# Missing blocks with no more cached blocks between them are one request: fetching those again takes less time.
+_MAX_GAP = 2
+# In chunks: if no more than this is left of an open response, it is read to its end before other requests are sent.
+_MAX_DRAIN = 4
+
+
+class BlockStrategy(Strategy):
+    """Keep blocks of an object, a sixteenth of a chunk each.
+
+    Parameters
+    ----------
+    chunk_size
+        Bytes of the first request, and the least size of a part of a longer fetch.
+    budget
+        The most bytes kept.
+    connections
+        The most requests in flight.
+    """
+
+    def __init__(
+        self, store: object, path: str, chunk_size: int, budget: int, connections: int = MAX_CONCURRENT_REQUESTS
+    ) -> None:
+        super().__init__(store, path)
+        self._chunk_size = chunk_size
+        self._block_size = max(chunk_size // _BLOCKS_PER_CHUNK, min(chunk_size, _MIN_BLOCK_SIZE))
+        self._connections = connections
+        self._cache = BlockCache(max(1, budget // self._block_size))
+        self._policy = ReadaheadPolicy(chunk_size, budget)
+        self._get = self._cache.get
+        self._touch = self._cache.touch
+        self._note_read = self._policy.note_read
+        self._stream: ResponseStream | None = None  # the one open response
+        self._streams = True  # whether responses can be read as they arrive
+        self._ranges_ignored = False  # whether the server responds with the whole object
+
+    def find(self, position: int) -> CachedPiece:
+        self._note_read(position)
+        number = position // self._block_size
+        block = self._get(number)
+        try:
+            self._touch(number)
+        except KeyError:  # not used before, or evicted this moment by another thread
+            block = block or self._promote(number)
+        return block or NO_PIECE
+
+    def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
+        first = BufferList([]) if self.version is not None else self._request_first(start, stop)
+        stop = min(stop, self.size)
+        if start >= stop:
+            return BufferList([], start), NO_PIECE
+        if stop <= first.stop:
+            return first, NO_PIECE
+        if start >= first.stop:
+            return self._load_blocks(start, stop)
+        rest, piece = self._load_blocks(first.stop, stop)
+        return BufferList([*first.pieces(start, first.stop), *rest.pieces(first.stop, stop)], start), piece
+
+    def clear(self) -> None:
+        self._cache.clear()
+        self._stream = None
+
+    def _request_first(self, start: int, stop: int) -> BufferList:
+        """Send the first request, for a read from `start` to `stop`."""
+        length = self._chunk_size
+        if start < length:  # all of the read if it is short; the rest of a long one follows in parallel
+            length = max(length, min(-(-stop // length) * length, REQUEST_SIZE))
+        return self.begin(request_first(self._store, self._path, length))
+
+    def begin(self, response: Response) -> BufferList:
+        """Pin the version of the first response; return and keep its bytes, or none if it is read as it arrives."""
+        self._streams = response.streams
+        self._ranges_ignored = not response.ranged
+        if self._streams and (self._ranges_ignored or self._is_short(response.span.length)):
+            self._pin_response(response)
+            self._stream = ResponseStream(response, self._block_size)
+            return BufferList([])
+        first = BufferList([read_first(self._store, response)])
+        self._pin_response(response)
+        # If the server ignored the range, this is the whole object. Bytes that are not kept count as not read ahead.
+        numbers = self._block_indices(ByteRange(0, first.stop))[: self._cache.max_blocks]
+        kept = min(first.stop, len(numbers) * self._block_size)
+        self._policy.note_fetch(kept, kept)
+        self._add_blocks(deque([first]), numbers, range(0))
+        return first
+
+    def _is_short(self, length: int) -> bool:
+        """Tell whether a response is worth reading as it arrives: longer than a step, but soon drained."""
+        return STEP * self._block_size < length <= _MAX_DRAIN * self._chunk_size
+
+    def _block_indices(self, span: ByteRange) -> range:
+        """Return the blocks that a range touches."""
+        return block_indices(span, self.size, self._block_size)
+
+    def _span(self, first: int, last: int) -> ByteRange:
+        """Return the bytes from the first block to the last."""
+        return ByteRange(first * self._block_size, min((last + 1) * self._block_size, self.size))
+
+    def _promote(self, number: int) -> CachedPiece | None:
+        block = self._cache.promote(number)
+        if block is not None:
+            self._policy.used_bytes += len(block[2])
+        return block
+
+    def _cached(self, numbers: Sequence[int]) -> dict[int, CachedPiece]:
+        """Return those of the blocks that are cached, which counts as a use of them."""
+        blocks: dict[int, CachedPiece] = {}
+        for number in numbers:
+            block = self._get(number) or self._promote(number)
+            if block is not None:
+                blocks[number] = block
+                with suppress(KeyError):  # evicted this moment by another thread
+                    self._touch(number)
+        return blocks
+
+    def _load_blocks(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
+        wanted = self._block_indices(ByteRange(start, stop))
+        if len(wanted) > self._cache.max_blocks:
+            self._drain_stream(whole=True)
+            return self._read_uncached(ByteRange(start, stop), wanted), NO_PIECE
+        blocks = self._cached(wanted)
+        for fetch_blocks in (self._read_stream, self._fetch_blocks):
+            missing = [number for number in wanted if number not in blocks]
+            if missing:
+                blocks.update(fetch_blocks(missing, wanted))
+        return BufferList([blocks[number][2] for number in wanted], blocks[wanted[0]][0]), blocks[wanted[-1]]
+
+    def _read_stream(self, missing: Sequence[int], wanted: range) -> dict[int, CachedPiece]:
+        """Read on in the open response, if it leads to the missing blocks, to the last of them or to its end."""
+        # Taken out, so that another thread can't read it at the same time.
+        stream, self._stream = self._stream, None
+        if stream is None:
+            return {}
+        span = self._span(missing[0], missing[-1])
+        if not stream.reaches_soon(span):
+            self._stream = stream
+            return {}
+        return self._read_on(stream, span.stop, missing, wanted)
+
+    def _read_on(
+        self, stream: ResponseStream, stop: int, missing: Sequence[int], wanted: range
+    ) -> dict[int, CachedPiece]:
+        """Read on in a response that was taken out, and keep it open if there is more."""
+        begun = stream.position
+        try:
+            parts = stream.read_to(min(stop, stream.stop))
+        except Exception:  # noqa: BLE001 - requested again by itself, which raises what is wrong
+            return {}
+        received = stream.position - begun
+        self._policy.note_fetch(stream.position, received)
+        numbers = self._block_indices(ByteRange(begun, stream.position))
+        blocks = self._add_blocks(deque([parts]), numbers, wanted, self._max_blocks_after(stream.stop, received))
+        if stream.position < stream.stop:
+            self._stream = stream
+        return {number: blocks[number] for number in missing if number in blocks}
+
+    def _max_blocks_after(self, stop: int, received: int) -> int | None:  # noqa: ARG002 - for subclasses
+        """Return how many blocks to keep, now that `received` bytes came of a response that ends at `stop`."""
+        return None
+
+    def _open_stream(self, span: ByteRange) -> None:
+        """Request a range to be read as it arrives, if the store can do that."""
+        self._stream = open_stream(self._store, self._path, span, cast("Version", self.version), self._block_size)
+        self._streams = self._stream is not None
+
+    def _drain_stream(self, *, whole: bool) -> None:
+        """Free the connection for other requests: leave a response of which much is left, read a `whole` short one."""
+        if self._ranges_ignored:
+            return
+        stream, self._stream = self._stream, None
+        if stream is None:
+            return
+        if stream.remaining > _MAX_DRAIN * self._chunk_size:
+            # As much as the connection's buffers hold has been sent.
+            self._policy.fetched_bytes += _MAX_DRAIN * self._chunk_size
+        elif whole:
+            self._read_on(stream, stream.stop, (), range(0))
+        else:
+            self._stream = stream
+
+    def _fetch_blocks(self, missing: Sequence[int], wanted: range) -> dict[int, CachedPiece]:
+        """Fetch and keep the missing blocks, and what is read ahead with them."""
+        span, least_part = self._plan(missing)
+        self._drain_stream(whole=span.length > STEP * self._block_size or self._connections <= STEP + 1)
+        lacking, cache = set(missing), () if self._ranges_ignored else self._cache
+        absent = [number for number in self._block_indices(span) if number in lacking or number not in cache]
+        runs = list(coalesce_blocks(absent, self._block_size, self.size, max_gap=_MAX_GAP))
+        length = sum(run.length for run in runs)
+        part_size = self._part_size(least_part, length, len(runs))
+        one_part = len(runs) == 1 and length <= part_size and not self._ranges_ignored
+        if one_part and self._streams and self._is_short(length):
+            self._open_stream(runs[0])
+            blocks = self._read_stream(missing, wanted)
+            if len(blocks) == len(missing):
+                return blocks
+        self._cache.evict(len(absent))
+        fetched = self._fetch_spans(runs, part_size)
+        self._policy.note_fetch(runs[-1].stop, length)
+        return self._add_blocks(fetched, absent, wanted)
+
+    def _plan(self, missing: Sequence[int]) -> tuple[ByteRange, int]:
+        """Return the bytes to fetch, and the least size of a part."""
+        span = self._span(missing[0], missing[-1])
+        if not self._ranges_ignored:
+            return self._policy.plan(span, self.size)
+        # The rest of the object is sent anyway: as much of it as half of the memory holds.
+        ahead = self._span(missing[0], missing[0] + self._cache.max_blocks // 2 - 1)
+        return ByteRange(span.start, max(span.stop, ahead.stop)), self.size
+
+    def _part_size(self, least: int, length: int, runs: int) -> int:
+        """Return the size of parts that make one wave of requests, if they are not too small or too large for that."""
+        return min(max(least, -(-length // max(1, self._connections - runs + 1))), REQUEST_SIZE)
+
+    def _fetch_spans(self, spans: Sequence[ByteRange], part_size: int) -> deque[BufferList]:
+        """Fetch ranges in parts of about `part_size`, side by side; return the parts in order.
+
+        The caller frees each part as soon as it is copied.
+        """
+        if self._ranges_ignored:
+            return deque(self._read_whole(span) for span in spans)
+        plan = chain([split(span, part_size, self._connections) for span in spans])
+        buffers = fetch(self._store, self._path, plan, cast("Version", self.version), self._connections)
+        return deque(BufferList([buffer], part.start) for buffer, part in zip(buffers, plan, strict=True))
+
+    def _read_whole(self, span: ByteRange) -> BufferList:
+        """Read a range out of a response that holds the whole object, from a server that ignores ranges.
+
+        The response stays open for the next read, so that reading forward takes one request.
+        """
+        stream, self._stream = self._stream, None
+        try:
+            if stream is None or not stream.covers(span):
+                response = request_first(self._store, self._path, span.length, start=span.start)
+                self._pin_response(response)
+                self._ranges_ignored = not response.ranged  # a server may serve ranges now and then
+                stream = ResponseStream(response, self._block_size)
+            parts = stream.read_to(span.stop, start=span.start)
+        except Exception:  # noqa: BLE001 - requested by itself, with retries, which raises what is wrong
+            (body,) = fetch(self._store, self._path, [span], cast("Version", self.version), 1)
+            return BufferList([body], span.start)
+        if stream.position < stream.stop:
+            self._stream = stream
+        return BufferList(list(parts.pieces(*span)), span.start)
+
+    def _add_blocks(
+        self, fetched: deque[BufferList], numbers: Sequence[int], used: range, max_blocks: int | None = None
+    ) -> dict[int, CachedPiece]:
+        """Copy blocks out of `fetched`, keep them and return them."""
+        blocks = copy_blocks(fetched, numbers, self._block_size, self.size)
+        self._cache.add(blocks, used, max_blocks)
+        self._policy.used_bytes += sum(len(block[2]) for number, block in blocks.items() if number in used)
+        return blocks
+
+    def _read_uncached(self, span: ByteRange, wanted: range) -> BufferList:
+        """Serve a read that is longer than the cache, and keep nothing of it."""
+        held = self._cached(sorted(number for number in self._cache.numbers() if number in wanted)).values()
+        edges = [span.start, *(edge for start, stop, _ in held for edge in (start, stop)), span.stop]
+        runs = [ByteRange(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]
+        length = sum(run.length for run in runs)
+        fetched = self._fetch_spans(runs, self._part_size(self._chunk_size, length, len(runs)))
+        self._policy.note_fetch(span.stop, length)
+        self._policy.used_bytes += length
+        found = [BufferList([data], start) for start, _, data in held]
+        ordered = sorted([*found, *fetched], key=lambda parts: parts.start)
+        return BufferList(
+            [piece for parts in ordered for piece in parts.pieces(parts.start, parts.stop)], ordered[0].start
+        )

@@ -1,0 +1,64 @@
+"""What a reader's file asks of its strategy: the bytes of one version of an object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
+
+from obspec_utils._version import Version
+
+if TYPE_CHECKING:
+    from obspec import ObjectMeta
+
+    from obspec_utils._io.buffers import BufferList
+    from obspec_utils._io.response import Response
+
+__all__ = ["NO_PIECE", "CachedPiece", "Strategy"]
+
+# A piece of the object in memory: its start, its stop, its bytes. Slicing bytes is faster than slicing a memoryview.
+CachedPiece: TypeAlias = tuple[int, int, bytes | memoryview]
+
+NO_PIECE: Final[CachedPiece] = (0, 0, b"")
+
+
+class Strategy:
+    """Fetch and cache the bytes of one object.
+
+    Attributes
+    ----------
+    version
+        The version of the first response, with which later ones are compared; None before the first request.
+    size
+        The size of that version in bytes; 0 before the first request.
+    """
+
+    version: Version | None = None
+    size = 0
+
+    def __init__(self, store: object, path: str) -> None:
+        self._store = store
+        self._path = path
+
+    def pin(self, version: Version) -> None:
+        """Set the version; raise ObjectChangedError if another one is set already."""
+        # setdefault is atomic: of two threads that send a first request, the second is compared with the first.
+        first: Version = vars(self).setdefault("version", version)
+        first.check(self._path, version)
+        self.size = first.size
+
+    def _pin_response(self, response: Response) -> None:
+        self.pin(Version.of(cast("ObjectMeta", response.meta)))
+
+    def find(self, position: int) -> CachedPiece:
+        """Return the cached piece that holds a position, `NO_PIECE` if there is none."""
+        raise NotImplementedError
+
+    def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
+        """Return buffers that hold the bytes from `start` to `stop`, or to the object's end, and set the version.
+
+        The second value is the cached piece that the next read most likely starts in, `NO_PIECE` if there is none.
+        """
+        raise NotImplementedError
+
+    def clear(self) -> None:
+        """Free the cached bytes."""
+        raise NotImplementedError

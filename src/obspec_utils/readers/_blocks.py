@@ -54,6 +54,8 @@ class BlockStrategy(Strategy):
         The most requests in flight.
     """
 
+    __slots__ = ("_block_size", "_get", "_note_read", "_touch")  # faster, for `find`
+
     def __init__(
         self, store: object, path: str, chunk_size: int, budget: int, connections: int = MAX_CONCURRENT_REQUESTS
     ) -> None:

@@ -27,6 +27,8 @@ __all__ = ["EagerStoreReader"]
 class _WholeStrategy(Strategy):
     """Fetch the whole object in parallel parts and keep them."""
 
+    __slots__ = ("_parts",)
+
     def __init__(self, store: object, path: str, limits: PartLimits) -> None:
         super().__init__(store, path)
         self._limits = limits

@@ -15,8 +15,10 @@ from obspec_utils._io import gc_pause
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.concurrency import gather_async
 from obspec_utils._io.get_result import InMemoryBody, Result
+from obspec_utils._version import Version
+from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader, _stream
-from obspec_utils.readers._strategy import NO_PIECE
+from obspec_utils.readers._strategy import NO_PIECE, Strategy
 from obspec_utils.wrappers import CachingReadableStore
 
 if TYPE_CHECKING:
@@ -90,6 +92,26 @@ def test_a_window_that_is_opened_while_another_thread_closes_does_not_stay(
     assert file._piece is NO_PIECE
     with pytest.raises(ValueError, match="closed"):
         file.read(10)
+
+
+def test_a_version_is_seen_by_other_threads_only_after_it_was_compared_and_together_with_its_size() -> None:
+    class Watched(Strategy):
+        def __setattr__(self, name: str, value: object) -> None:
+            super().__setattr__(name, value)
+            assert self.version is None or self.version.size == self.size
+
+    class Compared(Version):
+        def check(self, path: str, found: Version) -> None:
+            seen.append(strategy.version)
+            Version.check(self, path, found)
+
+    seen: list[Version | None] = []
+    strategy, first = Watched(None, "object"), Compared(10)
+    strategy.pin(first)
+    assert (seen, strategy.version) == ([None], first)
+    with pytest.raises(ObjectChangedError, match="'object' changed"):
+        strategy.pin(Version(11))
+    assert (strategy.version, strategy.size) == (first, 10)
 
 
 class InterruptedSet(set[int]):

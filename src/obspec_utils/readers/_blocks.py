@@ -42,16 +42,10 @@ _MAX_DRAIN = 4
 
 
 class BlockStrategy(Strategy):
-    """Keep blocks of an object, a sixteenth of a chunk each.
+    """Keep blocks of an object, a sixteenth of a chunk each, up to `budget` bytes.
 
-    Parameters
-    ----------
-    chunk_size
-        Bytes of the first request, and the least size of a part of a longer fetch.
-    budget
-        The most bytes kept.
-    connections
-        The most requests in flight.
+    A chunk is what the first request asks for, and the least size of a part of a longer fetch. At most `connections`
+    requests are in flight.
     """
 
     __slots__ = ("_block_size", "_get", "_note_read", "_touch")  # faster, for `find`
@@ -83,14 +77,14 @@ class BlockStrategy(Strategy):
         return block or NO_PIECE
 
     def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
-        first = BufferList([]) if self.version is not None else self._request_first(start, stop)
+        first = self._request_first(start, stop) if self.version is None else None
         stop = min(stop, self.size)
         if start >= stop:
             return BufferList([], start), NO_PIECE
+        if first is None or start >= first.stop:
+            return self._load_blocks(start, stop)
         if stop <= first.stop:
             return first, NO_PIECE
-        if start >= first.stop:
-            return self._load_blocks(start, stop)
         rest, piece = self._load_blocks(first.stop, stop)
         return BufferList([*first.pieces(start, first.stop), *rest.pieces(first.stop, stop)], start), piece
 

@@ -31,7 +31,6 @@ else:
 
 __all__ = ["StoreReader"]
 
-_MAX_POSITION = sys.maxsize
 # readline() searches pieces that double between these lengths.
 _MIN_LINE_PIECE, _MAX_LINE_PIECE = 8192, 1024 * 1024
 _CALLED_BY_H5PY = ("flush", "readinto", "seek", "tell", "truncate", "write")
@@ -120,7 +119,7 @@ class StoreReader(_BinaryFile):
 
         Only a seek from the end may send a request: the first one, which tells the size.
         """
-        if whence == 0 and type(offset) is int and 0 <= offset <= _MAX_POSITION and self._open:
+        if whence == 0 and type(offset) is int and 0 <= offset <= sys.maxsize and self._open:
             self._position = offset
             return offset
         offset, whence = index(offset), index(whence)
@@ -136,7 +135,7 @@ class StoreReader(_BinaryFile):
         else:
             msg = f"invalid whence ({whence}, should be 0, 1 or 2)"
             raise ValueError(msg)
-        if offset > _MAX_POSITION:
+        if offset > sys.maxsize:
             msg = f"new position {offset} is too large"
             raise OverflowError(msg)
         self._position = max(0, offset)
@@ -266,7 +265,7 @@ class StoreReader(_BinaryFile):
         return b"".join(self._load(start, stop))
 
     def _load(self, start: int, stop: int) -> Iterator[memoryview]:
-        """Yield the bytes from `start` to `stop`, or to the object's end, in pieces."""
+        """Return the bytes from `start` to `stop`, or to the object's end, in pieces."""
         self._check_open()
         if start >= stop:
             return iter(())

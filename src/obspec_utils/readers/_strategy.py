@@ -41,9 +41,10 @@ class Strategy:
     def pin(self, version: Version) -> None:
         """Set the version; raise ObjectChangedError if another one is set already."""
         # setdefault is atomic: of two threads that send a first request, the second is compared with the first.
-        first: Version = vars(self).setdefault("version", version)
+        first: Version = vars(self).setdefault("_first_version", version)
         first.check(self._path, version)
         self.size = first.size
+        self.version = first  # last: another thread that sees it needs the size
 
     def _pin_response(self, response: Response) -> None:
         self.pin(Version.of(cast("ObjectMeta", response.meta)))

@@ -24,7 +24,7 @@ import h5py
 import numpy as np
 
 from obspec_utils.caches import DiskCache, MemoryCache
-from obspec_utils.readers import BufferedStoreReader, _block_reader
+from obspec_utils.readers import BufferedStoreReader, _blocks
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
 from tests.integration.readers import PIECE, SMALL_READERS
 from tests.servers import ObjectServer
@@ -136,7 +136,7 @@ def unloaded(reader):
 
 def one_reader(name: str, store) -> None:
     """Every read of several pieces is fetched by threads."""
-    _block_reader.REQUEST_SIZE = PIECE
+    _blocks.REQUEST_SIZE = PIECE
     until_time_is_up(lambda: read_through_h5py(unloaded(SMALL_READERS[name](store, FILES[0]))))
 
 
@@ -147,7 +147,7 @@ def stream_through(store) -> None:
     for name in (f"d{number}" for number in range(DATASETS)):
         RECENT.append(Cycle(file[name], file["/"], file.attrs))
         assert file[name][...].sum() == 7_998_000.0
-    assert reader._stream_stop > reader.size // 2, (reader._stream_stop, reader.size)
+    assert reader._strategy._response_stop > reader.size // 2, (reader._strategy._response_stop, reader.size)
     RECENT.append(Cycle(file))
 
 

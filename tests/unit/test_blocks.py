@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import OrderedDict
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -185,3 +186,27 @@ def test_threads_never_see_more_than_may_be_kept_nor_another_block_nor_an_error(
         thread.join(120)
     assert wrong == []
     assert len(blocks) == 20
+
+
+def test_a_block_promoted_while_another_thread_evicts_it_is_not_one_too_many() -> None:
+    class Readahead(OrderedDict[int, Any]):
+        def get(self, key: int, default: Any = None) -> Any:
+            found = super().get(key, default)
+            blocks.add(blocks_of(3, 4), using=[3, 4])  # another thread
+            return found
+
+    blocks = BlockCache(2)
+    blocks._readahead = Readahead(blocks_of(1, 2))
+    assert blocks.promote(1) == block(1)
+    assert order(blocks) == [4, 1]
+
+
+def test_blocks_added_by_two_threads_at_the_same_time_are_not_too_many() -> None:
+    class Added(dict[int, Any]):
+        def items(self) -> Any:
+            blocks.add(blocks_of(3, 4), using=[3, 4])  # another thread
+            return super().items()
+
+    blocks = BlockCache(2)
+    blocks.add(Added(blocks_of(1)), using=[1])
+    assert order(blocks) == [4, 1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import io
+import pickle
 import random
 import struct
 import weakref
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
+from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.protocols import ReadableFile
 from obspec_utils.readers import (
     BlockStoreReader,
@@ -269,6 +271,18 @@ def test_a_copy_reads_for_itself_from_the_same_position(reader: Callable[..., An
     assert file.tell() == 80
     file.close()
     assert other.read(8) == CONTENT[88:96]
+
+
+@every_reader
+def test_a_copy_knows_the_version_and_refuses_another(reader: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "object").write_bytes(CONTENT)
+    file = reader(LocalStore(tmp_path), "object", **SMALL[reader])
+    file.read(8)
+    (tmp_path / "object").write_bytes(CONTENT[:-8])
+    other = pickle.loads(pickle.dumps(file))
+    assert (other.size, other.tell()) == (len(CONTENT), 8)
+    with pytest.raises(ObjectChangedError, match="'object' changed"):
+        other.read(8)
 
 
 @every_reader

@@ -214,8 +214,8 @@ class BlockStrategy(Strategy):
         """Fetch and keep the missing blocks, and what is read ahead with them."""
         span, least_part = self._plan(missing)
         self._drain_stream(whole=span.length > STEP * self._block_size or self._connections <= STEP + 1)
-        lacking, cache = set(missing), () if self._ranges_ignored else self._cache
-        absent = [number for number in self._block_indices(span) if number in lacking or number not in cache]
+        lacking = set(missing)
+        absent = [number for number in self._block_indices(span) if number in lacking or number not in self._cache]
         runs = list(coalesce_blocks(absent, self._block_size, self.size, max_gap=_MAX_GAP))
         length = sum(run.length for run in runs)
         part_size = self._part_size(least_part, length, len(runs))

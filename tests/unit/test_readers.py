@@ -66,6 +66,14 @@ def test_it_is_a_buffered_binary_file_for_reading(reader: Callable[..., Any], st
     assert "MemoryStore" in repr(file)
 
 
+def test_each_class_has_what_h5py_calls_while_an_error_is_set_of_its_own() -> None:
+    class Mine(ParallelStoreReader):
+        pass
+
+    for kind in (*READERS, Mine):
+        assert {"flush", "readinto", "seek", "tell", "truncate", "write"} <= vars(kind).keys()
+
+
 @every_reader
 def test_its_repr_tells_size_position_and_whether_it_is_closed(reader: Callable[..., Any], store: MemoryStore) -> None:
     file = reader(store, "object")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from obspec_utils.exceptions import ObjectChangedError
+from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
 from obspec_utils.readers import BufferedStoreReader
 
 if TYPE_CHECKING:
@@ -132,3 +132,22 @@ def test_a_response_of_another_version_is_refused_before_its_bytes_are_taken() -
     with pytest.raises(ObjectChangedError, match="'object' changed"):
         file.read(10)
     assert file.tell() == 3 * BUFFER
+
+
+def test_a_response_whose_length_is_not_known_is_not_read_as_it_arrives() -> None:
+    class Compressed(Streaming):
+        """A store behind a proxy that begins to compress responses, and keeps their Content-Range."""
+
+        def get(self, path: str, *, options: Any = None) -> Answered:
+            response = super().get(path, options=options)
+            if len(self.asked) > len(STEPS[:3]):
+                response.attributes = {"Content-Encoding": "gzip"}
+                response.buffer = lambda: bytes(100)  # type: ignore[method-assign]
+                response.stream = lambda min_chunk_size: iter([bytes(4 * BUFFER), bytes(100)])  # type: ignore[method-assign]
+            return response
+
+    file: Any = BufferedStoreReader(Compressed([BUFFER] * 100), "object", BUFFER)
+    for start in range(0, 3 * BUFFER, BUFFER // 4):
+        assert file.read(BUFFER // 4) == CONTENT[start : start + BUFFER // 4]
+    with pytest.raises(IncompleteReadError, match="100 bytes, not"):
+        file.read(10)

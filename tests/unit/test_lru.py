@@ -8,6 +8,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
+from obspec_utils.caches import MemoryCache
 from obspec_utils.caches._lru import LruCache
 
 steps = st.lists(
@@ -94,3 +95,25 @@ def test_a_forked_child_starts_anew_only_if_a_change_was_under_way() -> None:
     assert (cache.get(1), cache.size) == (None, 0)
     cache.put(1, "one", 1)
     assert cache.get(1) == "one"
+
+
+def test_the_overhead_of_many_entries_counts_against_the_budget() -> None:
+    cache: LruCache[int, str] = LruCache(100, overhead=10)
+    for number in range(2000):
+        cache.put(number, "", 0)
+    assert (len(cache.keys()), cache.size, cache.evictions) == (1024 + 10, 0, 2000 - 1034)
+    assert (cache.get(0), cache.get(1999)) == (None, "")
+    cache.put(2000, "large", 100)
+    assert (len(cache.keys()), cache.size) == (1024, 100)
+    cache.put(2001, "", 0)
+    assert (len(cache.keys()), cache.peek(2000)) == (1024, "large")
+
+
+def test_the_budget_alone_bounds_the_number_of_small_objects() -> None:
+    cache = MemoryCache()
+    for number in range(100_000):
+        cache.put(str(number), b"small")
+    assert (cache.size, cache.evictions) == (500_000, 0)
+    cache.put("large", bytes(cache.max_size - 10_000))
+    assert cache.get("large") is not None
+    assert len(cache.values.keys()) <= 1024 + 5

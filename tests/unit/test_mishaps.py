@@ -13,7 +13,7 @@ import pytest
 from obstore.store import LocalStore, MemoryStore
 
 from obspec_utils import ObjectStoreRegistry, glob
-from obspec_utils.caches._lru import MAX_ENTRIES, LruCache
+from obspec_utils.caches._lru import LruCache
 from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
@@ -166,14 +166,6 @@ def test_what_is_no_path_is_for_the_store_to_refuse(tmp_path: Path) -> None:
         store.put(tmp_path, b"")
     with pytest.raises(TypeError):
         store.delete(5)
-
-
-def test_empty_objects_are_bounded_in_number() -> None:
-    cache: LruCache[int, str] = LruCache(10)
-    for number in range(MAX_ENTRIES + 10):
-        cache.put(number, "", 0)
-    assert len(cache.keys()) == MAX_ENTRIES
-    assert cache.get(0) is None
 
 
 def test_a_count_that_an_interrupt_left_wrong_is_right_again_when_the_cache_is_empty() -> None:

@@ -217,7 +217,7 @@ class TestStale:
         assert away.get("key") == b"newer"
 
     def test_more_than_can_be_remembered_is_everything(self, away, redis_server, monkeypatch):
-        monkeypatch.setattr(_redis, "MAX_ENTRIES", 10)
+        monkeypatch.setattr(_redis, "_MAX_STALE", 10)
         for number in range(11):
             away.delete(str(number))
         assert len(away._stale) <= 10

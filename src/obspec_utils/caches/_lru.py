@@ -1,4 +1,4 @@
-"""A mapping with a budget that forgets what was not used for longest."""
+"""A least recently used cache with a budget for the sizes of its values."""
 
 from __future__ import annotations
 
@@ -11,38 +11,43 @@ from obspec_utils._io.gc_pause import gc_paused, held, reset_after_fork
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_ENTRIES", "LruCache"]
+__all__ = ["LruCache"]
 
-# Small and empty values have a cost that their sizes don't tell.
-MAX_ENTRIES = 65_536
+# The overhead of so many entries is not counted, so that a budget of ten blocks holds ten blocks.
+_UNCOUNTED = 1024
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
 class LruCache(Generic[K, V]):
-    """Values with sizes, whose sum never exceeds `max_size`; 65,536 of them at most.
+    """Keep values within a budget; evict the least recently used ones.
 
-    Looking a value up takes no lock: each step is one operation of an OrderedDict, which is atomic. Changes are made
-    under a lock, which nobody holds while doing anything else.
+    Lookups take no lock, because each step is one atomic operation of an OrderedDict. Changes take a lock, which is
+    never held over anything else.
 
     Parameters
     ----------
     max_size
-        The budget, in the unit of the sizes given to `put` (bytes, or 1 each to count values).
-    left
-        Is told each key that is not there any more, or could not be kept; called under the lock, so it must be quick,
-        and ask nothing of this cache.
+        The budget for the sizes given to `put`: bytes, or 1 each to count values.
+    on_evict
+        Called with each key that was removed or not kept. It runs under the lock, so it must be quick and must not use
+        this cache.
+    overhead
+        The size of an entry beside its value. It counts against the budget from the 1,025th entry on.
 
     Attributes
     ----------
     entries
-        The values with their sizes, by keys; to be looked at only, by who has no time for `get`.
+        The values and their sizes, by key. Read it where calling `get` takes too long; never change it.
+    evictions
+        The number of values evicted for space.
     """
 
-    def __init__(self, max_size: int, on_evict: Callable[[K], None] | None = None) -> None:
+    def __init__(self, max_size: int, on_evict: Callable[[K], None] | None = None, *, overhead: int = 0) -> None:
         self.max_size = max_size
-        self.evictions = 0  # values that made room for others
+        self.evictions = 0
+        self._overhead = overhead
         self._on_evict = on_evict
         self._lock = threading.Lock()
         self.entries: OrderedDict[K, tuple[V, int]] = OrderedDict()
@@ -50,61 +55,65 @@ class LruCache(Generic[K, V]):
         reset_after_fork(self)
 
     def _reset_after_fork(self) -> None:
-        if self._lock.locked():  # another thread was in the middle of a change, which it will never finish here
+        if self._lock.locked():  # another thread was changing the entries and does not exist in this process
             self._lock = threading.Lock()
             self.entries.clear()
             self._size = 0
 
     @property
     def size(self) -> int:
-        """The sum of the sizes of what is kept."""
+        """The sum of the sizes of all values, without overhead."""
         return self._size
 
     def keys(self) -> list[K]:
-        """Return the keys, the one not used for longest first."""
+        """Return the keys, the least recently used first."""
         with gc_paused(), held(self._lock):
             return list(self.entries)
 
     def get(self, key: K) -> V | None:
-        """Return the value of a key, which is now the one used last; None if it is not there."""
+        """Return the value of a key and mark it as used; None if it is missing."""
         entries = self.entries
         try:
             value = entries[key][0]
             entries.move_to_end(key)
-        except KeyError:  # it is not there, or has been evicted this moment
+        except KeyError:  # missing, or evicted in between
             return None
         return value
 
     def peek(self, key: K) -> V | None:
-        """Return the value of a key, which is not used by that; None if it is not there."""
+        """Return the value of a key without marking it as used; None if it is missing."""
         entry = self.entries.get(key)
         return None if entry is None else entry[0]
 
     def put(self, key: K, value: V, size: int) -> None:
-        """Keep a value, and forget others until the budget holds; a value larger than the budget is not kept."""
+        """Keep a value and evict others until the budget holds; skip a value larger than the budget."""
         with gc_paused(), held(self._lock):
             self._size -= self.entries.pop(key, (None, 0))[1]
             if size > self.max_size:
                 self._notify(key)
                 return
-            while self.entries and (self._size + size > self.max_size or len(self.entries) >= MAX_ENTRIES):
+            while self.entries and self._size + size + self._total_overhead() > self.max_size:
                 evicted, (_, freed) = self.entries.popitem(last=False)
                 self._size -= freed
                 self.evictions += 1
                 self._notify(evicted)
-            # In this order: where Ctrl-C hits in between, too much is counted, never too little, until it is empty.
+            # In this order: an interrupt in between leaves the size too high, never too low, until the cache is empty.
             self._size = size + (self._size if self.entries else 0)
             self.entries[key] = (value, size)
 
+    def _total_overhead(self) -> int:
+        """Return the overhead of all entries and one more."""
+        return self._overhead * max(0, len(self.entries) + 1 - _UNCOUNTED)
+
     def delete(self, key: K) -> None:
-        """Forget a key, if it is there."""
+        """Remove a key if it is present."""
         with gc_paused(), held(self._lock):
             if key in self.entries:
                 self._size -= self.entries.pop(key)[1]
                 self._notify(key)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all entries."""
         with gc_paused(), held(self._lock):
             keys = list(self.entries)
             self.entries.clear()

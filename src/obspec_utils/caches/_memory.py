@@ -1,4 +1,4 @@
-"""Bytes kept in the memory of this process."""
+"""A cache in the memory of this process."""
 
 from __future__ import annotations
 
@@ -17,16 +17,20 @@ if TYPE_CHECKING:
 
 __all__ = ["MemoryCache"]
 
+# Measured: a small object in a `CachingReadableStore` takes 1.9 to 2.0 kB beside its bytes, a further block 0.5 kB.
+_OVERHEAD = 2048
+
 
 class MemoryCache(Cache):
-    """Values in memory, those not used for longest forgotten first: what a `CachingReadableStore` makes by default.
+    """Cache values in memory and evict the least recently used ones; the default cache of `CachingReadableStore`.
 
-    Given to several stores, they share its budget, not its contents. It is pickled and copied empty.
+    Several stores given the same cache share its budget, not its contents. Copies and pickles are empty.
 
     Parameters
     ----------
     max_size
-        The most bytes kept, and 65,536 values at most.
+        The budget in bytes. From the 1,025th value on, each counts for 2,048 bytes more than it has, which is about
+        what a small object takes beside its bytes.
 
     Raises
     ------
@@ -36,35 +40,35 @@ class MemoryCache(Cache):
 
     def __init__(self, max_size: int = 256 * 1024 * 1024) -> None:
         self.max_size = positive_int("max_size", max_size)
-        # Beside what users put there by text keys, stores keep blocks, by keys that are told when they have left.
-        self.values: LruCache[Any, Any] = LruCache(self.max_size, _notify)
+        # Users put values under str keys; stores put blocks under keys of their own, which want to know of evictions.
+        self.values: LruCache[Any, Any] = LruCache(self.max_size, _notify, overhead=_OVERHEAD)
 
     @property
     def size(self) -> int:
-        """How many bytes are kept."""
+        """The bytes of all values."""
         return self.values.size
 
     @property
     def evictions(self) -> int:
-        """How many values have made room for others."""
+        """The number of values evicted for space."""
         return self.values.evictions
 
     def get(self, key: str) -> Buffer | None:
-        """Return what was put under a key, or None."""
+        """Return the value of a key; None if it is missing."""
         value: Buffer | None = self.values.get(key)
         return value
 
     def put(self, key: str, value: Buffer) -> None:
-        """Keep a value, of any kind of buffer; what could change is copied."""
+        """Keep a value. A buffer that may change is copied."""
         kept = value if isinstance(value, bytes | Bytes) else memoryview(value).tobytes()
         self.values.put(key, kept, len(kept))
 
     def delete(self, key: str) -> None:
-        """Forget a key, if it is there."""
+        """Remove a key if it is present."""
         self.values.delete(key)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all values, those of stores included."""
         self.values.clear()
 
     def __reduce__(self) -> tuple[Callable[..., MemoryCache], tuple[int]]:
@@ -74,7 +78,7 @@ class MemoryCache(Cache):
         return f"{type(self).__name__}({self.max_size})"
 
 
-def _notify(key: Any) -> None:  # noqa: ANN401 - a user's text, or a store's own key
+def _notify(key: Any) -> None:  # noqa: ANN401 - a user's str, or a store's own key
     on_evict = getattr(key, "on_evict", None)
     if on_evict is not None:
         on_evict()

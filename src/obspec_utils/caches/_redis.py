@@ -14,7 +14,6 @@ from obspec_utils._io.gc_pause import gc_paused
 from obspec_utils._redact import shown
 from obspec_utils._validation import check_text, positive_int
 from obspec_utils.caches._circuit_breaker import CircuitBreaker
-from obspec_utils.caches._lru import MAX_ENTRIES
 from obspec_utils.caches._protocol import Cache
 from obspec_utils.caches._value_codec import HEADER_SIZE, decode, digest, encode
 
@@ -33,6 +32,7 @@ __all__ = ["RedisCache"]
 _LEASE_MS = 30_000
 # Names looked at and removed, and bytes sent, in one go, so that other users of the server need not wait for long.
 _BATCH = 1000
+_MAX_STALE = 65_536
 _BATCH_BYTES = 8 * 1024 * 1024
 
 
@@ -223,7 +223,7 @@ class RedisCache(Cache):
         self._forget()
 
     def _mark(self, name: bytes) -> None:
-        if len(self._stale) >= MAX_ENTRIES:  # too many to remember
+        if len(self._stale) >= _MAX_STALE:  # too many to remember
             self._all_stale = True
             self._stale = set()
         self._stale.add(name)

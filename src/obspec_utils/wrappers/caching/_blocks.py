@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from obspec_utils._io.single_flight import SingleFlight
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, block_indices, covered_size
 from obspec_utils.caches import DiskCache, MemoryCache
-from obspec_utils.caches._lru import MAX_ENTRIES, LruCache
+from obspec_utils.caches._lru import LruCache
 from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.wrappers.caching._counters import Counters
 from obspec_utils.wrappers.caching._read_through import SharedFetcher
@@ -31,6 +31,8 @@ __all__ = ["BlockLoader"]
 
 # How much of a large object is fetched at a time: a full wave of requests.
 _WINDOW = REQUEST_SIZE * MAX_CONCURRENT_REQUESTS
+# How many changed paths are remembered.
+_MAX_CHANGES = 65_536
 
 
 class BlockLoader:
@@ -64,7 +66,7 @@ class BlockLoader:
         # One call less on the way of every hit: where versions don't age, those that are known are trusted.
         self.trusted: Callable[[str], Entry | None] = index.find if max_age is None and not tiers else self.current
         self.block = index.block
-        self._changed: LruCache[str, float] = LruCache(MAX_ENTRIES)
+        self._changed: LruCache[str, float] = LruCache(_MAX_CHANGES)
 
     def current(self, key: str) -> Entry | None:
         """Return the version of an object that is trusted now, if there is one of which something is kept."""

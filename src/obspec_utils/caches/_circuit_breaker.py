@@ -1,4 +1,4 @@
-"""Caches that fail: they have nothing for a while, and say so once."""
+"""A circuit breaker for caches: bypass a failing cache for 10 s and warn once."""
 
 from __future__ import annotations
 
@@ -10,41 +10,58 @@ from obspec_utils._redact import redacted
 
 __all__ = ["CircuitBreaker"]
 
-# How long a cache that failed is left alone: what is waited for while a server is away is waited for once in that time.
-_REST = 10.0
+# A cache whose server is away is waited for once in this time (s).
+_OPEN_FOR = 10.0
 
 
 class CircuitBreaker:
-    """What became of a cache's attempts.
+    """Suppress the errors of a cache and open the circuit for 10 s; a context manager.
 
     Parameters
     ----------
     name
-        What cannot be used, for the warning.
-    rest
-        For how many seconds it is not tried again after an error.
+        The cache, for the warning.
+    errors
+        The errors to suppress and count.
     """
 
-    def __init__(self, name: str, rest: float = _REST) -> None:
+    def __init__(self, name: str, errors: type[Exception] = Exception) -> None:
         self.name = name
-        self._rest = rest
-        self._until = 0.0
-        self._told = False
+        self._errors = errors
+        self._open_until = 0.0
+        self._has_warned = False
 
     @property
     def is_open(self) -> bool:
-        """Whether the last attempt failed so recently that another one is not worth it."""
-        return time.monotonic() < self._until
+        """Whether the cache failed within the last 10 s and should not be used now."""
+        return time.monotonic() < self._open_until
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if error is None or not (isinstance(error, self._errors) or _is_panic(error)):
+            return False
+        self.record_failure(error)
+        return True
 
     def record_failure(self, error: BaseException) -> None:
-        """Take note of an error: the first one is warned of, once nothing is held or waited for any more."""
-        self._until = time.monotonic() + self._rest
-        if self._told:
+        """Open the circuit. Warn of the first error, as soon as this thread holds no lock."""
+        self._open_until = time.monotonic() + _OPEN_FOR
+        if self._has_warned:
             return
-        self._told = True
+        self._has_warned = True
         reason = f"{type(error).__name__}: {redacted(str(error))}".rstrip(".")
         message = (
             f"{self.name} can't be used, so nothing is kept there: {reason}. "
-            f"It is tried again every {self._rest:g} s; there will be no further warning."
+            f"It is retried every {_OPEN_FOR:g} s; there will be no further warning."
         )
         call_after_pause(lambda: warnings.warn(message, RuntimeWarning, stacklevel=2))
+
+
+def _is_panic(error: BaseException) -> bool:
+    """Tell whether a cache written in Rust panicked, which is not an Exception.
+
+    Each extension module has its own class of this name, which can't be imported.
+    """
+    return type(error).__name__ == "PanicException" and type(error).__module__ == "pyo3_runtime"

@@ -1,82 +1,111 @@
-"""What a cache is to the library: bytes by key, in a place that may forget them."""
+"""The interface of caches."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from abc import abstractmethod
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from typing_extensions import Buffer
 
-__all__ = ["Cache", "Lease", "LeasingCache", "ManyCache"]
+__all__ = ["NO_LEASE", "Cache", "Lease", "Leases", "LeasingCache", "ManyCache"]
 
 
 @runtime_checkable
 class Cache(Protocol):
-    """A place for bytes, shared by whoever is given it.
+    """A cache of bytes by key.
 
-    Implement these four methods to keep what a `CachingReadableStore` fetches in a place of your own. They are called
-    from several threads at once, never from an event loop's thread, and may block; reads wait for them without a limit,
-    so what they call should have timeouts. A cache is free to forget anything at any time; it must never return bytes
-    that were not put under that very key, nor some of them. An error it raises counts as "not there", and is warned of
-    once.
+    Implement these four methods to use a cache of your own in a `CachingReadableStore`. They are called from several
+    threads at once, never from the thread of an event loop, and may block. Reads wait for them without a limit, so
+    network calls need timeouts. A cache may evict anything at any time, but must return each value whole and only under
+    its own key. An exception counts as a miss and is warned of once.
 
-    If it has an attribute `max_size`, values of more bytes than that are not offered to it.
+    Optional: `max_size`, the largest value in bytes to be put; the method of `LeasingCache`; those of `ManyCache`.
     """
 
+    @abstractmethod
     def get(self, key: str) -> Buffer | None:
-        """Return what was put under a key, all of it, or None."""
-        ...
+        """Return the whole value of a key; None if it is missing."""
 
+    @abstractmethod
     def put(self, key: str, value: Buffer) -> None:
-        """Keep a value, in place of what was there; `value` is only valid, and unchanged, during the call."""
-        ...
+        """Keep a value and replace a former one. `value` must not be used after the call, because it may change."""
 
+    @abstractmethod
     def delete(self, key: str) -> None:
-        """Forget a key, if it is there."""
-        ...
+        """Remove a key if it is present."""
 
+    @abstractmethod
     def clear(self) -> None:
-        """Forget everything."""
-        ...
+        """Remove all values."""
 
 
 class Lease(Protocol):
-    """The right to fetch what belongs under a key."""
+    """The right to fetch missing values."""
 
     def release(self) -> None:
-        """Give it back: the value is there now, or will not be."""
+        """Release the lease: the values were put, or will not be."""
         ...
 
 
 @runtime_checkable
 class LeasingCache(Protocol):
-    """A cache through which processes agree on who fetches a missing value. Optional."""
+    """A cache that lets one of several processes fetch a missing value. Optional."""
 
+    @abstractmethod
     def lease(self, key: str) -> Lease | None:
-        """Take the right to fetch what belongs under a key, at once; None while somebody else has it.
+        """Acquire the right to fetch the value of a key without waiting; None while another caller has it.
 
-        It ends by itself, soon after its holder died. Where the cache can't tell, everybody gets it.
+        A lease must expire soon after its holder died.
         """
-        ...
 
 
 @runtime_checkable
-class ManyCache(Protocol):
-    """A cache that does for many keys in one go what else takes a round trip for each. Each method is optional."""
+class ManyCache(Cache, Protocol):
+    """A cache that handles many keys in one round trip. Each method is optional and has this default."""
 
     def get_many(self, keys: Sequence[str]) -> list[Buffer | None]:
-        """Return what `get` would return for each key."""
-        ...
+        """Return the value of each key as `get` does."""
+        return [self.get(key) for key in keys]
 
     def put_many(self, values: Mapping[str, Buffer]) -> None:
-        """Keep each value by its key, as `put` does."""
-        ...
+        """Keep each value as `put` does."""
+        for key, value in values.items():
+            self.put(key, value)
 
     def lease_many(self, keys: Sequence[str]) -> tuple[list[str], Lease]:
-        """Take the right to fetch what belongs under those of the keys that nobody else has it for.
+        """Acquire the leases that no other caller has; return their keys, and one lease for all of them.
 
-        Returns these keys, and one lease for all of them. Only asked of a cache that has `lease`, too.
+        Only called if the cache has `lease`.
         """
-        ...
+        leases: dict[str, Lease] = {}
+        try:
+            for key in keys:
+                lease = cast("LeasingCache", self).lease(key)
+                if lease is not None:
+                    leases[key] = lease
+        except BaseException:
+            Leases(leases.values()).release()
+            raise
+        return list(leases), Leases(leases.values())
+
+
+class Leases:
+    """Several leases that are released together."""
+
+    def __init__(self, leases: Iterable[Lease]) -> None:
+        self._leases = list(leases)
+
+    def release(self) -> None:
+        """Release all of them, even if releasing one fails."""
+        leases, self._leases = self._leases, []
+        with ExitStack() as stack:
+            for lease in reversed(leases):
+                stack.callback(lease.release)
+
+
+NO_LEASE: Lease = Leases(())
+"""The lease of callers who need none."""

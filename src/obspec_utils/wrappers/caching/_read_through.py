@@ -6,7 +6,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from obspec_utils.wrappers.caching._shared_tier import NO_LEASE
+from obspec_utils.caches._protocol import NO_LEASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

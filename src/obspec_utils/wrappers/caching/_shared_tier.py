@@ -1,36 +1,37 @@
-"""One of the caches that a store shares with others: where it fails, it has nothing."""
+"""A shared cache of a store: errors count as misses."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from obstore import Bytes
 
 from obspec_utils._redact import redacted
-from obspec_utils.caches import LeasingCache
+from obspec_utils.caches import LeasingCache, ManyCache
 from obspec_utils.caches._circuit_breaker import CircuitBreaker
+from obspec_utils.caches._protocol import NO_LEASE
 from obspec_utils.wrappers.caching._counters import Counters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from typing_extensions import Buffer
 
     from obspec_utils.caches import Cache, Lease
 
-__all__ = ["NO_LEASE", "SharedTier"]
+__all__ = ["SharedTier"]
 
 
 class SharedTier:
-    """One shared cache. What it can't do for many keys in one go is done for one after the other.
-
-    After an error it is left alone for a while, but for what is to be forgotten.
+    """A shared cache behind a circuit breaker. Only `delete` is tried while the circuit is open.
 
     Attributes
     ----------
-    tally
-        Counts hits and misses: how many of the blocks that were looked up here were there, and were not.
+    counters
+        The hits and misses of the blocks that were looked up here.
+    leases
+        Whether the cache has leases.
     """
 
     def __init__(self, cache: Cache) -> None:
@@ -40,123 +41,63 @@ class SharedTier:
         self._breaker = CircuitBreaker(redacted(repr(cache)))
 
     def get_many(self, keys: Sequence[str]) -> list[Buffer | None]:
-        """Look keys up."""
-        if self._breaker.is_open:
-            return [None] * len(keys)
-        with self._guarded():
-            many = self._at_once("get_many")
-            values = [self.cache.get(key) for key in keys] if many is None else list(many(keys))
-            if len(values) == len(keys):
-                return [None if value is None else _fixed(value) for value in values]
-            msg = f"{len(values)} values for {len(keys)} keys"
-            raise ValueError(msg)
+        """Return the value of each key; None for all of them if the cache fails."""
+        if not self._breaker.is_open:
+            with self._breaker:
+                values = list(self._many("get_many")(keys))
+                if len(values) == len(keys):
+                    return [None if value is None else _immutable(value) for value in values]
+                msg = f"{len(values)} values for {len(keys)} keys"
+                raise ValueError(msg)
         return [None] * len(keys)
 
     def put_many(self, values: Mapping[str, Buffer]) -> None:
-        """Keep values, but for those that the cache says are too large."""
+        """Keep the values that are not larger than the `max_size` of the cache."""
         if self._breaker.is_open:
             return
-        with self._guarded():
-            many = self._at_once("put_many")
-            most: int | None = getattr(self.cache, "max_size", None)
-            fitting = {key: it for key, it in values.items() if most is None or memoryview(it).nbytes <= most}
-            if many is not None and fitting:
-                many(fitting)
-            elif many is None:
-                for key, value in fitting.items():
-                    with self._guarded():
-                        self.cache.put(key, value)
+        with self._breaker:
+            max_size: int | None = getattr(self.cache, "max_size", None)
+            fitting = {
+                key: value for key, value in values.items() if max_size is None or memoryview(value).nbytes <= max_size
+            }
+            if fitting:
+                self._many("put_many")(fitting)
 
     def delete(self, key: str) -> None:
-        """Forget a key."""
-        with self._guarded():
+        """Remove a key."""
+        with self._breaker:
             self.cache.delete(key)
 
     def lease_many(self, keys: Sequence[str]) -> tuple[list[str], Lease]:
-        """Take the right to fetch what belongs under keys; return those that nobody else has, and what gives it back.
+        """Acquire the leases that no other caller has; return their keys, and one lease for all of them.
 
-        Where the cache fails, everybody has it.
+        Every caller gets all keys if the cache fails.
         """
-        many = self._at_once("lease_many")
-        if self._breaker.is_open:
-            return list(keys), NO_LEASE
-        if many is None:
-            return self._lease_each(keys)
-        with self._guarded():
-            taken, lease = many(keys)
-            mine = set(taken)
-            return [key for key in keys if key in mine], _Leases(self._breaker, [lease])
+        if not self._breaker.is_open:
+            with self._breaker:
+                taken, lease = self._many("lease_many")(keys)
+                taken = set(taken)
+                return [key for key in keys if key in taken], _GuardedLease(self._breaker, lease)
         return list(keys), NO_LEASE
 
-    def _lease_each(self, keys: Sequence[str]) -> tuple[list[str], Lease]:
-        taken, leases = list(keys), _Leases(self._breaker, [])
-        try:
-            for key in keys:
-                with self._guarded():
-                    lease = cast("LeasingCache", self.cache).lease(key)
-                    if lease is None:
-                        taken.remove(key)
-                    else:
-                        leases.held.append(lease)
-        except BaseException:
-            leases.release()
-            raise
-        return taken, leases
-
-    def _at_once(self, method: str) -> Any:  # noqa: ANN401 - a method that the cache may have
-        return getattr(self.cache, method, None)
-
-    def _guarded(self) -> suppress:
-        return _Guarded(self._breaker)
+    def _many(self, method: str) -> Any:  # noqa: ANN401 - a method of ManyCache
+        """Return a method of the cache, or the default for it."""
+        return getattr(self.cache, method, None) or partial(getattr(ManyCache, method), self.cache)
 
 
-def _fixed(value: Buffer) -> Buffer:
-    """Return a value that nobody changes: a copy of what is not bytes."""
+def _immutable(value: Buffer) -> Buffer:
+    """Return a value that can't change: a copy unless it is bytes."""
     return value if isinstance(value, bytes | Bytes) else memoryview(value).tobytes()
 
 
-class _Guarded(suppress):
-    """Keeps a cache's errors from whoever reads."""
+class _GuardedLease:
+    """A lease that can be released once, without an error."""
 
-    def __init__(self, trouble: CircuitBreaker) -> None:
-        super().__init__(Exception)
-        self._breaker = trouble
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        if error is None or not (isinstance(error, Exception) or _is_panic(error)):
-            return False
-        self._breaker.record_failure(error)
-        return True
-
-
-def _is_panic(error: BaseException) -> bool:
-    """Tell whether a cache that is written in Rust, or over obstore, panicked: no Exception, but a failure of its own.
-
-    Each extension module has its own class of that name, which can't be imported.
-    """
-    return type(error).__name__ == "PanicException" and type(error).__module__ == "pyo3_runtime"
-
-
-class _Leases:
-    """Leases that are given back together."""
-
-    def __init__(self, trouble: CircuitBreaker, held: Iterable[Lease]) -> None:
-        self.held = list(held)
-        self._breaker = trouble
+    def __init__(self, breaker: CircuitBreaker, lease: Lease) -> None:
+        self._breaker = breaker
+        self._lease = lease
 
     def release(self) -> None:
-        """Give them back."""
-        held, self.held = self.held, []
-        for lease in held:
-            with _Guarded(self._breaker):
-                lease.release()
-
-
-class _NoLease:
-    """What is got where leases are unknown: everybody may fetch."""
-
-    def release(self) -> None:
-        """There is nothing to give back."""
-
-
-NO_LEASE: Lease = _NoLease()
+        lease, self._lease = self._lease, NO_LEASE
+        with self._breaker:
+            lease.release()

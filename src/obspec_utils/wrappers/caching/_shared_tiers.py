@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from obspec_utils._io.buffers import BufferList
+from obspec_utils.caches._protocol import NO_LEASE
 from obspec_utils.wrappers.caching._keys import block_key, read_record, record_key, write_record
-from obspec_utils.wrappers.caching._shared_tier import NO_LEASE, SharedTier
+from obspec_utils.wrappers.caching._shared_tier import SharedTier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

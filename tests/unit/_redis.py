@@ -39,7 +39,7 @@ def made(way: str, server: RedisServer) -> RedisCache:
 
 def let_try_again(cache: RedisCache) -> None:
     """Do what 10 s would."""
-    cache._away._open_until = cache._refusing._open_until = 0.0
+    cache._breaker._open_until = cache._write_breaker._open_until = 0.0
 
 
 def in_trouble(match: str = "can't be used") -> Any:

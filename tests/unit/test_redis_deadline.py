@@ -11,7 +11,7 @@ import pytest
 
 from obspec_utils.caches import MemoryCache, _redis_client
 from obspec_utils.caches._redis import RedisCache
-from obspec_utils.caches._redis_deadline import DeadlineConnection, deadline
+from obspec_utils.caches._redis_client import DeadlineConnection, deadline
 from obspec_utils.caches._value_codec import digest, encode
 from tests.unit._redis import Pretender, array, bulk, in_trouble, let_try_again
 from tests.unit._tiers import CONTENT, Over
@@ -80,7 +80,7 @@ class TestDrip:
                 assert bytes(store.get_range("object", start=0, end=1000)) == CONTENT[:1000]
 
     def test_a_reply_that_is_too_large_for_what_was_asked_ends_the_connection(self, monkeypatch):
-        monkeypatch.setattr(_redis_client, "_OVERHEAD", 1000)
+        monkeypatch.setattr(_redis_client, "_MAX_OVERHEAD", 1000)
         value = b"x" * 100
         with Pretender(lambda _: array(bulk(encode(digest("key"), value)))) as server:
             assert RedisCache(server.url, max_value_size=100).get("key") == value
@@ -189,5 +189,5 @@ class TestSocket:
 
 
 def test_the_url_may_grant_longer_waits() -> None:
-    waits = [RedisCache(f"redis://host{options}", timeout=2)._server._wait for options in ("", "?socket_timeout=30")]
+    waits = [RedisCache(f"redis://host{options}", timeout=2)._server._timeout for options in ("", "?socket_timeout=30")]
     assert waits == [2, 30]

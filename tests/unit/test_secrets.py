@@ -191,19 +191,6 @@ def test_an_error_of_this_library_whoever_words_it(error):
     assert str(pickle.loads(pickle.dumps(raised))) == str(raised)
 
 
-class Credentials:
-    def __reduce__(self):
-        raise TypeError(f"no pickle of {URL}")
-
-
-def test_a_redis_client_that_cannot_be_pickled():
-    redis = pytest.importorskip("redis")
-    cache = RedisCache(redis.Redis(credential_provider=Credentials()))
-    with pytest.raises(TypeError, match=r"can't be pickled.*no pickle of https") as caught:
-        pickle.dumps(cache)
-    assert "SECRET" not in str(caught.value)
-
-
 @pytest.mark.parametrize("store", [OnlyGet({SIGNED: bytes(10)}, cut=1), HeadAndRange({SIGNED: bytes(10)}, cut=-1)])
 def test_a_body_of_another_length(store):
     with pytest.raises((IncompleteReadError, ObjectChangedError)) as caught:

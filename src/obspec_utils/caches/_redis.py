@@ -1,4 +1,4 @@
-"""A cache in a Redis server, which processes and machines share."""
+"""A cache in a Redis server, shared by processes and machines."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import math
 import secrets
 from datetime import timedelta
 from functools import partial
-from itertools import compress, repeat
+from itertools import compress
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from obspec_utils._io.gc_pause import gc_paused
 from obspec_utils._redact import shown
 from obspec_utils._validation import check_text, positive_int
 from obspec_utils.caches._circuit_breaker import CircuitBreaker
-from obspec_utils.caches._protocol import Cache
+from obspec_utils.caches._protocol import LeasingCache, ManyCache
 from obspec_utils.caches._value_codec import HEADER_SIZE, decode, digest, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from redis import Redis
     from typing_extensions import Buffer
@@ -28,53 +27,56 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisCache"]
 
-# How long a lease lasts if its holder dies: about as long as the slowest fetch of a part should take.
+T = TypeVar("T")
+
+# A lease expires after this time if its holder dies: about as long as the slowest fetch of a part should take.
 _LEASE_MS = 30_000
-# Names looked at and removed, and bytes sent, in one go, so that other users of the server need not wait for long.
+# Names and bytes per command: few enough not to delay other clients of the server.
 _BATCH = 1000
-_MAX_STALE = 65_536
 _BATCH_BYTES = 8 * 1024 * 1024
+# Names of stale values to remember. Beyond them, all values are removed.
+_MAX_STALE = 65_536
 
 
-class RedisCache(Cache):
-    """Values in a Redis server, or one that speaks its protocol, shared by all who give the same server and prefix.
+class RedisCache(ManyCache, LeasingCache):
+    """Cache values in a Redis server, shared by all who use the same server and prefix.
 
-    The budget is the server's: set `maxmemory`, and `maxmemory-policy allkeys-lru`, with which it forgets what was not
-    used for longest. Under its default policy, `noeviction`, a full server takes nothing new; what is there is served.
+    The budget is the server's: set `maxmemory`, and `maxmemory-policy allkeys-lru` to evict the least recently used
+    values. With the default policy, `noeviction`, a full server keeps nothing new and goes on serving what it has.
 
-    While the server is away, refuses what it is asked for, is too slow or answers what makes no sense, nothing is
-    cached and nothing fails: one RuntimeWarning says so, and it is tried again every 10 s. What was deleted or replaced
-    meanwhile is not served by this process when the server is back.
+    If the server is away, too slow, refuses a command or sends an invalid reply, nothing is cached and nothing fails.
+    One RuntimeWarning says so, and the server is retried every 10 s. Values that were deleted or replaced in between
+    are not served by this object afterwards.
 
-    Each value is kept behind a header with its key's SHA-256, its length and a checksum; one that does not fit is not
-    there. That finds accidents. Whoever can write to the server on purpose decides what others read.
+    Each value has a header with the SHA-256 of its key, its length and a checksum. A value with another header counts
+    as missing. The checksum finds accidents; whoever can write to the server decides what others read.
 
     Parameters
     ----------
     client
-        A URL (`redis://…`, `rediss://…` or `unix://…`, with redis-py's options in its query), which can be pickled, or
-        a `redis.Redis` client, of which the pool is used. Its timeouts are its own: make it with a short
-        `socket_timeout` and `socket_connect_timeout`, and connecting without retries; a server that sends a byte now
-        and then outlasts them. Needs redis-py: `pip install 'obspec-utils[redis]'`.
+        A URL (`redis://…`, `rediss://…` or `unix://…`, with options of redis-py in its query), or a `redis.Redis`
+        client. A cache with a client can't be pickled, and the timeouts are the client's: make it with short
+        `socket_timeout` and `socket_connect_timeout`, and without retries; a server that sends a byte now and then
+        outlasts them. Needs redis-py: `pip install 'obspec-utils[redis]'`.
     prefix
-        What the keys begin with. `clear` removes all that begins so: no prefix should begin with another.
+        The start of all keys. `clear` removes all keys that start with it, so no prefix should start with another.
     ttl
-        After how many seconds, or after what `timedelta`, a value is forgotten; None keeps it until it is evicted.
+        Seconds, or a `timedelta`, after which values expire. By default they don't.
     max_value_size
-        Values of more bytes than that are not sent, nor received: give the same to all who share them.
+        The largest value in bytes to send or receive. All who share values should use the same.
     timeout
-        For how many seconds connecting, and each wait for more of an answer, may take; for a URL only. A command with
-        all its waits, connecting included, ends after five times that, and once more for each MiB it moves: with 1 s, a
-        link has to carry 1 MiB/s. There are no retries.
+        The longest wait in seconds for connecting and for more of a reply, for a URL only. A whole command, connecting
+        included, may take five times that, and once more for each MiB it moves: with 1 s, a link must move 1 MiB/s.
+        There are no retries.
 
     Raises
     ------
     ImportError
         If redis-py is not installed.
     ValueError
-        If the URL, the prefix or a number is unusable, or the client decodes responses.
+        If the URL, the prefix or a number is invalid, or the client decodes responses.
     TypeError
-        If the client is neither a URL nor a `redis.Redis`, or another argument is of another kind than told above.
+        If the client is neither a URL nor a `redis.Redis`, or another argument has another type than above.
     """
 
     def __init__(
@@ -95,15 +97,15 @@ class RedisCache(Cache):
         self._max_value_size = positive_int("max_value_size", max_value_size)
         self._timeout = _seconds("timeout", timeout)
         self._server = _connect(client, self._timeout)
-        self._away = CircuitBreaker(repr(self))
-        self._refusing = CircuitBreaker(repr(self))  # it takes nothing new, but answers
-        # What this process deleted or replaced while the server could not be told: not to be served any more.
+        self._breaker = CircuitBreaker(repr(self))
+        self._write_breaker = CircuitBreaker(repr(self))  # for a server that refuses writes, but can be read
+        # Values that were deleted or replaced while the server could not be told: not to be served any more.
         self._stale: set[bytes] = set()
         self._all_stale = False
 
     @property
     def max_size(self) -> int:
-        """The most bytes a value may have."""
+        """The largest value in bytes."""
         return self._max_value_size
 
     def _options(self) -> dict[str, Any]:
@@ -118,166 +120,159 @@ class RedisCache(Cache):
         options = "".join(f", {name}={option!r}" for name, option in self._options().items())
         return f"{type(self).__name__}({self._server.address!r}{options})"
 
-    def __reduce__(self) -> tuple[Callable[..., RedisCache], tuple[object, ...]]:
-        return _restore, (type(self), self._server.portable(), self._options())
+    def __reduce__(self) -> tuple[Callable[[], RedisCache], tuple[()]]:
+        client = self._server.client
+        if not isinstance(client, str):
+            msg = (
+                f"A RedisCache made from a client can't be pickled: make it from a URL such as {self._server.address!r}"
+            )
+            raise TypeError(msg)
+        return partial(type(self), client, **self._options()), ()
 
     def get(self, key: str) -> bytes | None:
-        """Return what was put under a key, or None."""
+        """Return the value of a key; None if it is missing."""
         return self.get_many([key])[0]
 
-    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Return what `get` would return for each key, in one round trip."""
-        nothing: list[bytes | None] = [None] * len(keys)
+    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:  # type: ignore[override]
+        """Return the value of each key as `get` does, in one round trip."""
         names = [self._name(key) for key in keys]
-        if not names or not self._forget():
-            return nothing
-        size = HEADER_SIZE + self._max_value_size
-        found = self._ask(lambda: self._server.get_many(names, size), nothing)
-        return [None if it is None else decode(digest(key), it) for key, it in zip(keys, found, strict=True)]
+        found = None
+        if names and self._remove_stale():
+            found = self._call(lambda: self._server.get_many(names, HEADER_SIZE + self._max_value_size))
+        if found is None:
+            return [None] * len(keys)
+        return [None if value is None else decode(digest(key), value) for key, value in zip(keys, found, strict=True)]
 
     def put(self, key: str, value: Buffer) -> None:
-        """Keep a value in place of what was there; one that is too large only drops what was there."""
+        """Keep a value and replace a former one. If the value is too large, only remove the former one."""
         self.put_many({key: value})
 
     def put_many(self, values: Mapping[str, Buffer]) -> None:
-        """Keep each value as `put` does, 8 MiB of them in one round trip."""
+        """Keep each value as `put` does, in one round trip for each 8 MiB."""
         batch: dict[bytes, bytes] = {}
         size = 0
         for key, value in values.items():
-            length, name = memoryview(value).nbytes, self._name(key)
+            length = memoryview(value).nbytes
             if length > self._max_value_size:
-                self._drop(name)
+                self.delete(key)
                 continue
             if batch and size + length > _BATCH_BYTES:
                 self._send(batch)
                 batch, size = {}, 0
-            batch[name] = encode(digest(key), value)
+            batch[self._name(key)] = encode(digest(key), value)
             size += length
         if batch:
             self._send(batch)
 
     def _send(self, batch: dict[bytes, bytes]) -> None:
-        refusals: list[Exception | None] | None = None
-        if self._forget():
-            refusals = self._ask(lambda: self._server.set_many(batch, self._ttl_ms), writes=True)
-        if refusals is None:
-            for name in batch:
-                self._mark(name)
+        errors: Sequence[Exception | None] | None = None
+        if self._remove_stale():
+            errors = self._call(lambda: self._server.set_many(batch, self._ttl_ms), writes=True)
+        if errors is None:
+            self._mark_stale(batch)
             return
-        for name, refusal in zip(batch, refusals, strict=True):
-            if refusal is not None:
-                self._mark(name)
-                self._refusing.record_failure(refusal)
+        for name, error in zip(batch, errors, strict=True):
+            if error is not None:
+                self._mark_stale([name])
+                self._write_breaker.record_failure(error)
 
     def delete(self, key: str) -> None:
-        """Forget a key, if it is there."""
-        self._drop(self._name(key))
+        """Remove a key if it is present."""
+        self._mark_stale([self._name(key)])
+        self._remove_stale()
 
     def clear(self) -> None:
-        """Forget everything that begins with the prefix, and nothing else; it looks through all the server's keys."""
+        """Remove all keys that start with the prefix. The server searches all its keys for them."""
         self._all_stale = True
-        self._forget()
+        self._remove_stale()
 
     def lease(self, key: str) -> Lease | None:
-        """Take the right to fetch what belongs under a key, for 30 s at most; None while somebody else has it.
+        """Acquire the right to fetch the value of a key, for at most 30 s; None while another caller has it.
 
-        While the server can't be asked everybody gets it.
+        Every caller gets it while the server can't be used.
         """
-        taken, lease = self.lease_many([key])
-        return lease if taken else None
+        acquired, lease = self.lease_many([key])
+        return lease if acquired else None
 
     def lease_many(self, keys: Sequence[str]) -> tuple[list[str], Lease]:
-        """Take the right to fetch what belongs under keys as `lease` does, 1000 of them in one round trip."""
+        """Acquire the leases that no other caller has as `lease` does, in one round trip for each 1,000."""
         names = {self._name(key, "lease:"): key for key in keys}
-        lease, taken = _Lease(self._give_back), list[str]()
+        lease, acquired = _RedisLease(self._release), list[str]()
         for batch in _batches(list(names)):
-            answers = self._ask(partial(self._server.take, batch, lease.token, _LEASE_MS), writes=True)
-            mine = list(compress(batch, answers or repeat(1)))
-            lease.names += mine if answers else []
-            taken += [names[name] for name in mine]
-        return taken, lease
+            flags = self._call(partial(self._server.acquire, batch, lease.token, _LEASE_MS), writes=True)
+            if flags is None:
+                acquired += [names[name] for name in batch]
+            else:
+                lease.names += compress(batch, flags)
+                acquired += [names[name] for name in compress(batch, flags)]
+        return acquired, lease
 
-    def _give_back(self, names: list[bytes], token: str) -> None:
+    def _release(self, names: list[bytes], token: str) -> None:
         for batch in _batches(names):
-            self._ask(partial(self._server.give_back, batch, token))
+            self._call(partial(self._server.release, batch, token))
 
     def _name(self, key: str, kind: str = "checked:") -> bytes:
-        # A kind of its own for leases: no key of a value can be that of a lease. And one for values behind a header:
-        # releases that know of none keep theirs under "value:", and would take the header for a part of the value.
+        # Leases and values have different names, whatever their keys are. Releases before 0.10 kept values without a
+        # header under "value:".
         return f"{self._prefix}{kind}{key}".encode("utf-8", "surrogatepass")
 
-    def _ask(self, command: Callable[[], Any], otherwise: Any = None, *, writes: bool = False) -> Any:  # noqa: ANN401
-        """Return what the server answers to a command, or `otherwise` while it is of no use."""
-        if self._away.is_open or (writes and self._refusing.is_open):
-            return otherwise
-        with gc_paused():  # redis-py's pool has locks
+    def _call(self, command: Callable[[], T], *, writes: bool = False) -> T | None:
+        """Return what a command returns; None while the server can't be used."""
+        if self._breaker.is_open or (writes and self._write_breaker.is_open):
+            return None
+        with self._breaker:
             try:
                 return command()
-            except Exception as error:  # noqa: BLE001 - redis-py raises anything over a reply that makes no sense
-                refused = writes and isinstance(error, self._server.refusal)
-                (self._refusing if refused else self._away).record_failure(error)
-        return otherwise
+            except self._server.refusal as error:
+                if not writes:
+                    raise
+                self._write_breaker.record_failure(error)
+        return None
 
-    def _drop(self, name: bytes) -> None:
-        self._mark(name)
-        self._forget()
-
-    def _mark(self, name: bytes) -> None:
-        if len(self._stale) >= _MAX_STALE:  # too many to remember
+    def _mark_stale(self, names: Iterable[bytes]) -> None:
+        self._stale.update(names)
+        if len(self._stale) > _MAX_STALE:
             self._all_stale = True
             self._stale = set()
-        self._stale.add(name)
 
-    def _forget(self) -> bool:
-        """Have the server forget what is stale; return False as long as it has not."""
+    def _remove_stale(self) -> bool:
+        """Remove stale values from the server; return False as long as that fails."""
         if self._all_stale:
-            if not self._remove_all():
+            if not self._call(lambda: self._server.remove_all(self._prefix)):
                 return False
             self._all_stale = False
         names = self._stale.copy()
-        if names and self._ask(lambda: self._server.remove(list(names))) is None:
+        if names and not self._call(lambda: self._server.remove(list(names))):
             return False
         self._stale -= names
         return True
 
-    def _remove_all(self) -> bool:
-        pattern = "".join(f"\\{letter}" if letter in "*?[]^-\\" else letter for letter in self._prefix) + "*"
-        cursor: int | None = None
-        while cursor != 0:
-            found = self._ask(partial(self._server.scan, cursor or 0, pattern, _BATCH))
-            if found is None:
-                return False
-            cursor, names = found
-            if names and self._ask(partial(self._server.remove, names)) is None:
-                return False
-        return True
 
+class _RedisLease:
+    """A lease of several names, set to one token."""
 
-class _Lease:
-    """The right to fetch, until it is given back."""
-
-    def __init__(self, give_back: Callable[[list[bytes], str], None]) -> None:
+    def __init__(self, release: Callable[[list[bytes], str], None]) -> None:
         self.token = secrets.token_hex(16)
         self.names: list[bytes] = []
-        self._give_back = give_back
+        self._release = release
 
     def release(self) -> None:
-        """Give it back, unless it has ended and somebody else has it now."""
+        """Release the lease, unless it expired and another caller has it now."""
         names, self.names = self.names, []
-        self._give_back(names, self.token)
+        self._release(names, self.token)
 
 
 def _batches(names: list[bytes]) -> Iterator[list[bytes]]:
     return (names[start : start + _BATCH] for start in range(0, len(names), _BATCH))
 
 
-def _seconds(name: str, drop_none: float | timedelta) -> float:
-    seconds = drop_none.total_seconds() if isinstance(drop_none, timedelta) else drop_none
+def _seconds(name: str, value: float | timedelta) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if not isinstance(seconds, Real):
-        msg = f"{name} must be a positive number of seconds, got {shown(drop_none)}"
+        msg = f"{name} must be a positive number of seconds, got {shown(value)}"
         raise TypeError(msg)
     if not (math.isfinite(seconds) and seconds > 0):
-        msg = f"{name} must be a positive number of seconds, got {drop_none!r}"
+        msg = f"{name} must be a positive number of seconds, got {value!r}"
         raise ValueError(msg)
     return seconds
 
@@ -289,9 +284,3 @@ def _connect(client: str | Redis, timeout: float) -> Server:
         msg = "RedisCache needs redis-py: pip install 'obspec-utils[redis]'"
         raise ModuleNotFoundError(msg, name="redis") from error
     return Server(client, timeout)
-
-
-def _restore(cls: type[RedisCache], portable: object, options: dict[str, Any]) -> RedisCache:
-    from obspec_utils.caches._redis_client import restored  # noqa: PLC0415 - an extra, needed here only
-
-    return cls(restored(portable), **options)

@@ -1,8 +1,14 @@
-"""What the cache has to know of redis-py; imported only where it is used, since redis-py is an extra."""
+"""Commands to a Redis server, each with a deadline. Imported only when needed, because redis-py is an extra.
+
+A socket's own timeout starts again with each byte received, so a server that sends a byte now and then would never time
+out. The sockets of redis-py are wrapped instead, and each wait is cut to the time left for the command.
+"""
 
 from __future__ import annotations
 
-import pickle
+import threading
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -10,30 +16,39 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from obspec_utils._redact import redacted
-from obspec_utils.caches._redis_deadline import DeadlineConnection, deadline
+from obspec_utils._io.gc_pause import gc_paused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import socket
+    from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Server", "restored"]
+    from typing_extensions import Buffer
 
-# As many as threads ask at once: releases of redis-py differ in their default, and an error is no help.
+__all__ = ["Server"]
+
+_MIB = 1024 * 1024
+# A command may take this many timeouts, connecting, TLS and login included, and one more for each MiB it moves.
+_MAX_WAITS = 5
+# Bytes sent at a time: few enough for the slowest acceptable link to send within one timeout.
+_SEND_SIZE = 256 * 1024
+# The largest size of names and protocol overhead in the replies to a command, in bytes.
+_MAX_OVERHEAD = 16 * _MIB
+# One connection for each thread that needs one: defaults differ between versions of redis-py, and raise errors.
 _MAX_CONNECTIONS = 2**31
-# Before 5.3 a pool wants the name of a command, which it does not use; later ones warn of it.
+# Before 5.3 a pool requires the name of a command, which it does not use; later versions warn of it.
 _COMMAND_NAME = ("MGET",) if redis.VERSION < (5, 3) else ()
-# The most bytes that names, and what the protocol adds to values, may take in the replies to a command.
-_OVERHEAD = 16 * 1024 * 1024
-# A lease is a string that ends in time. What is not, whoever put it there, would keep everybody waiting.
-_TAKE = """
-local taken = {}
+# Names per SCAN: few enough not to delay other clients of the server.
+_SCAN_COUNT = 1000
+# A lease is a string that expires in time. Anything else would block all callers, so it is replaced.
+_ACQUIRE = """
+local acquired = {}
 for position, key in ipairs(KEYS) do
-  local ends = redis.call('pttl', key)
-  local held = ends >= 0 and ends <= tonumber(ARGV[2]) and redis.call('type', key).ok == 'string'
+  local expires = redis.call('pttl', key)
+  local held = expires >= 0 and expires <= tonumber(ARGV[2]) and redis.call('type', key).ok == 'string'
   if not held then redis.call('set', key, ARGV[1], 'px', ARGV[2]) end
-  taken[position] = held and 0 or 1
+  acquired[position] = held and 0 or 1
 end
-return taken
+return acquired
 """
 _RELEASE = """
 for _, key in ipairs(KEYS) do
@@ -41,44 +56,40 @@ for _, key in ipairs(KEYS) do
 end
 return 0
 """
-_POOLS = (redis.ConnectionPool, redis.BlockingConnectionPool)
-# What redis-py's pools add to the options of their connections by themselves.
-_POOL_S_OWN = frozenset({"himport_registry", "maint_notifications_pool_handler"})
 
 
 class Server:
-    """A Redis server, by a URL or a client; nothing is connected until a command is sent.
+    """A Redis server by URL or client. It connects with the first command.
 
-    Each command is sent once, on a connection that is closed unless the right kind of reply was read to its end: no
-    reply is ever read as the one to another command. One that makes no sense is an `InvalidResponse`.
+    Each command is sent once. Its connection is closed unless a reply of the right kind was read completely, so no
+    reply is ever taken for the reply to another command. A reply of another kind raises `redis.InvalidResponse`.
 
     Parameters
     ----------
     client
-        A URL, or a client whose pool is used.
+        A URL, or a client whose connection pool is used.
     timeout
-        For how many seconds each wait may last; for a URL only. A command ends after five times that, and once more
-        for each MiB that it moves.
+        The longest wait in seconds, for a URL only; see `_MAX_WAITS`.
     """
 
-    refusal = redis.ResponseError  # the server's own answer to a command
+    refusal = redis.ResponseError  # the server's error reply to a command
 
     def __init__(self, client: str | redis.Redis, timeout: float) -> None:
         if not isinstance(client, str | redis.Redis):
             kind = f"{type(client).__module__}.{type(client).__name__}"
             msg = f"client must be a URL such as 'redis://localhost:6379/0', or a redis.Redis, got a {kind}"
             raise TypeError(msg)
-        self._given = client  # closes its pool when it goes
+        self.client = client  # closes its pool when it is deleted
         self._pool: Any = _pool(client, timeout) if isinstance(client, str) else client.connection_pool
         if self._pool.get_encoder().decode_responses:
-            msg = "client must return bytes as they are: make it without decode_responses=True"
+            msg = "client must not decode responses: make it without decode_responses=True"
             raise ValueError(msg)
-        # Where the URL tells another one, that counts.
-        self._wait: float = self._pool.connection_kwargs.get("socket_timeout") or timeout
+        # A timeout in the URL takes precedence.
+        self._timeout: float = self._pool.connection_kwargs.get("socket_timeout") or timeout
 
     @property
     def address(self) -> str:
-        """Where it is, without names of users and passwords."""
+        """The URL without credentials."""
         options = self._pool.connection_kwargs
         db = options.get("db") or 0
         if "path" in options:
@@ -87,106 +98,90 @@ class Server:
         return f"{scheme}://{options.get('host', 'localhost')}:{options.get('port', 6379)}/{db}"
 
     def get_many(self, names: list[bytes], max_size: int) -> list[bytes | None]:
-        """Return the values of names, each of `max_size` bytes at most on the average."""
+        """Return the value of each name; `max_size` is the largest size of a value."""
 
-        def fits(reply: Any) -> bool:  # noqa: ANN401
+        def is_valid(reply: Any) -> bool:  # noqa: ANN401
             return _is_list(reply, len(names)) and all(value is None or isinstance(value, bytes) for value in reply)
 
-        # For one name too: what is no value, but a list or a hash, is not there for MGET, and an error for GET.
-        values: list[bytes | None] = self._ask("MGET", *names, fits=fits, size=len(names) * max_size)
+        # Also for one name: MGET returns None for a list or a hash, GET an error.
+        values: list[bytes | None] = self._call("MGET", *names, is_valid=is_valid, size=len(names) * max_size)
         return values
 
     def set_many(self, values: Mapping[bytes, bytes], px: int | None) -> list[redis.ResponseError | None]:
-        """Set values in one round trip, for `px` milliseconds; return why each was refused, None where it was not."""
-        ends = () if px is None else ("PX", px)
-        commands = [("SET", name, value, *ends) for name, value in values.items()]
-        replies = self._ask_all(commands, lambda reply: reply == b"OK")
+        """Set values that expire after `px` milliseconds, in one round trip; return the error of each, or None."""
+        expiry = () if px is None else ("PX", px)
+        commands = [("SET", name, value, *expiry) for name, value in values.items()]
+        replies = self._pipeline(commands, lambda reply: reply == b"OK")
         return [reply if isinstance(reply, redis.ResponseError) else None for reply in replies]
 
-    def remove(self, names: list[bytes]) -> int:
-        """Remove names; return how many there were."""
-        removed: int = self._ask("UNLINK", *names, fits=_is_count)
-        return removed
+    def remove(self, names: list[bytes]) -> bool:
+        """Remove names, present or not; return True."""
+        self._call("UNLINK", *names, is_valid=_is_count)
+        return True
 
-    def scan(self, cursor: int, pattern: str, count: int) -> tuple[int, list[bytes]]:
-        """Return some of the names that match a pattern, and the cursor for more of them, 0 after the last ones."""
+    def remove_all(self, prefix: str) -> bool:
+        """Remove all names that start with a prefix; return True."""
+        pattern = "".join(f"\\{letter}" if letter in "*?[]^-\\" else letter for letter in prefix) + "*"
+        cursor: int | None = None
+        while cursor != 0:
+            cursor, names = self._scan(cursor or 0, pattern)
+            if names:
+                self.remove(names)
+        return True
 
-        def fits(reply: Any) -> bool:  # noqa: ANN401
-            # The same cursor again would never end.
+    def _scan(self, cursor: int, pattern: str) -> tuple[int, list[bytes]]:
+        def is_valid(reply: Any) -> bool:  # noqa: ANN401
             return (
                 _is_list(reply, 2)
                 and isinstance(reply[0], bytes)
                 and reply[0].isdigit()
-                and int(reply[0]) != (cursor or None)
+                and int(reply[0]) != (cursor or None)  # the same cursor again would never end
                 and isinstance(reply[1], list)
                 and all(isinstance(name, bytes) for name in reply[1])
             )
 
-        following, names = self._ask("SCAN", cursor, "MATCH", pattern, "COUNT", count, fits=fits)
+        following, names = self._call("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_COUNT, is_valid=is_valid)
         return int(following), names
 
-    def take(self, names: list[bytes], token: str, px: int) -> list[int]:
-        """Set those names to a token that are not leased, for `px` milliseconds; return 1 for each of them, else 0."""
+    def acquire(self, names: list[bytes], token: str, px: int) -> list[int]:
+        """Set each name that is not leased to a token for `px` milliseconds; return 1 for each name set, else 0."""
 
-        def fits(reply: Any) -> bool:  # noqa: ANN401
+        def is_valid(reply: Any) -> bool:  # noqa: ANN401
             return _is_list(reply, len(names)) and all(map(_is_count, reply))
 
-        taken: list[int] = self._ask("EVAL", _TAKE, len(names), *names, token, px, fits=fits)
-        return taken
+        acquired: list[int] = self._call("EVAL", _ACQUIRE, len(names), *names, token, px, is_valid=is_valid)
+        return acquired
 
-    def give_back(self, names: list[bytes], token: str) -> int:
-        """Remove those names that are still set to a token."""
-        done: int = self._ask("EVAL", _RELEASE, len(names), *names, token, fits=_is_count)
-        return done
+    def release(self, names: list[bytes], token: str) -> None:
+        """Remove the names that are still set to a token."""
+        self._call("EVAL", _RELEASE, len(names), *names, token, is_valid=_is_count)
 
-    def _ask(self, *command: object, fits: Callable[[Any], bool], size: int = 0) -> Any:  # noqa: ANN401
-        (reply,) = self._ask_all([command], fits, size)
+    def _call(self, *command: object, is_valid: Callable[[Any], bool], size: int = 0) -> Any:  # noqa: ANN401
+        (reply,) = self._pipeline([command], is_valid, size)
         if isinstance(reply, redis.ResponseError):
             raise reply
         return reply
 
-    def _ask_all(self, commands: list[tuple[Any, ...]], fits: Callable[[Any], bool], size: int = 0) -> list[Any]:
-        """Return the replies to commands, with `size` bytes of values at most; those that are no errors must fit."""
-        with deadline(self._wait, size + _OVERHEAD):
+    def _pipeline(self, commands: list[tuple[Any, ...]], is_valid: Callable[[Any], bool], size: int = 0) -> list[Any]:
+        """Return the replies to commands, which are errors or valid and have at most `size` bytes of values."""
+        with gc_paused(), deadline(self._timeout, size + _MAX_OVERHEAD):  # redis-py's pool has locks
             connection = self._pool.get_connection(*_COMMAND_NAME)
             try:
                 connection.send_packed_command(connection.pack_commands(commands))
-                return [_reply(connection, command[0], fits) for command in commands]
-            except BaseException:  # such as Ctrl-C between the two
+                return [_reply(connection, command[0], is_valid) for command in commands]
+            except BaseException:  # also KeyboardInterrupt: a reply may be unread
                 connection.disconnect()
                 raise
             finally:
                 self._pool.release(connection)
 
-    def portable(self) -> object:
-        """Return what can be pickled and is a client of the same server again: the URL, or the parts of a pool."""
-        if isinstance(self._given, str):
-            return self._given
-        pool = self._pool
-        # A bare object() stands for "not given", and would be another one elsewhere.
-        options = {name: option for name, option in pool.connection_kwargs.items() if type(option) is not object}
-        options.update(connection_class=pool.connection_class, max_connections=pool.max_connections)
-        parts = type(pool), {name: option for name, option in options.items() if name not in _POOL_S_OWN}
-        problem = None if type(pool) in _POOLS else f"its pool is a {type(pool).__name__}"
-        try:
-            pickle.dumps(parts)
-        except Exception as error:  # noqa: BLE001 - whatever objects raise that can't be pickled
-            problem = f"{type(error).__name__}: {redacted(str(error))}"
-        if problem:
-            msg = (
-                f"A RedisCache made from this client of {self.address} can't be pickled ({problem}). "
-                "Make it from a URL instead, such as 'redis://localhost:6379/0'."
-            )
-            raise TypeError(msg)
-        return parts
 
-
-def _reply(connection: Any, command: str, fits: Callable[[Any], bool]) -> Any:  # noqa: ANN401 - as the server replies
+def _reply(connection: Any, command: str, is_valid: Callable[[Any], bool]) -> Any:  # noqa: ANN401
     try:
         reply = connection.read_response()
     except redis.ResponseError as error:
         return error
-    if fits(reply):
+    if is_valid(reply):
         return reply
     msg = f"{command} was answered by a {type(reply).__name__} that makes no sense"
     raise redis.InvalidResponse(msg)
@@ -200,17 +195,9 @@ def _is_count(reply: object) -> bool:
     return type(reply) is int
 
 
-def restored(portable: Any) -> str | redis.Redis:  # noqa: ANN401 - what `portable` returned
-    """Return what a server can be made from again."""
-    if isinstance(portable, str):
-        return portable
-    pool, options = portable
-    return redis.Redis(connection_pool=pool(**options))
-
-
 def _pool(url: str, timeout: float) -> redis.ConnectionPool:
     scheme, _, rest = url.partition("://")
-    # The old protocol: with the new one redis-py does not look whether a connection has unread data before it uses it.
+    # Protocol 2: with 3, redis-py does not check a connection for unread data before it is used.
     options: dict[str, Any] = {
         "socket_timeout": timeout,
         "retry": Retry(NoBackoff(), 0),
@@ -220,18 +207,96 @@ def _pool(url: str, timeout: float) -> redis.ConnectionPool:
     if scheme in {"redis", "rediss"}:
         options["socket_connect_timeout"] = timeout
     try:
-        # With a "/" in a password that is not percent-encoded, what follows it would be taken for something else.
+        # If a password has a "/" that is not percent-encoded, the rest of it would be taken for a path.
         if "@" not in rest.removeprefix(urlsplit(url).netloc):
             pool: redis.ConnectionPool = redis.ConnectionPool.from_url(url, **options)
             base = pool.connection_class
             pool.connection_class = type(base.__name__, (DeadlineConnection, base), {})
-            pool.connection_class(**pool.connection_kwargs)  # connects nowhere, but tells whether the options exist
+            pool.connection_class(**pool.connection_kwargs)  # does not connect, but checks the options
             return pool
     except (TypeError, ValueError, redis.RedisError):
         pass
     msg = (
         "client must be a URL such as 'redis://user:password@localhost:6379/0', or rediss:// for TLS, or unix:// for a "
-        "socket, in which special characters of names and passwords are percent-encoded, and the options are those of "
-        "redis.Redis. The one given is not shown, as there may be a password in it."
+        "socket, with a percent-encoded password and with options of redis.Redis (not shown: it may have a password)"
     )
     raise ValueError(msg)
+
+
+class _Limits(threading.local):
+    """The time and bytes left for the command of this thread; unlimited between commands."""
+
+    timeout = 0.0
+    end = float("inf")
+    size = float("inf")
+
+
+_limits = _Limits()
+
+
+@contextmanager
+def deadline(timeout: float, size: int) -> Iterator[None]:
+    """Limit the waits of this thread to `timeout` seconds each and `_MAX_WAITS` in all, and what it receives to `size`."""
+    _limits.timeout, _limits.end, _limits.size = timeout, time.monotonic() + _MAX_WAITS * timeout, size
+    try:
+        yield
+    finally:
+        _limits.__dict__.clear()
+
+
+class _Socket:
+    """A socket, possibly of TLS, that respects the limits of the command."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._timeout = sock.gettimeout()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._sock, name)
+
+    def settimeout(self, timeout: float | None) -> None:
+        self._timeout = timeout
+        self._sock.settimeout(timeout)
+
+    def recv(self, *args: Any) -> bytes:  # noqa: ANN401
+        self._limit_wait()
+        received = self._sock.recv(*args)
+        self._count_received(len(received))
+        return received
+
+    def recv_into(self, *args: Any) -> int:  # noqa: ANN401
+        self._limit_wait()
+        size = self._sock.recv_into(*args)
+        self._count_received(size)
+        return size
+
+    def sendall(self, data: Buffer) -> None:
+        unsent = memoryview(data).cast("B")
+        while unsent:
+            self._limit_wait()
+            size = self._sock.send(unsent[:_SEND_SIZE])
+            _limits.end += _limits.timeout * size / _MIB
+            unsent = unsent[size:]
+
+    def _limit_wait(self) -> None:
+        if self._timeout == 0:  # it does not wait
+            return
+        left = _limits.end - time.monotonic()
+        if left <= 0:
+            msg = "the whole command took too long"
+            raise TimeoutError(msg)
+        self._sock.settimeout(left if self._timeout is None else min(left, self._timeout))
+
+    def _count_received(self, size: int) -> None:
+        _limits.end += _limits.timeout * size / _MIB
+        _limits.size -= size
+        if _limits.size < 0:
+            msg = "the reply is larger than any that makes sense"
+            raise OSError(msg)
+
+
+class DeadlineConnection:
+    """Make a connection class of redis-py respect deadlines, which inherits from this first."""
+
+    def _connect(self) -> _Socket:
+        return _Socket(super()._connect())  # type: ignore[misc]

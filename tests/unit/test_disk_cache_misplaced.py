@@ -88,7 +88,7 @@ def misplaced(cache: DiskCache, tmp_path: Path) -> Iterator[Callable[[Callable[[
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield place
-        assert not cache._trouble.is_open
+        assert not cache._breaker.is_open
 
 
 @pytest.mark.parametrize("thing", THINGS)

@@ -191,7 +191,7 @@ def test_a_stopped_process_that_has_the_lock_is_not_waited_for_long(
         cache.delete("a")
         assert cache.get("a") is None
         kill(process)
-    cache._trouble._open_until = 0
+    cache._breaker._open_until = 0
     cache.put("a", b"value")
     assert cache.get("a") == b"value"
 

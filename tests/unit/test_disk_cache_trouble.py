@@ -67,11 +67,11 @@ def test_a_full_disk_evicts_nothing_is_warned_of_once_and_used_again_later(cache
     with pytest.warns(RuntimeWarning, match=r"DiskCache\('.*', 67108864\) can't be used, .*No space left on device"):
         cache.put("b", bytes(2 * MIB))
     cache.put("c", b"not tried now")
-    cache._trouble._open_until = 0
+    cache._breaker._open_until = 0
     cache.put("b", bytes(2 * MIB))  # no second warning
     assert [cache.get(key) for key in "abc"] == [b"value", None, None]
     assert (len(files(disk)), cache.evictions) == (1, 0)
-    cache._trouble._open_until = 0
+    cache._breaker._open_until = 0
     cache.put("c", b"there is room for this")
     assert cache.get("c") == b"there is room for this"
 
@@ -139,7 +139,7 @@ def test_any_other_error_is_only_warned_of(
         use(cache)
     assert len(told) == 1
     monkeypatch.undo()
-    cache._trouble._open_until = 0
+    cache._breaker._open_until = 0
     cache.put("b", b"value")
     assert cache.get("b") == b"value"
     assert temporaries(tmp_path) == []

@@ -1,7 +1,6 @@
 """Commands to a Redis server, each with a deadline. Imported only when needed, because redis-py is an extra.
 
-A socket's own timeout starts again with each byte received, so a server that sends a byte now and then would never time
-out. The sockets of redis-py are wrapped instead, and each wait is cut to the time left for the command.
+A socket's own timeout starts again with each byte, so the sockets are wrapped.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _MAX_WAITS = 5
 _SEND_SIZE = 256 * 1024
 # The largest size of names and protocol overhead in the replies to a command, in bytes.
 _MAX_OVERHEAD = 16 * _MIB
-# One connection for each thread that needs one: defaults differ between versions of redis-py, and raise errors.
+# One for each thread: versions of redis-py differ in their default.
 _MAX_CONNECTIONS = 2**31
 # Before 5.3 a pool requires the name of a command, which it does not use; later versions warn of it.
 _COMMAND_NAME = ("MGET",) if redis.VERSION < (5, 3) else ()
@@ -236,7 +235,7 @@ _limits = _Limits()
 
 @contextmanager
 def deadline(timeout: float, size: int) -> Iterator[None]:
-    """Limit the waits of this thread to `timeout` seconds each and `_MAX_WAITS` in all, and what it receives to `size`."""
+    """Limit each wait of this thread to `timeout` seconds, all to `_MAX_WAITS` times that, and its input to `size`."""
     _limits.timeout, _limits.end, _limits.size = timeout, time.monotonic() + _MAX_WAITS * timeout, size
     try:
         yield
@@ -248,8 +247,7 @@ class _Socket:
     """A socket, possibly of TLS, that respects the limits of the command."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._timeout = sock.gettimeout()
+        self._sock, self._timeout = sock, sock.gettimeout()
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         return getattr(self._sock, name)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from obspec_utils._validation import positive_int
 from obspec_utils.caches._circuit_breaker import CircuitBreaker
-from obspec_utils.caches._protocol import Cache
+from obspec_utils.caches._protocol import LeasingCache, ManyCache
 from obspec_utils.caches._value_codec import HEADER_SIZE, as_bytes_view, digest, header, is_header_of
 from obspec_utils.caches.disk import _paths
 from obspec_utils.caches.disk._eviction import BLOCK_SIZE, disk_size, publish, scan
 from obspec_utils.caches.disk._leases import NO_LEASE, DiskLease, acquire_lease, lease_offset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import SupportsIndex
 
     from typing_extensions import Buffer
@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["DiskCache"]
 
+# A missing value, or a folder in place of it, is not a failure of the cache.
+_MISSING = contextlib.suppress(FileNotFoundError, IsADirectoryError)
 
-class DiskCache(Cache):
+
+class DiskCache(ManyCache, LeasingCache):
     """Cache values in files, shared by any number of threads and processes of one user on one machine.
 
     The files of a user take at most `max_size` bytes of disk, plus the values being written at that moment, by any
@@ -98,7 +101,7 @@ class DiskCache(Cache):
         self.evictions = 0
         self._budget = self.max_size - BLOCK_SIZE  # the counter's own block
         self._opened: Folder | None = None
-        self._trouble = CircuitBreaker(repr(self))
+        self._breaker = CircuitBreaker(repr(self), OSError)
 
     def _folder(self, *, make: bool = True) -> Folder:
         """Return the private folder, opened again if it was removed."""
@@ -115,41 +118,26 @@ class DiskCache(Cache):
             self._opened = None
             return operation(self._folder())
 
-    @contextlib.contextmanager
-    def _tolerant(self) -> Iterator[None]:
-        """Ignore what is missing, or a folder in its place; record any other error."""
-        try:
-            yield
-        except (FileNotFoundError, IsADirectoryError):
-            pass
-        except OSError as error:
-            self._trouble.record_failure(error)
-
     @property
     def size(self) -> int:
         """The bytes of disk that all values take, found by looking at each file."""
-        with self._tolerant():
+        with self._breaker, _MISSING:
             return sum(size for _, size, _ in scan(self._folder(make=False)))
         return 0
 
     def get(self, key: str) -> Buffer | None:
         """Return the value of a key and mark it as used now; None if it is missing or damaged."""
         name = digest(key)
-        with self._tolerant():
+        with self._breaker, _MISSING:
             return _read(self._folder(make=False), name)
         return None
 
     def put(self, key: str, value: Buffer) -> None:
         """Keep a value, in place of a former one, if the budget and the disk have room for it."""
         name, view = digest(key), as_bytes_view(value)
-        if not self._trouble.is_open and disk_size(HEADER_SIZE + view.nbytes) <= self._budget:
-            try:
+        if not self._breaker.is_open and disk_size(HEADER_SIZE + view.nbytes) <= self._budget:
+            with self._breaker, contextlib.suppress(IsADirectoryError):  # a folder in place of the value
                 self._in_folder(lambda folder: self._put(folder, name, view))
-            except IsADirectoryError:
-                pass  # a folder that is not empty has the value's place
-            except OSError as error:
-                self._trouble.record_failure(error)
-            else:
                 return
         self.delete(key)  # the former value must not be served any more
 
@@ -171,12 +159,12 @@ class DiskCache(Cache):
     def delete(self, key: str) -> None:
         """Remove a key, if it is there."""
         name = digest(key).hex()
-        with self._tolerant():
+        with self._breaker, _MISSING:
             self._folder(make=False).remove(name)
 
     def clear(self) -> None:
         """Remove all values. Those that are put at the same time may stay."""
-        with self._tolerant():
+        with self._breaker, _MISSING:
             folder = self._folder(make=False)
             for _, _, name in scan(folder):
                 folder.discard(name)
@@ -187,11 +175,9 @@ class DiskCache(Cache):
         Where files can't be created or locked every caller gets it.
         """
         offset = lease_offset(key)
-        try:
+        with self._breaker:
             return self._in_folder(lambda folder: acquire_lease(folder, offset))
-        except OSError as error:
-            self._trouble.record_failure(error)
-            return NO_LEASE
+        return NO_LEASE
 
 
 def _write(file: int, head: bytes, value: memoryview) -> None:

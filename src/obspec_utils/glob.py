@@ -1,20 +1,21 @@
 """List the objects whose paths match a pattern.
 
-A pattern is matched segment by segment, case counts, and a dot is like any other character:
+A pattern is matched segment by segment. Case matters, and a dot is an ordinary character.
 
-- `*` matches any characters of a segment, also none, and `?` matches one;
-- `[abc]`, `[a-z]` match one character of a set, `[!a]` (or `[^a]`) one that is not in it. A `[` that is never closed in
-  its segment stands for itself, and `[[]`, `[*]`, `[?]` for the character within;
-- a segment `**` matches any number of segments, also none; at the end of a pattern it matches everything below.
+- `*` matches any characters of a segment, or none. `?` matches one character.
+- `[abc]` and `[a-z]` match one character of a set, `[!a]` and `[^a]` one that is not in it. A `[` that is not closed in
+  its segment is an ordinary character; `[[]`, `[*]` and `[?]` match the character inside.
+- A segment `**` matches any number of segments, or none. At the end of a pattern it matches all objects below.
 
-Slashes at the start of a pattern are ignored, as paths in a store have none. Only what is below the longest prefix of
-whole segments without wildcards is listed. A pattern without wildcards costs one `head` request, if the store has that.
+Slashes at the start of a pattern are ignored, because paths in a store have none. Only objects below the leading
+segments without wildcards are listed. A pattern without wildcards costs one `head` request if the store has `head`.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from obspec_utils._io.fork import check_fork_below
@@ -25,7 +26,7 @@ from obspec_utils._redact import redacted
 from obspec_utils._validation import check_path, check_store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from typing import Self
 
     from obspec import List, ListAsync, ObjectMeta
@@ -34,165 +35,133 @@ if TYPE_CHECKING:
 
 __all__ = ["glob", "glob_async", "glob_objects", "glob_objects_async"]
 
-# A "]" that comes first in a set is a member of it. Possessive, so that "[!]" and "[]" are not taken for sets.
+# A leading "]" is a member of the set. Possessive quantifiers keep "[!]" and "[]" from being sets.
 _TOKEN = re.compile(r"(?P<star>\*+)|\[(?P<negated>[!^]?+)(?P<members>\]?+[^\]]*)\]|.", re.DOTALL)
 _RANGE = re.compile(r"(.)-(.)|(.)", re.DOTALL)
 
 
 def glob(store: List, pattern: str) -> Iterator[Path]:
-    """Iterate over the paths of the objects that match a pattern, in the order the store lists them.
+    """Iterate over the paths of the objects that match a pattern, in the order of the store's list.
 
     Parameters
     ----------
     store
-        Any store that can list.
+        Any store with `list`, or with `head` for a pattern without wildcards.
     pattern
-        Such as `data/*.nc` or `data/**/*.nc`; the top of this module tells the syntax.
+        A pattern such as `data/*.nc` or `data/**/*.nc`; see the syntax at the top of this module.
 
     Returns
     -------
     Iterator of str
-        Lists as it is consumed: nothing is requested before the first `next`, and no page before it is needed.
+        Requests are made as it is consumed, one page of the list at a time.
 
     Raises
     ------
     TypeError
-        At once, if the store can't list, or the pattern is not a str.
+        Immediately, if the store can't list or the pattern is not a str.
     ValueError
-        At once, if the pattern is a URL: it is relative to the store.
+        Immediately, if the pattern is a URL instead of relative to the store.
     RuntimeError
-        From the first `next`, in a process that was forked after obstore's threads had started.
+        From `next`, in a process that was forked after the threads of obstore had started.
     """
     return (meta["path"] for meta in glob_objects(store, pattern))
 
 
 def glob_objects(store: List, pattern: str) -> Iterator[ObjectMeta]:
-    """Iterate over the metadata of the objects that match a pattern, else like [`glob`][obspec_utils.glob.glob]."""
-    return _objects(store, _checked(store, pattern, "list", "head"))
-
-
-def _objects(store: List, wanted: _Pattern) -> Iterator[ObjectMeta]:
-    check_fork_below(store)
-    for chunk in _candidates(store, wanted):
-        for meta in chunk:
-            if wanted.matches(meta["path"]):
-                yield meta
-                if wanted.path is not None:
-                    return
-        check_fork_below(store)  # again: the process may have been forked since
+    """Iterate over the metadata of the objects that match a pattern; see [`glob`][obspec_utils.glob.glob]."""
+    return _objects(store, _parse(store, pattern, "list", "head"))
 
 
 def glob_async(store: ListAsync, pattern: str) -> AsyncIterator[Path]:
-    """Iterate asynchronously over the paths of the objects that match; the twin of [`glob`][obspec_utils.glob.glob]."""
+    """Iterate asynchronously over the paths of the objects that match; see [`glob`][obspec_utils.glob.glob]."""
     return (meta["path"] async for meta in glob_objects_async(store, pattern))
 
 
 def glob_objects_async(store: ListAsync, pattern: str) -> AsyncIterator[ObjectMeta]:
-    """Iterate asynchronously; the twin of [`glob_objects`][obspec_utils.glob.glob_objects]."""
-    return _objects_async(store, _checked(store, pattern, "list_async", "head_async"))
+    """Iterate asynchronously over the metadata of the objects that match; see [`glob`][obspec_utils.glob.glob]."""
+    return _objects_async(store, _parse(store, pattern, "list_async", "head_async"))
 
 
-async def _objects_async(store: ListAsync, wanted: _Pattern) -> AsyncIterator[ObjectMeta]:
+def _parse(store: object, pattern: str, list_name: str, head_name: str) -> _Pattern:
+    """Return the parsed pattern, if the store has the methods to search for it."""
+    check_store(store, pattern)
+    parsed = _Pattern.parse(check_path(pattern, name="pattern", example="data/*.nc"))
+    if not has_method(store, list_name) and not (parsed.path is not None and has_method(store, head_name)):
+        msg = f"{type(unwrap(store)).__name__} can't be searched for {redacted(pattern)!r}: it has no {list_name}()"
+        raise TypeError(msg)
+    return parsed
+
+
+def _objects(store: List, pattern: _Pattern) -> Iterator[ObjectMeta]:
     check_fork_below(store)
-    async for chunk in _candidates_async(store, wanted):
-        for meta in chunk:
-            if wanted.matches(meta["path"]):
+    for page in _pages(store, pattern):
+        for meta in page:
+            if pattern.matches(meta["path"]):
                 yield meta
-                if wanted.path is not None:
+                if pattern.path is not None:
+                    return
+        check_fork_below(store)  # again, because the process may have been forked since
+
+
+async def _objects_async(store: ListAsync, pattern: _Pattern) -> AsyncIterator[ObjectMeta]:
+    check_fork_below(store)
+    async for page in _pages_async(store, pattern):
+        for meta in page:
+            if pattern.matches(meta["path"]):
+                yield meta
+                if pattern.path is not None:
                     return
         check_fork_below(store)
 
 
-def _checked(store: object, pattern: str, lists: str, heads: str) -> _Pattern:
-    """Return a pattern that a store can be searched for."""
-    check_store(store, pattern)
-    wanted = _Pattern.parse(check_path(pattern, name="pattern", example="data/*.nc"))
-    if not has_method(store, lists) and not (wanted.path is not None and has_method(store, heads)):
-        msg = f"{type(unwrap(store)).__name__} can't be searched for {redacted(pattern)!r}: it has no {lists}()"
-        raise TypeError(msg)
-    return wanted
-
-
-def _method(store: object, name: str) -> Any:  # noqa: ANN401 - typed where it is asked for
-    """Return a method that a store, or the one that a wrapper stands for, may lack."""
-    return getattr(store, name) if has_method(store, name) else None
-
-
-def _candidates(store: List, wanted: _Pattern) -> Iterable[Sequence[ObjectMeta]]:
-    head: Callable[[Path], ObjectMeta] | None = _method(store, "head")
-    if wanted.path is None or head is None:
-        return _listed(store.list(wanted.prefix)) if wanted.segments else ()
+def _pages(store: Any, pattern: _Pattern) -> Iterator[Sequence[ObjectMeta]]:  # noqa: ANN401 - it may lack a method
+    use_head = pattern.path is not None and has_method(store, "head")
+    is_first = True
     try:
-        return ([head(wanted.path)],)
+        if use_head:
+            yield [store.head(pattern.path)]
+        elif pattern.segments:
+            for page in store.list(pattern.prefix):
+                is_first = False
+                yield page
     except Exception as error:
-        if not _is_absent(error):
-            raise
-        return ()
-
-
-def _candidates_async(store: ListAsync, wanted: _Pattern) -> AsyncIterable[Sequence[ObjectMeta]]:
-    head: Callable[[Path], Awaitable[ObjectMeta]] | None = _method(store, "head_async")
-    if wanted.path is not None and head is not None:
-        return _head_async(head, wanted.path)
-    return _listed_async(store.list_async(wanted.prefix)) if wanted.segments else _nothing_async()
-
-
-async def _head_async(head: Callable[[Path], Awaitable[ObjectMeta]], path: Path) -> AsyncIterator[Sequence[ObjectMeta]]:
-    try:
-        meta = await head(path)
-    except Exception as error:
-        if not _is_absent(error):
-            raise
-        return
-    yield [meta]
-
-
-def _is_absent(error: Exception) -> bool:
-    """Tell whether an object is not there, or a store can't have such a path."""
-    return isinstance(error, FileNotFoundError | ValueError) or is_below_a_file(error)
-
-
-def _listed(chunks: Iterable[Sequence[ObjectMeta]]) -> Iterator[Sequence[ObjectMeta]]:
-    """Iterate over what a store lists: nothing where the prefix leads through a file, as in stores without folders."""
-    begun = False
-    try:
-        for chunk in chunks:
-            begun = True
-            yield chunk
-    except Exception as error:
-        if begun or not is_below_a_file(error):
+        if not (is_first and _is_absent(error, use_head=use_head)):
             raise
 
 
-async def _listed_async(chunks: AsyncIterable[Sequence[ObjectMeta]]) -> AsyncIterator[Sequence[ObjectMeta]]:
-    """Iterate as `_listed` does."""
-    begun = False
+async def _pages_async(store: Any, pattern: _Pattern) -> AsyncIterator[Sequence[ObjectMeta]]:  # noqa: ANN401
+    use_head = pattern.path is not None and has_method(store, "head_async")
+    is_first = True
     try:
-        async for chunk in chunks:
-            begun = True
-            yield chunk
+        if use_head:
+            yield [await store.head_async(pattern.path)]
+        elif pattern.segments:
+            async for page in store.list_async(pattern.prefix):
+                is_first = False
+                yield page
     except Exception as error:
-        if begun or not is_below_a_file(error):
+        if not (is_first and _is_absent(error, use_head=use_head)):
             raise
 
 
-async def _nothing_async() -> AsyncIterator[Sequence[ObjectMeta]]:
-    for _ in ():
-        yield ()
+def _is_absent(error: Exception, *, use_head: bool) -> bool:
+    """Tell whether a path is missing, can't exist in this store, or leads through a file."""
+    return (use_head and isinstance(error, FileNotFoundError | ValueError)) or is_below_a_file(error)
 
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """A pattern, ready to be matched.
+    """A parsed pattern.
 
     Attributes
     ----------
     segments
-        What each segment of a path has to match; None for `**`. Empty for an empty pattern, which matches nothing.
+        The regular expression for each segment of a path; None for `**`. Empty for an empty pattern, which matches
+        nothing.
     prefix
-        What to list: the leading segments without wildcards, but not the last one, with a slash. None for everything.
+        The prefix to list: the leading segments without wildcards, except the last one, and a slash. None lists all.
     path
-        The only path that can match, if there are no wildcards.
+        The only path that can match, if the pattern has no wildcards.
     """
 
     segments: tuple[re.Pattern[str] | None, ...]
@@ -203,51 +172,50 @@ class _Pattern:
     def parse(cls, pattern: str) -> Self:
         pattern = pattern.lstrip("/")
         segments = pattern.split("/") if pattern else []
-        plain = 0
-        while plain < len(segments) and _is_plain(segments[plain]):
-            plain += 1
-        path = pattern if segments and plain == len(segments) else None
-        above = "/".join(segments[: min(plain, len(segments) - 1)]) if segments else ""
+        plain = list(takewhile(_is_plain, segments))
+        path = pattern if pattern and len(plain) == len(segments) else None
+        prefix = "/".join(plain[: len(segments) - 1]) if segments else ""
         if segments[-1:] == ["**"]:
-            segments.append("*")  # an object is below "a" in "a/**", it is not "a" itself
+            segments.append("*")  # "a/**" matches objects below "a", not "a" itself
         matchers = tuple(
             None if segment == "**" else re.compile(_translate(segment), re.DOTALL) for segment in segments
         )
-        return cls(matchers, f"{above}/" if above else None, path)
+        return cls(matchers, f"{prefix}/" if prefix else None, path)
 
     def matches(self, path: Path) -> bool:
-        """Match in a time quadratic in the segments at most: only the last `**` seen may have to take one more."""
+        """Tell whether a path matches, in quadratic time: only the last `**` may have to match one more segment."""
         names = path.split("/")
-        position = wanted = 0
-        retry: tuple[int, int] | None = None
+        position = current = 0
+        backtrack: tuple[int, int] | None = None
         while position < len(names):
-            matcher = self.segments[wanted] if wanted < len(self.segments) else _NEVER
+            matcher = self.segments[current] if current < len(self.segments) else _NEVER
             if matcher is None:
-                wanted += 1
-                retry = (position + 1, wanted)
+                current += 1
+                backtrack = (position + 1, current)
             elif matcher.fullmatch(names[position]):
-                position, wanted = position + 1, wanted + 1
-            elif retry is not None:
-                position, wanted = retry
-                retry = (position + 1, wanted)
+                position, current = position + 1, current + 1
+            elif backtrack is not None:
+                position, current = backtrack
+                backtrack = (position + 1, current)
             else:
                 return False
-        return wanted == len(self.segments)
+        return current == len(self.segments)
 
 
 _NEVER = re.compile("(?!)")
 
 
 def _is_plain(segment: str) -> bool:
-    """Tell whether a segment matches only itself. Empty ones don't count: obstore refuses paths that have them."""
+    """Tell whether a segment matches only itself. Empty ones don't count, because obstore refuses paths with them."""
     tokens = _TOKEN.finditer(segment)
     return segment != "" and all(token[0] != "?" and token["star"] is token["members"] for token in tokens)
 
 
 def _translate(segment: str) -> str:
-    """Return the regular expression for one segment, which takes no exponential time on any name.
+    """Return the regular expression for a segment.
 
-    Between two stars the first match is as good as any later one, so the group is atomic: it is never tried again.
+    The part between two stars is an atomic group, because its first match is as good as a later one. So no name takes
+    exponential time.
     """
     parts = [""]
     for token in _TOKEN.finditer(segment):
@@ -266,6 +234,6 @@ def _translate(segment: str) -> str:
 def _translate_set(members: str, *, negated: bool) -> str:
     ranges = ((low or single, high or single) for low, high, single in _RANGE.findall(members))
     allowed = "".join(f"{re.escape(low)}-{re.escape(high)}" for low, high in ranges if low <= high)
-    if not allowed:  # such as "[z-a]", which no character is in
+    if not allowed:  # such as "[z-a]", which matches no character
         return "." if negated else "(?!)"
     return f"[{'^' if negated else ''}{allowed}]"

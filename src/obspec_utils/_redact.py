@@ -1,6 +1,6 @@
-"""Hide credentials in whatever reaches a message, a repr, a warning or a trace. Pure text in, text out.
+"""Hide credentials in messages, reprs, warnings and traces.
 
-Where a credential can't be told from something harmless, it is hidden: `http://host:80/a@b` may hold a password.
+What may be a credential is hidden: `http://host:80/a@b` may have a password.
 """
 
 from __future__ import annotations
@@ -9,34 +9,34 @@ import re
 
 __all__ = ["redacted", "redacted_netloc", "shown"]
 
-# Without one of these there is nothing to hide.
+# A text without any of these has no credentials.
 _SUSPECT = re.compile(r"[@?#=:]")
-# `//user:password@`. A password that is not percent-encoded may have any of "/?#@", so up to the last "@" of the text.
+# `//user:password@`. A password that is not percent-encoded may have any of "/?#@", so match up to the last "@".
 _PASSWORD = re.compile(r"(?s)(?<=//)[^/?#]*:.*@")
-# `//token@`; in the URLs of Azure's file systems it is a container that stands there.
+# `//token@`. URLs of Azure's file systems have a container in this place.
 _USER = re.compile(r"(?i)(?<!abfs://)(?<!abfss://)(?<!wasb://)(?<!wasbs://)(?<=//)[^/?#]*@")
-# `user:password@`, where the scheme, and maybe the slashes, were forgotten.
+# `user:password@` without a scheme, and perhaps without slashes.
 _BARE = re.compile(r"(?s)(?<![\w/.+*-])[\w.+-]*:(?!//|\s).*@")
-# What a URL's host and port are taken to be if its password has a slash. An IPv6 address is in brackets.
+# The parsed host and port of a URL whose password has a slash. An IPv6 address is in brackets.
 _NO_PORT = re.compile(r"[^\[@]*:(?!\d*$)[^@]*$")
-# What ends a URL in running text. Stores percent-encode these in queries.
+# These end a URL in running text. Stores percent-encode them in queries.
 _END = r"\s\"'`<>"
-# Any query of a web address. Elsewhere "?" and "#" may be part of a key: there, what looks like a query.
+# Any query of an http(s) URL. In other URLs "?" and "#" may be part of a key, so match only what looks like a query.
 _WEB_QUERY = re.compile(rf"(?i)((?:https?:|(?<!:))//[^\s?]*)\?[^{_END}]+")
 _QUERY = re.compile(rf"([?#])[^{_END}]*=[^{_END}]*")
-# `token=SECRET`, `'Authorization': 'Bearer SECRET'`, in the repr of a user's own store or options.
+# `token=SECRET` or `'Authorization': 'Bearer SECRET'` in the repr of a user's own store or options.
 _NAMED = re.compile(
     r"""(?ix) (?<![\w-])
     ([\w-]*(?:passw|pwd|secret|token|signature|credential|auth\b|authorization|cookie|sas\b|api_?key|access_?key|[_-]key)[\w-]*
      ["']? \s*[=:]\s*)
     (?: b?"(?:\\.|[^"\\])*" | b?'(?:\\.|[^'\\])*' | (?:(?:bearer|basic)\s+)?[^\s&,;)\]}"']+ )"""
 )
-# Only the beginning of a longer repr is shown; and of one that is much longer, only the type.
+# A longer repr is cut; for a much longer one only the type is shown.
 _LONG, _TOO_LONG = 300, 10_000
 
 
 def redacted(text: str) -> str:
-    """Return a text without the passwords, signatures and tokens in its URLs and settings."""
+    """Return a text with the passwords, signatures and tokens in its URLs and settings hidden."""
     if _SUSPECT.search(text) is None:
         return text
     before, at, rest = text.rpartition("@")
@@ -56,7 +56,7 @@ def redacted_netloc(scheme: str, netloc: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return the repr of a value for a message: redacted, in one line, and not too long."""
+    """Return the repr of a value for a message: redacted, on one line, and cut if it is long."""
     text = repr(value)
     if len(text) > _TOO_LONG:
         return f"<{type(value).__name__}>"

@@ -1,4 +1,4 @@
-"""Check the arguments that users give: stores, paths and numbers."""
+"""Validate arguments: stores, paths and numbers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from obspec_utils._redact import redacted, shown
 
 __all__ = ["URL", "check_path", "check_store", "check_text", "positive_int"]
 
-# Any of these makes an object a store: which of them are needed depends on what is read, and how.
+# An object with any of these is a store. Which of them are needed depends on how it is read.
 _STORE_METHODS = tuple(
     name + suffix for name in ("get", "get_range", "get_ranges", "head", "list") for suffix in ("", "_async")
 )
-# What begins like this is a URL. A key may have "://" further on.
+# The start of a URL. A key may have "://" further on.
 URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -26,7 +26,7 @@ def positive_int(name: str, value: float | SupportsIndex, *, least: int = 1) -> 
     Parameters
     ----------
     name
-        What it is called, for the error.
+        The name of the argument, for the error.
     value
         An integer of any type, or a float that is a whole number, such as `1e6`.
     least
@@ -35,9 +35,9 @@ def positive_int(name: str, value: float | SupportsIndex, *, least: int = 1) -> 
     Raises
     ------
     ValueError
-        If it is too small, larger than any object, or no whole number.
+        If it is too small, larger than `sys.maxsize`, or not a whole number.
     TypeError
-        If it is no number.
+        If it is not a number.
     """
     if isinstance(value, float) and not value.is_integer():
         msg = f"{name} must be a whole number, got {value!r}"
@@ -57,47 +57,47 @@ def positive_int(name: str, value: float | SupportsIndex, *, least: int = 1) -> 
 
 
 def check_store(store: object, path: object = None) -> None:
-    """Refuse what is no store, whatever its type is, by the methods that it lacks.
+    """Raise TypeError unless an object has a method of a store.
 
     Parameters
     ----------
     store
-        What was given as a store.
+        The store argument.
     path
-        What was given as a path, to recognize swapped arguments.
+        The path argument, to recognize swapped arguments.
 
     Raises
     ------
     TypeError
-        If it is a str, a path or a dict, an fsspec filesystem, or has no method that reads or lists.
+        If the store is a str, a path, a dict, a class or an fsspec filesystem, or has no method that reads or lists.
     """
     if _is_store(store):
         return
     if _is_store(path):
-        advice = f"store and path are swapped, got {shown(store)} as store: pass the store first"
+        msg = f"store and path are swapped, got {shown(store)} as store: pass the store first"
     elif isinstance(store, str | os.PathLike):
-        advice = f"store must be a store, got {shown(store)}: pass obstore.store.from_url(...) of a bucket or folder"
+        msg = f"store must be a store, got {shown(store)}: pass obstore.store.from_url(...) of a bucket or folder"
     elif isinstance(store, type):
-        advice = f"store must be a store, got the class {store.__name__}: pass an object of it"
+        msg = f"store must be a store, got the class {store.__name__}: pass an object of it"
     elif hasattr(type(store), "cat_file"):
-        advice = f"store must be an obspec store such as one of obstore.store, got an fsspec filesystem, {shown(store)}"
+        msg = f"store must be an obspec store such as one of obstore.store, got an fsspec filesystem, {shown(store)}"
     else:
-        advice = (
+        msg = (
             f"store must be an obspec store such as one of obstore.store, got {shown(store)}, "
             "which has neither get() nor another method of a store"
         )
-    raise TypeError(advice)
+    raise TypeError(msg)
 
 
 def _is_store(value: object) -> bool:
-    # A dict and an fsspec filesystem have a get() that means something else; a class has methods that need an object.
+    # The get() of a dict or an fsspec filesystem does something else; the methods of a class need an object.
     if isinstance(value, str | dict | type) or hasattr(type(value), "cat_file"):
         return False
     return any(hasattr(value, method) for method in _STORE_METHODS)
 
 
 def check_text(name: str, value: object, example: str) -> str:
-    """Return a value that must be a str; raise TypeError if it is something else, such as a pathlib.Path."""
+    """Return a str; raise TypeError for another type, such as a pathlib.Path."""
     if not isinstance(value, str):
         msg = f"{name} must be a str such as {example!r}, got {shown(value)}"
         raise TypeError(msg)
@@ -105,7 +105,7 @@ def check_text(name: str, value: object, example: str) -> str:
 
 
 def check_path(path: object, *, name: str = "path", example: str = "a/b.nc") -> str:
-    """Return a path within a store, or a pattern of such.
+    """Return a path within a store, or a pattern for paths.
 
     Raises
     ------

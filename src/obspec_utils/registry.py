@@ -1,19 +1,18 @@
-"""Find the store that serves a URL, and the object's path in that store.
+"""Map URLs to stores and to paths in those stores.
 
-Which part of a URL is the path in the store depends on what the store has already been pointed at, so `resolve` takes
-off, in whole segments and in this order:
+A store may already point at a part of the URL, so `resolve` removes whole segments from the start of the path, in this
+order:
 
-1. in http(s) URLs, what leads to the store's bucket or container. If the store was given the endpoint that the URL
-   names, that is the endpoint's own path and the bucket (no bucket if requests are virtual-hosted). Otherwise it is
-   the bucket, or the Azure account and container, without those that the host already starts with:
-   `https://bucket.s3.amazonaws.com/bucket/a` keeps `bucket/a`.
-2. the store's `prefix`, or else the path of its `url` (or `base_url`).
+1. For http(s) URLs, the path to the store's bucket. If the URL has the endpoint that the store was given, that is the
+   path of the endpoint and the bucket (no bucket for virtual-hosted requests). Otherwise it is the bucket, or the Azure
+   account and container, except what the host starts with: `https://bucket.s3.amazonaws.com/bucket/a` keeps `bucket/a`.
+2. The store's `prefix`, or the path of its `url` or `base_url`.
 
-What is not there is not taken off, so a store may be registered under another name than its own.
+Segments that are not there are not removed, so a store can be registered under another URL than its own.
 
-URLs of the schemes http, https and file are percent-encoded and are decoded, because HTTPStore encodes paths itself and
-LocalStore takes them as they are. Queries and fragments of http(s) URLs are left out: no store can send them. In other
-schemes every character stands for itself: `s3://bucket/a%20b#1.nc` is the key `a%20b#1.nc`.
+Paths of http, https and file URLs are percent-decoded, because HTTPStore encodes paths itself and LocalStore takes them
+as they are. Queries and fragments of http(s) URLs are dropped, because no store can send them. In other schemes every
+character stands for itself: `s3://bucket/a%20b#1.nc` is the key `a%20b#1.nc`.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ _ENCODED_SCHEMES = _WEB_SCHEMES | {"file"}
 
 
 class UrlKey(NamedTuple):
-    """The part of a URL that a store is first looked up by."""
+    """The scheme of a URL, and its host or bucket."""
 
     scheme: str
     netloc: str
@@ -66,9 +65,9 @@ class PathEntry(Generic[StoreT]):
         self.children: dict[str, PathEntry[StoreT]] = {}
 
     def lookup(self, path: Path) -> tuple[StoreT, int] | None:
-        """Return the store registered at the longest prefix of a path, and how many segments that prefix has.
+        """Return the store registered at the longest prefix of a path, and the number of segments in that prefix.
 
-        The path is relative to this entry, and its empty segments are skipped. None if no prefix of it has a store.
+        The path is relative to this entry, and empty segments are skipped. Return None if no prefix has a store.
         """
         entry = self
         found = None if entry.store is None else (entry.store, 0)
@@ -82,26 +81,26 @@ class PathEntry(Generic[StoreT]):
         return found
 
     def iter_stores(self) -> Iterator[StoreT]:
-        """Iterate over the stores at and below this entry, once for each path they are registered at."""
+        """Iterate over the stores at and below this entry, once for each registered path."""
         return (store for _, store in self._walk(()))
 
-    def _walk(self, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], StoreT]]:
+    def _walk(self, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], StoreT]]:
         if self.store is not None:
-            yield above, self.store
+            yield path, self.store
         for segment, child in self.children.items():
-            yield from child._walk((*above, segment))  # noqa: SLF001 - the same class
+            yield from child._walk((*path, segment))  # noqa: SLF001 - the same class
 
 
 class ObjectStoreRegistry(Generic[StoreT]):
-    """A map from URLs to the stores that serve them.
+    """Map URLs to the stores that serve them.
 
-    Used as an async context manager, it enters those of its stores that are one, and exits them at the end.
+    As an async context manager, it enters and exits the stores that are async context managers.
 
     Parameters
     ----------
     stores
-        The stores by the URL whose objects they serve: a bucket, a host, or any path below one. Where several match,
-        the longest wins. A URL without a scheme raises ValueError.
+        The stores by URL: a bucket, a host, or any path below one. The longest match wins. A URL without a scheme
+        raises ValueError.
 
     Attributes
     ----------
@@ -119,28 +118,28 @@ class ObjectStoreRegistry(Generic[StoreT]):
             self.register(url, store)
 
     def __repr__(self) -> str:
-        """Show each URL with the type of its store, without passwords and without the stores' own repr."""
+        """Show each URL, without credentials, with the type of its store."""
         stores = ", ".join(f"{url!r}: {type(store).__name__}" for url, store in self._items())
         return f"ObjectStoreRegistry({{{stores}}})"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is to be exited: that is for the process that entered it."""
+        """Leave out entered stores, because only the process that entered them can exit them."""
         return {**self.__dict__, "_exits": []}
 
     def register(self, url: Url, store: StoreT) -> None:
-        """Have a store serve a URL and everything below it, in place of the one registered there before, if any.
+        """Register a store for a URL and everything below it, and replace a former one.
 
         Parameters
         ----------
         url
-            With a scheme: `s3://bucket`, `https://host/path`, `file:///tmp`.
+            A URL with a scheme: `s3://bucket`, `https://host/path`, `file:///tmp`.
         store
             Any object; the registry calls none of its methods.
 
         Raises
         ------
         ValueError, TypeError
-            If the URL has no scheme; if it is not a str, or the store is one.
+            If the URL has no scheme; if it is not a str, or the store is a str or a path.
         """
         key, path = _split(url)
         if isinstance(store, str | os.PathLike):
@@ -152,7 +151,7 @@ class ObjectStoreRegistry(Generic[StoreT]):
         entry.store = store
 
     def resolve(self, url: Url) -> tuple[StoreT, Path]:
-        """Return the store that serves a URL, and the path to ask that store for.
+        """Return the store that serves a URL, and the path in that store.
 
         Parameters
         ----------
@@ -162,7 +161,7 @@ class ObjectStoreRegistry(Generic[StoreT]):
         Returns
         -------
         tuple
-            The store registered for the longest prefix of the URL, and the object's path relative to that store.
+            The store registered for the longest prefix of the URL, and the path relative to that store.
 
         Raises
         ------
@@ -172,13 +171,13 @@ class ObjectStoreRegistry(Generic[StoreT]):
         key, path = _split(url)
         found = entry.lookup(path) if (entry := self.map.get(key)) else None
         if found is None:
-            told = redacted(url)
-            msg = f"Could not find an ObjectStore matching the url `{told}`: register() one for a prefix of the url."
+            url = redacted(url)
+            msg = f"Could not find an ObjectStore matching the url `{url}`: register() one for a prefix of the url."
             raise ValueError(msg)
         return found[0], _path_in(found[0], key, path)
 
     async def __aenter__(self) -> Self:
-        """Enter every store that is an async context manager, once; if one fails, exit those already entered."""
+        """Enter each store that is an async context manager once; if one fails, exit those already entered."""
         stack = AsyncExitStack()
         managers = {id(manager): manager for _, store in self._items() if (manager := _manager(store)) is not None}
         try:
@@ -193,7 +192,7 @@ class ObjectStoreRegistry(Generic[StoreT]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
     ) -> bool | None:
-        """Exit, in reverse order, the stores that were entered."""
+        """Exit the entered stores in reverse order."""
         return await self._exits.pop().__aexit__(kind, error, traceback)
 
     def _items(self) -> Iterator[tuple[Url, StoreT]]:
@@ -215,8 +214,8 @@ def path_segments(path: Path) -> Iterator[str]:
 def _split(url: Url) -> tuple[UrlKey, Path]:
     match = _URL.fullmatch(check_text("url", url, "s3://bucket/key"))
     if match is None:
-        told = redacted(url)
-        msg = f"Urls are expected to contain a scheme (e.g. `file://` or `s3://`), but `{told}` has none: add it."
+        url = redacted(url)
+        msg = f"Urls are expected to contain a scheme (e.g. `file://` or `s3://`), but `{url}` has none: add it."
         raise ValueError(msg)
     scheme, path = match["scheme"].lower(), match["path"]
     if scheme in _WEB_SCHEMES:
@@ -229,7 +228,7 @@ def _split(url: Url) -> tuple[UrlKey, Path]:
 def _decode(path: Path) -> Path:
     try:
         return unquote(path, errors="strict")
-    except UnicodeDecodeError:  # not a name that a store could be asked for: leave what the user wrote
+    except UnicodeDecodeError:  # no store can have a path that is not text
         return path
 
 
@@ -244,7 +243,7 @@ def _path_in(store: object, key: UrlKey, path: Path) -> Path:
 
 
 def _strip_segments(path: Path, segments: Sequence[str]) -> Path | None:
-    """Return what follows the given first segments of a path as it is written, or None if it starts otherwise."""
+    """Return a path without its first segments, unchanged otherwise; None if it starts with others."""
     for expected in segments:
         segment, _, rest = path.partition("/")
         if segment != expected:
@@ -254,9 +253,9 @@ def _strip_segments(path: Path, segments: Sequence[str]) -> Path | None:
 
 
 def _root(store: object) -> list[str]:
-    """Return the segments that the store puts in front of every path it is given."""
+    """Return the segments that the store prepends to every path."""
     prefix = getattr(store, "prefix", None)
-    if isinstance(prefix, PurePath):  # of a LocalStore; os.path, because pathlib would keep `..` or follow links
+    if isinstance(prefix, PurePath):  # of a LocalStore; pathlib would keep `..` or follow links
         prefix = os.path.abspath(prefix)  # noqa: PTH100
     if isinstance(prefix, str):
         return list(path_segments(prefix))
@@ -267,8 +266,8 @@ def _root(store: object) -> list[str]:
 
 
 def _container_roots(store: object, key: UrlKey) -> list[list[str]]:
-    """Return the paths, most likely first, at which the host of an http(s) URL may have the store's bucket."""
-    config = getattr(store, "config", None)  # has secrets: take out names, keep nothing
+    """Return the possible paths of the store's bucket at the host of an http(s) URL, the most likely first."""
+    config = getattr(store, "config", None)  # it has secrets, so only names are read from it
     if key.scheme not in _WEB_SCHEMES or not isinstance(config, Mapping):
         return []
     container = _setting(config, "bucket", "container_name")
@@ -280,21 +279,21 @@ def _container_roots(store: object, key: UrlKey) -> list[list[str]]:
         return [[*path_segments(endpoint["path"]), *([] if virtual_hosted else [container])]]
     host = key.netloc.rpartition("@")[2].lower()
     if "bucket" in config:
-        return [] if _names(host, container) else [[container]]
+        return [] if _starts_with(host, container) else [[container]]
     account = _setting(config, "account_name")
-    return [[container]] if not account or _names(host, account) else [[account, container], [container]]
+    return [[container]] if not account or _starts_with(host, account) else [[account, container], [container]]
 
 
 def _setting(config: Mapping[str, object], *names: str) -> str:
     return next((value for name in names if isinstance(value := config.get(name), str)), "")
 
 
-def _names(host: str, name: str) -> bool:
+def _starts_with(host: str, name: str) -> bool:
     return re.match(re.escape(name.lower()) + r"(\.|:|$)", host) is not None
 
 
 def _manager(store: object) -> AbstractAsyncContextManager[object] | None:
-    """Return the outermost async context manager among a store and the stores that it wraps, if there is one."""
+    """Return the outermost async context manager among a store and the stores it wraps, if there is one."""
     while store is not None and not isinstance(store, AbstractAsyncContextManager):
         store = getattr(store, "__dict__", {}).get("_store")
     return store

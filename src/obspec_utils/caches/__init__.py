@@ -1,4 +1,4 @@
-"""Byte-bounded caches: in memory, on disk, in Redis. They know nothing of stores."""
+"""Caches of bytes with a budget: in memory, on disk, in Redis. They do not depend on stores."""
 
 from obspec_utils.caches._memory import MemoryCache
 from obspec_utils.caches._protocol import Cache, Lease, LeasingCache, ManyCache

@@ -1,13 +1,13 @@
-"""The budget of a disk cache: a counter that processes share, and eviction of the values used least recently.
+"""The budget of a disk cache: a size counter shared by processes, and eviction of the least recently used values.
 
-The counter is the bytes found by the last scan plus those put since, in a file that is changed under its lock (flock),
-which the system releases when its holder dies. Bytes count before their value gets its name, and removed or replaced
-values stay counted until the next scan. So the counter is never too low, whenever a process is killed. A put scans all
-files once the counter exceeds the budget, when it was lost, after the machine started (a power cut may have restored an
-old number), and when the last scan was an hour ago.
+The counter is the bytes found by the last scan plus the bytes put since. It is a file that is changed under its lock
+(flock), which the system releases when the holder dies. Bytes are counted before their value is renamed into place, and
+removed or replaced values stay counted until the next scan, so the counter is never too low, even if a process is
+killed. A put scans all files if the counter exceeds the budget or was lost, after the machine started (a power cut may
+have restored an old counter), and if the last scan is an hour old.
 
-Temporary files are written without the lock and not counted. A scan removes those that nobody has written to for ten
-minutes: their writers were killed.
+Temporary files are written without the lock and not counted. A scan removes those not written to for ten minutes,
+because their writers were killed.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ __all__ = ["BLOCK_SIZE", "FileLock", "SizeCounter", "disk_size", "publish", "sca
 
 BLOCK_SIZE = 4096
 _COUNTER = "counter"
-# How long to wait for the lock (s). It is held for microseconds, or to scan and evict: 2 s for 100,000 files.
+# The longest wait for the lock (s). It is held for microseconds, or for a scan: 2 s for 100,000 files.
 _LOCK_TIMEOUT = 2.0
-# Eviction goes below the budget, so that the cost of a scan is shared by many puts.
+# Evict to this part of the budget, so that many puts share the cost of a scan.
 _EVICT_TO = 0.9
 _MAX_SCAN_AGE = 3600  # s
 _MAX_TEMPORARY_AGE = 600 * 10**9  # ns
@@ -111,7 +111,7 @@ def disk_size(size: int) -> int:
 
 
 def scan(folder: Folder) -> list[tuple[int, int, str]]:
-    """Return when each value was last used (ns), its size on disk and its name. Remove what killed writers left."""
+    """Return the time of last use (ns), the size on disk and the name of each value. Remove old temporary files."""
     values = []
     now = time.time_ns()
     for entry in folder.entries():
@@ -159,7 +159,7 @@ class SizeCounter:
 
 
 def publish(folder: Folder, temporary: str, name: str, size: int, budget: int) -> int:
-    """Give a temporary file its name, then evict if the budget is exceeded; return how many values were evicted.
+    """Rename a temporary file to its name, then evict if the budget is exceeded; return the number of evictions.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def publish(folder: Folder, temporary: str, name: str, size: int, budget: int) -
             counter = SizeCounter(lock.file)
             if counter.size is not None:
                 counter.write(counter.size + size)
-            now = time.time_ns()  # the system's own time stamps are too coarse to tell which value was used last
+            now = time.time_ns()  # time stamps set by the system are too coarse to order values by use
             os.utime(temporary, ns=(now, now), dir_fd=folder.file, follow_symlinks=False)
             folder.rename(temporary, name)
             if counter.size is None or counter.size > budget:
@@ -185,7 +185,7 @@ def publish(folder: Folder, temporary: str, name: str, size: int, budget: int) -
 
 
 def _evict(folder: Folder, counter: SizeCounter, budget: int, target: int) -> int:
-    """Scan, and evict down to `target` bytes if the counter, or what is there if it is unknown, exceeds the budget."""
+    """Scan, and evict down to `target` bytes if the budget is exceeded; an unknown counter is only set."""
     values = sorted(scan(folder))
     total = sum(size for _, size, _ in values)
     if counter.size is None and total <= budget:

@@ -1,9 +1,9 @@
-"""Leases as locked bytes of one file: any number of leases takes one descriptor and leaves nothing behind.
+"""Leases as locked bytes (fcntl) of one file: any number of leases takes one descriptor and leaves no files.
 
-The system releases such a lock (fcntl) with its process: a killed process leaves none, and a forked child has none of
-its parent's. But a process can lock the same byte many times, and loses all locks of a file as soon as it closes any
-descriptor of it. So this module keeps one table of the leases of this process for each file, by inode, not by path.
-(Reading the file in the same process, to copy it, releases the leases: values may then be fetched twice.)
+The system releases these locks with their process, and a forked child does not inherit them. But a process can lock the
+same byte many times, and loses all locks of a file when it closes any descriptor of it. So this module has one table of
+the leases of this process for each file, by inode. (If the same process reads and closes the file, to copy it say, the
+leases are released, and values may be fetched twice.)
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_LEASE", "DiskLease", "acquire_lease", "lease_offset"]
 
 _NAME = "leases"
-# How the system says that another process has a lock. Linux says EACCES only where a policy forbids locks.
+# The errors for a lock that another process has. On Linux EACCES means that a policy forbids locks.
 _TAKEN = (errno.EAGAIN,) if sys.platform == "linux" else (errno.EAGAIN, errno.EACCES)
 # A longer run of digits at the end of a key is not a block number.
 _MAX_NUMBER_LENGTH = 9
@@ -47,8 +47,8 @@ class _LeaseFile:
 class DiskLease:
     """The right to fetch the value of a key: a locked byte, and an entry in the table of this process.
 
-    It is released without taking a lock that another thread could hold, since it may be dropped anywhere: in a garbage
-    collection, or where Ctrl-C hits. Each operation on the table is atomic.
+    Release takes no lock that another thread could hold, because it may run anywhere: in a garbage collection, or after
+    Ctrl-C. Each operation on the table is atomic.
     """
 
     __slots__ = ("_file", "_offset", "_once")
@@ -56,7 +56,7 @@ class DiskLease:
     def __init__(self, file: _LeaseFile, offset: int) -> None:
         self._file = file
         self._offset = offset
-        # The table's entry for this very lease. The first caller of `release` acquires it and never releases it.
+        # Identifies this lease in the table. The first caller of `release` acquires it for good.
         self._once = threading.Lock()
 
     def acquire(self) -> bool:
@@ -75,7 +75,7 @@ class DiskLease:
 
     def release(self) -> None:
         """Release the lease."""
-        # Else a second thread could release a lease that was acquired anew in between.
+        # Otherwise a second thread could release a lease that was acquired again in between.
         if self._once.acquire(blocking=False):
             self._release()
 
@@ -83,26 +83,26 @@ class DiskLease:
         held = self._file.held
         if held.get(self._offset) is not self._once:  # released already, or the parent's in a forked child
             return
-        # Before the entry goes: a thread that acquired the lease in between would lose its lock here.
+        # Before removing the entry: a thread that acquired the lease in between would lose its lock.
         with contextlib.suppress(OSError):
             fcntl.lockf(self._file.files[0], fcntl.LOCK_UN, 1, self._offset)
         held.pop(self._offset, None)
 
     def __del__(self) -> None:
-        # Even after `release`: Ctrl-C may have hit inside it, or before there was anything to release.
+        # Even after `release`, which Ctrl-C may have interrupted.
         with contextlib.suppress(AttributeError):
             self._release()
 
 
 NO_LEASE = DiskLease(_LeaseFile(), 0)
-"""The lease that every caller gets where leases don't work."""
+"""The lease of every caller if leases don't work."""
 
 
 class _LeaseFiles:
     """The lease files that are open in this process, by device and inode.
 
-    The lock keeps a file open between finding it and locking a byte of it. It is only held while collection is paused,
-    and nothing but the disk is waited for under it.
+    The lock keeps a file open between finding it and locking a byte of it. It is held only while collection is paused
+    and only over disk operations.
     """
 
     def __init__(self) -> None:
@@ -161,8 +161,8 @@ def acquire_lease(folder: Folder, offset: int) -> DiskLease | None:
 def lease_offset(key: str) -> int:
     """Return the offset of the byte that stands for a key.
 
-    Keys of the same length that differ in the number at their end are neighbours, as the blocks of an object are: the
-    system keeps locks of neighbouring bytes as one. It searches a list of all others each time: 0.2 ms for 5,000.
+    Keys that differ only in the number at their end, such as the blocks of an object, get adjacent bytes, because the
+    system keeps locks of adjacent bytes as one. It searches a list of all other locks each time: 0.2 ms for 5,000.
     """
     head = key.rstrip(string.digits)
     number = key[len(head) :]

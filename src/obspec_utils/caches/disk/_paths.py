@@ -8,7 +8,7 @@
     abcd....x7                     the same while it is written
 ```
 
-Whoever owns `directory` can rename or remove the folder, but can't replace it under a descriptor that is open.
+The owner of `directory` can rename or remove the folder, but can't replace it under an open descriptor.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["SUPPORTED", "Folder", "absolute", "open_folder"]
 
 SUPPORTED = find_spec("fcntl") is not None  # not on Windows
-# The number changes with the layout, so that releases with different layouts never share a folder. The user's number
-# follows, so that users can share a directory.
+# The number changes with the layout, so that releases with different layouts never share a folder. The user ID is
+# appended, so that users can share a directory.
 _NAME = "obspec-utils-2"
 _PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 
@@ -58,7 +58,7 @@ def absolute(directory: object) -> str:
 
 
 class Folder:
-    """An open private folder. Its descriptor is closed when nobody refers to the object any more.
+    """An open private folder. Its descriptor is closed when the object is deleted.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class Folder:
             os.fchmod(self.file, _PRIVATE_FOLDER)
 
     def is_removed(self) -> bool:
-        """Tell whether the folder was removed, so that nothing can be created in it any more."""
+        """Tell whether the folder was removed."""
         return os.fstat(self.file).st_nlink == 0
 
     def check_writable(self) -> None:
@@ -109,7 +109,7 @@ class Folder:
         Raises
         ------
         FileNotFoundError
-            If it is missing, or something else had its place, which is then removed if possible.
+            If it is missing, or is not a regular file of this user; then it is removed if possible.
         """
         try:
             file = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, _PRIVATE_FILE, dir_fd=self.file)
@@ -131,19 +131,19 @@ class Folder:
         return stat.S_ISREG(found.st_mode) and found.st_uid == self._owner
 
     def stat(self, name: str) -> os.stat_result | None:
-        """Return what the system knows of a file, None if it is missing."""
+        """Return the status of a file; None if it is missing."""
         try:
             return os.stat(name, dir_fd=self.file, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
     def rename(self, source: str, target: str) -> None:
-        """Rename a file, in place of whatever has the other name; only a folder with something in it stays.
+        """Rename a file and replace the target, unless that is a folder that is not empty.
 
         Raises
         ------
         IsADirectoryError
-            If the other name is that of such a folder.
+            If the target is such a folder.
         """
         try:
             os.rename(source, target, src_dir_fd=self.file, dst_dir_fd=self.file)
@@ -152,7 +152,7 @@ class Folder:
             os.rename(source, target, src_dir_fd=self.file, dst_dir_fd=self.file)
 
     def remove(self, name: str) -> None:
-        """Remove a file or an empty folder, if it is there.
+        """Remove a file or an empty folder if it is present.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class Folder:
 
     def entries(self) -> Iterator[os.DirEntry[str]]:
         """Return all entries."""
-        # Copies of one descriptor share their position, which another thread or a forked child would move.
+        # A new descriptor, because copies of one share a position, which another thread or a forked child would move.
         file = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self.file)
         try:
             with os.scandir(file) as entries:

@@ -39,8 +39,8 @@ class DiskCache(ManyCache, LeasingCache):
     used. A process that is killed may leave the value it was writing; a later put removes it after ten minutes to about
     an hour.
 
-    A value is written to a temporary file and renamed, so it is never read in part, and a put that fails, on a full disk
-    for example, evicts nothing. Nothing is synced to disk, because that can take longer than fetching the value again.
+    A value is written to a temporary file and renamed, so it is never read in part, and a put that fails, on a full
+    disk say, evicts nothing. Nothing is synced to disk, because that can take longer than fetching the value again.
     After a power cut values may be missing or damaged; damaged ones fail their checksum and are removed.
 
     Values are in a private folder inside `directory` (mode 0700), one for each user. It is opened once, checked to

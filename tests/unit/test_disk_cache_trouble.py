@@ -130,7 +130,7 @@ def test_any_other_error_is_only_warned_of(
     name, module = {
         "read": ("_read", _cache),
         "write": ("_write", _cache),
-        "lock": ("_lock", _eviction),
+        "lock": ("_locked", _eviction),
         "scan": ("scan", _eviction),
     }[step]
     monkeypatch.setattr(module, name, fails(number))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import time
 from functools import cache
@@ -26,9 +27,11 @@ from obspec_utils.caches.disk._paths import SUPPORTED
 if TYPE_CHECKING or SUPPORTED:
     import fcntl
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from obspec_utils.caches.disk._paths import Folder
 
-__all__ = ["BLOCK_SIZE", "FileLock", "SizeCounter", "disk_size", "publish", "scan"]
+__all__ = ["BLOCK_SIZE", "disk_size", "publish", "scan"]
 
 BLOCK_SIZE = 4096
 _COUNTER = "counter"
@@ -42,49 +45,15 @@ _NAME_LENGTH = 64  # a SHA-256 in hexadecimal
 _FIRST_NAP, _LONGEST_NAP = 0.0001, 0.01
 
 
-class FileLock:
-    """An open file that can be locked until `release()`, or the end of the process."""
+class _LockFile(io.FileIO):
+    """An open file. A forked child closes its copy, which would keep the lock if the parent were killed."""
 
-    __slots__ = ("__weakref__", "file")
-
-    def __init__(self, file: int) -> None:
-        self.file = file
-        reset_after_fork(self)
-
-    def _reset_after_fork(self) -> None:
-        # The child's copy of the descriptor would keep the lock if the parent were killed. It must not unlock: that
-        # would release the parent's lock, too.
-        file, self.file = self.file, -1
-        if file >= 0:
-            with contextlib.suppress(OSError):
-                os.close(file)
-
-    def acquire(self) -> bool:
-        """Lock the file; return False if it is locked already, or was removed before it was locked."""
-        try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return os.fstat(self.file).st_nlink > 0
-
-    def release(self) -> None:
-        """Unlock and close the file."""
-        file, self.file = self.file, -1
-        if file < 0:
-            return
-        try:
-            # A child that was just forked may still have a copy of the descriptor.
-            fcntl.flock(file, fcntl.LOCK_UN)
-        finally:
-            os.close(file)
-
-    def __del__(self) -> None:
-        with contextlib.suppress(OSError):
-            self.release()
+    _reset_after_fork = io.FileIO.close
 
 
-def _lock(folder: Folder) -> FileLock:
-    """Lock the counter, by polling: a thread that slept in flock could not be woken after the timeout.
+@contextlib.contextmanager
+def _locked(folder: Folder) -> Iterator[int]:
+    """Lock the counter and yield its descriptor. Poll, because flock has no timeout.
 
     Raises
     ------
@@ -94,15 +63,30 @@ def _lock(folder: Folder) -> FileLock:
     give_up = time.monotonic() + _LOCK_TIMEOUT
     nap = _FIRST_NAP
     while True:
-        lock = FileLock(folder.open(_COUNTER, os.O_RDWR | os.O_CREAT))
-        if lock.acquire():
-            return lock
-        lock.release()
+        with _LockFile(folder.open(_COUNTER, os.O_RDWR | os.O_CREAT), "r+b") as file:
+            reset_after_fork(file)
+            if _acquire(file.fileno()):
+                try:
+                    yield file.fileno()
+                finally:
+                    # Closing is not enough: a child forked just now may still have a copy of the descriptor.
+                    if not file.closed:
+                        fcntl.flock(file.fileno(), fcntl.LOCK_UN)
+                return
         if time.monotonic() >= give_up:
             msg = f"{folder.path}/{_COUNTER} has been locked by another process for {_LOCK_TIMEOUT:g} s"
             raise TimeoutError(errno.ETIMEDOUT, msg)
         time.sleep(nap)
         nap = min(2 * nap, _LONGEST_NAP)
+
+
+def _acquire(file: int) -> bool:
+    """Lock a file; return False if it is locked already, or was removed before it was locked."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return os.fstat(file).st_nlink > 0
 
 
 def disk_size(size: int) -> int:
@@ -136,8 +120,8 @@ def _boot() -> str:
         return "unknown"
 
 
-class SizeCounter:
-    """The counter in an open file that is locked."""
+class _SizeCounter:
+    """The counter in an open, locked file."""
 
     __slots__ = ("_file", "_scanned", "size")
 
@@ -168,23 +152,19 @@ def publish(folder: Folder, temporary: str, name: str, size: int, budget: int) -
     IsADirectoryError
         If a folder that is not empty has the name.
     """
-    with gc_paused():
-        lock = _lock(folder)
-        try:
-            counter = SizeCounter(lock.file)
-            if counter.size is not None:
-                counter.write(counter.size + size)
-            now = time.time_ns()  # time stamps set by the system are too coarse to order values by use
-            os.utime(temporary, ns=(now, now), dir_fd=folder.file, follow_symlinks=False)
-            folder.rename(temporary, name)
-            if counter.size is None or counter.size > budget:
-                return _evict(folder, counter, budget, max(size, int(budget * _EVICT_TO)))
-            return 0
-        finally:
-            lock.release()
+    with gc_paused(), _locked(folder) as file:
+        counter = _SizeCounter(file)
+        if counter.size is not None:
+            counter.write(counter.size + size)
+        now = time.time_ns()  # time stamps set by the system are too coarse to order values by use
+        os.utime(temporary, ns=(now, now), dir_fd=folder.file, follow_symlinks=False)
+        folder.rename(temporary, name)
+        if counter.size is None or counter.size > budget:
+            return _evict(folder, counter, budget, max(size, int(budget * _EVICT_TO)))
+        return 0
 
 
-def _evict(folder: Folder, counter: SizeCounter, budget: int, target: int) -> int:
+def _evict(folder: Folder, counter: _SizeCounter, budget: int, target: int) -> int:
     """Scan, and evict down to `target` bytes if the budget is exceeded; an unknown counter is only set."""
     values = sorted(scan(folder))
     total = sum(size for _, size, _ in values)

@@ -202,7 +202,7 @@ def work():
     mine = cache.lease("c")
     assert mine is not None and cache.lease("a") is None
 
-with _leases._lease_files._lock:
+with _leases.lease_files._lock:
     pid = child(work)
 assert os.waitpid(pid, 0)[1] == 0
 print("here", flush=True)

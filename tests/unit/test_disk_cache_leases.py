@@ -95,7 +95,7 @@ def test_a_lease_that_is_dropped_ends(cache: DiskCache, leases: Path) -> None:
 def test_a_lease_ends_wherever_it_is_dropped(cache: DiskCache, leases: Path) -> None:
     """As in a finalizer, while this very thread, or one that waits for it, is taking another one."""
     lease, other = cache.lease("a"), cache.lease("b")
-    with _leases._lease_files._lock:
+    with _leases.lease_files._lock:
         lease.release()
         del other
     assert locks(leases) == 0

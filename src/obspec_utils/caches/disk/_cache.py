@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from obspec_utils._validation import positive_int
 from obspec_utils.caches._circuit_breaker import CircuitBreaker
-from obspec_utils.caches._protocol import LeasingCache, ManyCache
+from obspec_utils.caches._protocol import NO_LEASE, LeasingCache, ManyCache
 from obspec_utils.caches._value_codec import HEADER_SIZE, as_bytes_view, digest, header, is_header_of
 from obspec_utils.caches.disk import _paths
 from obspec_utils.caches.disk._eviction import BLOCK_SIZE, disk_size, publish, scan
-from obspec_utils.caches.disk._leases import NO_LEASE, DiskLease, acquire_lease, lease_offset
+from obspec_utils.caches.disk._leases import lease_files, lease_offset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from obspec_utils.caches._protocol import Lease
     from obspec_utils.caches.disk._paths import Folder
 
     T = TypeVar("T")
@@ -169,14 +170,14 @@ class DiskCache(ManyCache, LeasingCache):
             for _, _, name in scan(folder):
                 folder.discard(name)
 
-    def lease(self, key: str) -> DiskLease | None:
+    def lease(self, key: str) -> Lease | None:
         """Acquire the right to fetch the value of a key; None while another thread or process has it.
 
         Every caller gets it if files can't be created or locked.
         """
         offset = lease_offset(key)
         with self._breaker:
-            return self._in_folder(lambda folder: acquire_lease(folder, offset))
+            return self._in_folder(lambda folder: lease_files.acquire(folder, offset))
         return NO_LEASE
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING or SUPPORTED:
 if TYPE_CHECKING:
     from obspec_utils.caches.disk._paths import Folder
 
-__all__ = ["NO_LEASE", "DiskLease", "acquire_lease", "lease_offset"]
+__all__ = ["DiskLease", "lease_files", "lease_offset"]
 
 _NAME = "leases"
 # The errors for a lock that another process has. On Linux EACCES means that a policy forbids locks.
@@ -94,10 +94,6 @@ class DiskLease:
             self._release()
 
 
-NO_LEASE = DiskLease(_LeaseFile(), 0)
-"""The lease of every caller if leases don't work."""
-
-
 class _LeaseFiles:
     """The lease files that are open in this process, by device and inode.
 
@@ -118,6 +114,7 @@ class _LeaseFiles:
         self._close_idle()
 
     def acquire(self, folder: Folder, offset: int) -> DiskLease | None:
+        """Acquire the lease at an offset of a folder's file; None while another thread or process has it."""
         with gc_paused(), held(self._lock):
             lease = DiskLease(self._find(folder), offset)
             return lease if lease.acquire() else None
@@ -144,18 +141,7 @@ class _LeaseFiles:
                         os.close(file)
 
 
-_lease_files = _LeaseFiles()
-
-
-def acquire_lease(folder: Folder, offset: int) -> DiskLease | None:
-    """Acquire the lease at an offset of a folder's file; None while another thread or process has it.
-
-    Raises
-    ------
-    OSError
-        If the file can't be opened or locked.
-    """
-    return _lease_files.acquire(folder, offset)
+lease_files = _LeaseFiles()
 
 
 def lease_offset(key: str) -> int:

@@ -21,20 +21,19 @@ __all__ = ["SplittingReadableStore"]
 
 
 class SplittingReadableStore(StoreWrapper):
-    """Fetch whole objects in parallel parts; everything else passes through unchanged.
+    """Fetch whole objects in parallel parts; forward everything else unchanged.
 
-    `get` and `get_async` ask for the first part, whose headers tell the object's size and version. The further parts
-    are asked for when the result is consumed, each by a request of its own, and every one is checked to be of the
-    same version: by its ETag, or else its Last-Modified date, or else its size alone. `head()` is only called if the
-    store has no `get`.
+    `get` and `get_async` request the first part, whose headers tell the object's size and version. The other parts are
+    requested when the result is read, one request each. Each response is checked to be of the same version: by its
+    ETag, or else its Last-Modified date, or else only its size. `head()` is only called if the store has no `get`.
 
     Parameters
     ----------
     store
         The store to read from.
     request_size
-        About how many bytes a part has. Up to `max_concurrent_requests` parts it is the most; beyond, parts are cut so
-        that they fill whole waves of requests. 12 MiB is what cloud stores serve in the time of a few round trips.
+        Bytes in a part, 12 MiB by default, which takes cloud stores the time of a few round trips. It is the maximum up
+        to `max_concurrent_requests` parts; larger objects are split into full waves of about this size.
     max_concurrent_requests
         The most requests in flight for one object.
 
@@ -43,7 +42,7 @@ class SplittingReadableStore(StoreWrapper):
     ValueError
         If a number is not positive.
     TypeError
-        If `store` has no method of a store, or a number is none.
+        If `store` has no method of a store, or a number is not an integer.
     """
 
     def __init__(
@@ -63,30 +62,30 @@ class SplittingReadableStore(StoreWrapper):
         return PartLimits(self._request_size, self._max_concurrent_requests)
 
     def _gets_whole(self, method: str) -> bool:
-        # Made of parts, where the store below has but those.
+        # By parts, if the wrapped store only serves ranges.
         return super()._gets_whole(method) or self._supports(method.replace("get", "head"))
 
     def _splits(self, path: str, options: GetOptions | None) -> bool:
-        """Tell whether a get is for a whole object, from a store that gains by it."""
-        asked: Any = {} if options is None else options
-        if not isinstance(asked, dict) or "range" in asked or asked.get("head", False) is not False:
+        """Return whether a get is for a whole object of a store that gains by splitting."""
+        given: Any = {} if options is None else options
+        if not isinstance(given, dict) or "range" in given or given.get("head", False) is not False:
             return False
         return type(self._store).__name__ != "MemoryStore" and not self._holds(path)
 
     def _result(self, first: Response, options: GetOptions | None) -> Result:
-        # Conditions were met by the first answer; what the others are held to is its version.
+        # The first response has met the conditions; the other parts have to be of its version.
         pinned = {name: value for name, value in (options or {}).items() if name == "version"}
         meta = cast("ObjectMeta", first.meta)
         body = MultipartBody(self._store, first, self._limits(), pinned)
         return Result(meta, (0, meta["size"]), first.attributes or {}, body)
 
     def get(self, path: str, *, options: GetOptions | None = None) -> Result:
-        """Get an object; the parts beyond the first are fetched when the result is consumed.
+        """Get an object; the parts after the first are fetched when the result is read.
 
         Raises
         ------
         ObjectChangedError
-            On consuming, if the object was replaced meanwhile.
+            On reading, if the object was replaced meanwhile.
         """
         if not self._splits(path, options):
             return cast("Result", super().get(path, options=options))

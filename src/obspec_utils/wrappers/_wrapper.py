@@ -1,4 +1,4 @@
-"""What every wrapper does: pass on what it does not change, copy and pickle."""
+"""The base of all wrappers: forward every call, copy and pickle."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ __all__ = ["StoreWrapper", "drop_none"]
 
 
 def drop_none(**arguments: object) -> dict[str, Any]:
-    """Return the arguments that were given, so that a store's own defaults and errors stay its own."""
+    """Return the arguments that are not None, so that the defaults and errors stay those of the store."""
     return {name: value for name, value in arguments.items() if value is not None}
 
 
 class StoreWrapper:
-    """A store that passes everything on to the store it wraps.
+    """A store that forwards everything to the store it wraps.
 
-    Subclasses override what they change. Their `_arguments` are what `copy` and `pickle` make another one from; a
-    wrapper can be pickled if its store can.
+    Subclasses override what they change. `copy` and `pickle` call the constructor with `_arguments()` and `_options()`;
+    a wrapper can be pickled if its store can.
 
     Parameters
     ----------
     store
-        Any object with the obspec methods that are called.
+        Any object with the obspec methods to be called.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class StoreWrapper:
     _store: ReadableStore
 
     if TYPE_CHECKING:
-        # What `__getattr__` forwards, as obspec types it; an AttributeError where the wrapped store lacks it.
+        # Forwarded by `__getattr__`; these are the types, as obspec has them.
         list = obspec.List.list
         list_async = obspec.ListAsync.list_async
         list_with_delimiter = obspec.ListWithDelimiter.list_with_delimiter
@@ -69,41 +69,41 @@ class StoreWrapper:
         self._store = store
 
     def _arguments(self) -> tuple[object, ...]:
-        """Return what follows `store` in the constructor's arguments."""
+        """Return the positional arguments of the constructor after `store`."""
         return ()
 
     def _options(self) -> dict[str, Any]:
-        """Return the further arguments that the constructor takes by name, without those of no effect."""
+        """Return the keyword arguments of the constructor, without those of no effect."""
         return {}
 
     def _supports(self, method: str) -> bool:
-        """Tell whether the store below has a method, which this class itself always has."""
+        """Return whether the wrapped store has a method; this class has all of them."""
         return has_method(self._store, method)
 
     def _gets_whole(self, method: str) -> bool:
-        """Tell whether the store below answers a get of a whole object by `method`, `get` or `get_async`."""
-        below = getattr(self._store, "_gets_whole", None)
-        return hasattr(self._store, method) if below is None else bool(below(method))
+        """Return whether the wrapped store serves whole objects by `method`, `get` or `get_async`."""
+        inner = getattr(self._store, "_gets_whole", None)
+        return hasattr(self._store, method) if inner is None else bool(inner(method))
 
     def _limits(self) -> PartLimits:
-        """Return how long ranges are fetched in parallel: as a splitting store below is told to."""
-        below = getattr(self._store, "_limits", None)
-        limits: PartLimits = PartLimits() if below is None else below()
+        """Return the limits of parallel parts: those of a splitting store inside, or the defaults."""
+        inner = getattr(self._store, "_limits", None)
+        limits: PartLimits = PartLimits() if inner is None else inner()
         return limits
 
     def _holds(self, path: str) -> bool:
-        """Tell whether this store or one below answers a get of an object from memory."""
+        """Return whether this store or one inside serves an object from memory."""
         holds = getattr(self._store, "_holds", None)
         return holds is not None and bool(holds(path))
 
     def _takes_leases(self) -> bool:
-        """Tell whether a caching store among the wrapped ones takes leases for what it fetches."""
+        """Return whether a caching store inside takes leases for its fetches."""
         takes_leases = getattr(self._store, "_takes_leases", None)
         return takes_leases is not None and bool(takes_leases())
 
     @property
-    def _below(self) -> Any:  # noqa: ANN401 - whatever the caller wrapped, with whatever methods it has
-        """The wrapped store, about to be called."""
+    def _checked_store(self) -> Any:  # noqa: ANN401 - any store, with any methods
+        """The wrapped store, checked to be usable in this process: it may have been forked."""
         check_fork(self._store)
         return self._store
 
@@ -131,24 +131,26 @@ class StoreWrapper:
 
     def get(self, path: str, *, options: GetOptions | None = None) -> GetResult:
         """Get an object, see [obspec.Get][]."""
-        result: GetResult = self._below.get(path, **drop_none(options=options))
+        result: GetResult = self._checked_store.get(path, **drop_none(options=options))
         return result
 
     async def get_async(self, path: str, *, options: GetOptions | None = None) -> GetResultAsync:
         """Get an object, see [obspec.GetAsync][]."""
-        result: GetResultAsync = await self._below.get_async(path, **drop_none(options=options))
+        result: GetResultAsync = await self._checked_store.get_async(path, **drop_none(options=options))
         return result
 
     def get_range(self, path: str, *, start: int, end: int | None = None, length: int | None = None) -> Buffer:
         """Get one range of an object, see [obspec.GetRange][]."""
-        buffer: Buffer = self._below.get_range(path, start=start, **drop_none(end=end, length=length))
+        buffer: Buffer = self._checked_store.get_range(path, start=start, **drop_none(end=end, length=length))
         return buffer
 
     async def get_range_async(
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
     ) -> Buffer:
         """Get one range of an object, see [obspec.GetRangeAsync][]."""
-        buffer: Buffer = await self._below.get_range_async(path, start=start, **drop_none(end=end, length=length))
+        buffer: Buffer = await self._checked_store.get_range_async(
+            path, start=start, **drop_none(end=end, length=length)
+        )
         return buffer
 
     def get_ranges(
@@ -158,11 +160,11 @@ class StoreWrapper:
         starts: Sequence[int],
         ends: Sequence[int] | None = None,
         lengths: Sequence[int] | None = None,
-        **options: Any,  # noqa: ANN401 - the store's own, such as obstore's coalesce
+        **options: Any,  # noqa: ANN401 - options of the store, such as obstore's coalesce
     ) -> Sequence[Buffer]:
-        """Get several ranges of an object, see [obspec.GetRanges][]; `coalesce` and the like are handed on."""
+        """Get several ranges of an object, see [obspec.GetRanges][]; options such as `coalesce` are forwarded."""
         ranges = drop_none(ends=ends, lengths=lengths)
-        buffers: Sequence[Buffer] = self._below.get_ranges(path, starts=starts, **ranges, **options)
+        buffers: Sequence[Buffer] = self._checked_store.get_ranges(path, starts=starts, **ranges, **options)
         return buffers
 
     async def get_ranges_async(
@@ -172,19 +174,19 @@ class StoreWrapper:
         starts: Sequence[int],
         ends: Sequence[int] | None = None,
         lengths: Sequence[int] | None = None,
-        **options: Any,  # noqa: ANN401 - the store's own, such as obstore's coalesce
+        **options: Any,  # noqa: ANN401 - options of the store, such as obstore's coalesce
     ) -> Sequence[Buffer]:
         """Get several ranges of an object, see [obspec.GetRangesAsync][]."""
         ranges = drop_none(ends=ends, lengths=lengths)
-        buffers: Sequence[Buffer] = await self._below.get_ranges_async(path, starts=starts, **ranges, **options)
+        buffers: Sequence[Buffer] = await self._checked_store.get_ranges_async(path, starts=starts, **ranges, **options)
         return buffers
 
     def head(self, path: str) -> ObjectMeta:
         """Get an object's metadata, see [obspec.Head][]."""
-        meta: ObjectMeta = self._below.head(path)
+        meta: ObjectMeta = self._checked_store.head(path)
         return meta
 
     async def head_async(self, path: str) -> ObjectMeta:
         """Get an object's metadata, see [obspec.HeadAsync][]."""
-        meta: ObjectMeta = await self._below.head_async(path)
+        meta: ObjectMeta = await self._checked_store.head_async(path)
         return meta

@@ -28,22 +28,22 @@ __all__ = ["TracingReadableStore"]
 
 
 class TracingReadableStore(StoreWrapper):
-    """Record every request that passes, failed ones included; change nothing.
+    """Record every request, including failed ones; change nothing.
 
     Parameters
     ----------
     store
         The store to read from.
     trace
-        Where requests are recorded; several stores can share one. A pickled store takes a copy along.
+        Where requests are recorded; several stores can share one. A pickled store has a copy of it.
     on_request
-        Called with every record. Above a reader or another wrapper it is called in the thread that asked, as soon as
-        nothing is held or waited for there. A callable that can't be pickled stays behind when the store is pickled.
+        Called with each record. Inside a reader or another wrapper, it is called in the caller's thread as soon as that
+        holds no lock. Pickling drops a callable that can't be pickled.
 
     Raises
     ------
     TypeError
-        If `store` has no method of a store, `trace` no `add`, or `on_request` can't be called.
+        If `store` has no method of a store, `trace` has no `add`, or `on_request` is not callable.
     """
 
     def __init__(
@@ -79,43 +79,43 @@ class TracingReadableStore(StoreWrapper):
 
     @contextmanager
     def _recording(self, path: str, method: Method, *ranges: _Range) -> Iterator[list[_Range]]:
-        """Record a request however it ends; a `get` tells its range by replacing the list's content."""
-        told = list(ranges)
+        """Record a request, failed or not; a `get` replaces the yielded ranges by the one of its response."""
+        recorded = list(ranges)
         timestamp = time.time()
         begin = time.perf_counter()
         try:
-            yield told
+            yield recorded
         finally:
             duration = time.perf_counter() - begin
-            for start, length, style in told:
+            for start, length, style in recorded:
                 record = self._trace.add(path, start, length, timestamp, duration, method, style)
                 if self._on_request is not None:
                     call_after_pause(_Call(self._on_request, record))
 
     def get(self, path: str, *, options: GetOptions | None = None) -> GetResult:
         """Get an object and record the request."""
-        with self._recording(path, "get", _NOTHING) as told:
+        with self._recording(path, "get", _NOTHING) as recorded:
             result = super().get(path, options=options)
-            told[:] = [_served(result)]
+            recorded[:] = [_served(result)]
         return result
 
     async def get_async(self, path: str, *, options: GetOptions | None = None) -> GetResultAsync:
         """Get an object and record the request."""
-        with self._recording(path, "get", _NOTHING) as told:
+        with self._recording(path, "get", _NOTHING) as recorded:
             result = await super().get_async(path, options=options)
-            told[:] = [_served(result)]
+            recorded[:] = [_served(result)]
         return result
 
     def get_range(self, path: str, *, start: int, end: int | None = None, length: int | None = None) -> Buffer:
         """Get one range of an object and record the request."""
-        with self._recording(path, "get_range", _asked(start, end, length)):
+        with self._recording(path, "get_range", _requested(start, end, length)):
             return super().get_range(path, start=start, end=end, length=length)
 
     async def get_range_async(
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
     ) -> Buffer:
         """Get one range of an object and record the request."""
-        with self._recording(path, "get_range", _asked(start, end, length)):
+        with self._recording(path, "get_range", _requested(start, end, length)):
             return await super().get_range_async(path, start=start, end=end, length=length)
 
     def get_ranges(
@@ -125,10 +125,10 @@ class TracingReadableStore(StoreWrapper):
         starts: Sequence[int],
         ends: Sequence[int] | None = None,
         lengths: Sequence[int] | None = None,
-        **options: Any,  # noqa: ANN401 - the store's own
+        **options: Any,  # noqa: ANN401 - options of the store
     ) -> Sequence[Buffer]:
-        """Get several ranges of an object and record each."""
-        with self._recording(path, "get_ranges", *_all_asked(starts, ends, lengths)):
+        """Get several ranges of an object and record each of them."""
+        with self._recording(path, "get_ranges", *_all_requested(starts, ends, lengths)):
             return super().get_ranges(path, starts=starts, ends=ends, lengths=lengths, **options)
 
     async def get_ranges_async(
@@ -138,10 +138,10 @@ class TracingReadableStore(StoreWrapper):
         starts: Sequence[int],
         ends: Sequence[int] | None = None,
         lengths: Sequence[int] | None = None,
-        **options: Any,  # noqa: ANN401 - the store's own
+        **options: Any,  # noqa: ANN401 - options of the store
     ) -> Sequence[Buffer]:
-        """Get several ranges of an object and record each."""
-        with self._recording(path, "get_ranges", *_all_asked(starts, ends, lengths)):
+        """Get several ranges of an object and record each of them."""
+        with self._recording(path, "get_ranges", *_all_requested(starts, ends, lengths)):
             return await super().get_ranges_async(path, starts=starts, ends=ends, lengths=lengths, **options)
 
     def head(self, path: str) -> ObjectMeta:
@@ -161,7 +161,7 @@ _NOTHING: _Range = (0, 0, None)
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A callback with its record, to be made later."""
+    """A callback and its record, to be called later."""
 
     function: Callable[[RequestRecord], None]
     record: RequestRecord
@@ -175,8 +175,8 @@ def _served(result: GetResult | GetResultAsync) -> _Range:
     return start, stop - start, None
 
 
-def _asked(start: int, end: int | None, length: int | None) -> _Range:
-    # What can't be a range is recorded as nothing: the store's own error tells what is wrong with it.
+def _requested(start: int, end: int | None, length: int | None) -> _Range:
+    # An invalid range is recorded as empty: the store raises the error.
     try:
         first = index(start)
         return (first, index(end) - first, "end") if end is not None else (first, index(length or 0), "length")
@@ -184,19 +184,19 @@ def _asked(start: int, end: int | None, length: int | None) -> _Range:
         return _NOTHING
 
 
-def _all_asked(starts: Sequence[int], ends: Sequence[int] | None, lengths: Sequence[int] | None) -> list[_Range]:
+def _all_requested(starts: Sequence[int], ends: Sequence[int] | None, lengths: Sequence[int] | None) -> list[_Range]:
     try:
         if ends is not None:
-            return [_asked(start, end, None) for start, end in zip(starts, ends, strict=False)]
-        # Not `lengths or ()`: an array has no truth.
+            return [_requested(start, end, None) for start, end in zip(starts, ends, strict=False)]
+        # Not `lengths or ()`: the truth of an array is ambiguous.
         known = () if lengths is None else lengths
-        return [_asked(start, None, length) for start, length in zip(starts, known, strict=False)]
+        return [_requested(start, None, length) for start, length in zip(starts, known, strict=False)]
     except TypeError:
         return []
 
 
 def _portable(function: Callable[[RequestRecord], None] | None) -> Callable[[RequestRecord], None] | None:
-    """Return a callback if it can travel to another process."""
+    """Return a callback if it can be pickled."""
     try:
         pickle.dumps(function)
     except Exception:  # noqa: BLE001 - pickle raises whatever an object's own reduction raises

@@ -1,4 +1,4 @@
-"""The records a tracing store makes, and what they add up to."""
+"""The records of a tracing store, and their summary."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class RequestRecord:
     Attributes
     ----------
     path
-        The object asked for.
+        The object.
     start, length, end
-        The bytes asked for; of a `get`, the bytes its headers promised. `end` is exclusive. All 0 for a `head`, and
-        for a `get` that failed.
+        The requested bytes; for a `get`, those of its response. `end` is exclusive. All 0 for a `head`, and for a `get`
+        that failed.
     timestamp
-        When it was made, in seconds since the epoch.
+        When the request was made, in seconds since the epoch.
     duration
-        How many seconds the call took; of a `get`, until its headers were there.
+        Seconds until the call returned; for a `get`, until its headers had arrived.
     method
-        The store's method, without `_async`.
+        The method of the store, without `_async`.
     range_style
-        Whether the range was given by its end or by its length; None without a range.
+        Whether the range was given by its end or its length; None without a range.
     """
 
     path: str
@@ -49,7 +49,7 @@ class RequestRecord:
 
 @dataclass(repr=False)
 class RequestTrace:
-    """The requests made through the stores that record into it. Threads may share it."""
+    """The requests of one or several tracing stores. Threads may share it."""
 
     requests: list[RequestRecord] = field(default_factory=list)
 
@@ -63,34 +63,34 @@ class RequestTrace:
         method: Method = "get_range",
         range_style: RangeStyle | None = None,
     ) -> RequestRecord:
-        """Record a request; its `end` is `start + length`. What looks like a credential in its path is hidden."""
-        asked: Any = path
-        if isinstance(asked, str):  # what is not one is for the store to refuse
-            asked = redacted(asked)
-        record = RequestRecord(asked, start, length, start + length, timestamp, duration, method, range_style)
+        """Record a request whose `end` is `start + length`. Credentials in its path are redacted."""
+        shown: Any = path
+        if isinstance(shown, str):  # the store refuses anything else
+            shown = redacted(shown)
+        record = RequestRecord(shown, start, length, start + length, timestamp, duration, method, range_style)
         self.requests.append(record)
         return record
 
     def __repr__(self) -> str:
-        """Show the totals: it is part of the repr of each store that records into it."""
+        """Show the totals only: this is part of the repr of each store that records into it."""
         return f"<RequestTrace of {self.total_requests} requests, {self.total_bytes} bytes>"
 
     def clear(self) -> None:
-        """Forget all records."""
+        """Remove all records."""
         self.requests.clear()
 
     @property
     def total_requests(self) -> int:
-        """How many requests were made."""
+        """The number of requests."""
         return len(self.requests)
 
     @property
     def total_bytes(self) -> int:
-        """How many bytes were asked for."""
+        """The number of requested bytes."""
         return sum(record.length for record in list(self.requests))
 
     def summary(self) -> dict[str, Any]:
-        """Return totals; the smallest, largest and mean request, in bytes, where there was one."""
+        """Return totals, and the smallest, largest and mean request in bytes if there was any."""
         lengths = [record.length for record in list(self.requests)]
         summary: dict[str, Any] = {
             "total_requests": len(lengths),
@@ -104,7 +104,7 @@ class RequestTrace:
         return summary
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a pandas DataFrame with a row a request and a column a field of `RequestRecord`.
+        """Return a pandas DataFrame with one row per request and one column per field of `RequestRecord`.
 
         Raises
         ------

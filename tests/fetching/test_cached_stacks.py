@@ -44,4 +44,4 @@ def test_the_innermost_one_takes_the_leases(remote: Remote, tmp_path: Path) -> N
     above_memory = CachingReadableStore(
         CachingReadableStore(remote.store), cache=DiskCache(tmp_path, MIB), namespace="n"
     )
-    assert [store._blocks.tiers.takes_leases for store in (inner, outer, above_memory)] == [True, False, True]
+    assert [store._tiers.takes_leases for store in (inner, outer, above_memory)] == [True, False, True]

@@ -51,7 +51,7 @@ def test_what_is_checked_again_is_fetched_again(server: ObjectServer, call: Sync
     server.put("bucket/object", NEW)
     assert bytes(result.buffer()) == OLD
     assert call.get(store, "object") == OLD
-    known = store._blocks.index.find("object")
+    known = store._entries.find("object")
     assert known is not None
     known.validated_at -= 61
     assert call.get_range(store, "object", 0, 10) == NEW[:10]

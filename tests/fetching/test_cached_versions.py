@@ -92,7 +92,7 @@ def test_within_its_age_a_version_is_not_asked_for(remote: Remote, call: Sync | 
     assert call.get(store, "object") == content
     assert call.head(store, "object")["size"] == SIZE
     assert answers(remote) == []
-    known = store._blocks.index.find("object")
+    known = store._entries.find("object")
     assert known is not None
     known.validated_at -= 3601
     assert call.get(store, "object", if_match=known.meta["e_tag"]) == content

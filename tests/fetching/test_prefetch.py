@@ -113,7 +113,7 @@ def test_what_others_have_put_out_of_memory_is_told(remote: Remote, call: Sync |
     failed = call.prefetch(store, paths)
     assert set(failed) | set(store.cached_paths) == set(paths)
     assert len(failed) == len(store.cached_paths) == 2
-    assert all("others have taken its place" in str(error) for error in failed.values())
+    assert all("evicted from memory by other objects" in str(error) for error in failed.values())
     asked = len(remote.log())
     for path in store.cached_paths:
         call.get(store, path)

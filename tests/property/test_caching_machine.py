@@ -19,7 +19,7 @@ from obstore.store import LocalStore, MemoryStore
 from obspec_utils.caches import DiskCache, MemoryCache, RedisCache
 from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.wrappers import CachingReadableStore
-from obspec_utils.wrappers.caching import _blocks, _origin, _read_through
+from obspec_utils.wrappers.caching import _entries, _origin
 from tests.contracts._outcomes import Call, perform, perform_async
 from tests.property._calls import BLOCK, BUDGET, PATHS, WHOLE, calls, contents, paths
 from tests.property._history import Clock, History
@@ -239,7 +239,7 @@ class CachedObjects(RuleBasedStateMachine):
     @invariant()
     def budgets_hold(self) -> None:
         for subject in getattr(self, "subjects", []):
-            index = subject.store._blocks.index
+            index = subject.store._entries
             assert subject.store.cache_size <= BUDGET
             if index.memory is not None:
                 blocks = {key.entry for key in index.memory.values.keys()}  # noqa: SIM118 - no dict
@@ -273,7 +273,7 @@ def test_answers_are_those_of_the_store(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()
-    for module in (_blocks, _origin, _read_through):
+    for module in (_entries, _origin):
         monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(_origin, "AUTO_BLOCK_SIZE", BLOCK)
     monkeypatch.setattr(_origin, "AUTO_WHOLE_SIZE", WHOLE)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from obstore.store import LocalStore
 
 from obspec_utils.wrappers import CachingReadableStore
-from obspec_utils.wrappers.caching._entry import Entry
+from obspec_utils.wrappers.caching._entries import Entry
 from obspec_utils.wrappers.caching._keys import read_record, write_record
 from tests.unit._tiers import DictCache
 

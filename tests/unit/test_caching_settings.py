@@ -43,8 +43,8 @@ def test_copies_and_pickles_have_empty_memories_and_the_same_shared_caches(tmp_p
         assert repr(other) == repr(store)
         assert bytes(other.get("object").buffer()) == CONTENT  # from disk, for two hours
         assert other.cache_size <= 1000
-        assert other._blocks.index.memory is not store._blocks.index.memory
-        assert other._blocks.max_age == 7200
+        assert other._entries.memory is not store._entries.memory
+        assert other._entries.max_age == 7200
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ import pytest
 
 from obspec_utils.wrappers import CachingReadableStore
 from obspec_utils.wrappers.caching import _entries
-from obspec_utils.wrappers.caching._entries import EntryTable
-from obspec_utils.wrappers.caching._entry import Entry
+from obspec_utils.wrappers.caching._entries import Entry, EntryTable
 from tests.contracts._stores import OnlyGet
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ CONTENT = bytes(range(100))
 
 @pytest.fixture(params=[None, 50])
 def made(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Any]:
-    monkeypatch.setattr(_entries, "_BARE", 20)
+    monkeypatch.setattr(_entries, "_MAX_EMPTY", 20)
     below: Any = OnlyGet({str(number): CONTENT for number in range(1000)})
     return lambda size: CachingReadableStore(below, size, block_size=request.param)
 
@@ -32,8 +31,8 @@ def test_versions_of_which_nothing_is_in_memory_are_few(made: Callable[[int], An
     for number in range(1000):
         store.get_range(str(number), start=0, end=100)
     assert len(store.cached_paths) == 10
-    assert len(store._blocks.index._known) <= 21
-    assert list(store._blocks.index._known)[-1] == "999"
+    assert len(store._entries._entries) <= 21
+    assert list(store._entries._entries)[-1] == "999"
 
 
 def test_no_object_that_is_in_memory_is_forgotten_for_that(made: Callable[[int], Any]) -> None:
@@ -47,7 +46,7 @@ def test_no_object_that_is_in_memory_is_forgotten_for_that(made: Callable[[int],
             store.get_range(str(hot), start=0, end=100)
     assert len(asked) == 1000  # the hot ones, too, once
     assert len(store.cached_paths) == 300
-    assert len(store._blocks.index._known) <= 300 * 4 // 3 + 21
+    assert len(store._entries._entries) <= 300 * 4 // 3 + 21
 
 
 @pytest.mark.parametrize(("block_size", "most"), [(64, 700), (None, 2200)])
@@ -83,8 +82,8 @@ def test_what_a_value_takes_beyond_its_bytes(block_size: int | None, most: int) 
 def test_only_what_can_be_compared_is_the_same_version(e_tag: str | None) -> None:
     meta: Any = {"path": "object", "size": 10, "e_tag": e_tag, "last_modified": None, "version": None}
     index, first, second = EntryTable(None), Entry(meta, {}, 10, 1.0), Entry(meta, {}, 10, 2.0)
-    index.put("object", first)
-    index.put("object", second)
-    assert index.find("object") is (second if e_tag is None else first)
-    assert (second.canonical, first.is_current) == ((None, False) if e_tag is None else (first, True))
+    assert index.put("object", first) is first
+    current = index.put("object", second)
+    assert current is index.find("object") is (second if e_tag is None else first)
+    assert (first.is_current, second.is_current) == ((False, True) if e_tag is None else (True, False))
     assert first.validated_at == (1.0 if e_tag is None else 2.0)

@@ -171,8 +171,8 @@ def test_a_cached_object_is_joined_once_and_small_ranges_of_it_are_copies(store:
 def test_an_object_of_one_part_is_not_copied(store: Any) -> None:
     cached = CachingReadableStore(SplittingReadableStore(store))
     cached.get("object")
-    engine = cached._blocks
-    parts = engine.index.block((engine.index.find("object"), 0))
+    entries = cached._entries
+    parts = entries.block((entries.find("object"), 0))
     assert parts is not None
     assert parts._wholes == []
     assert address(cached.get("object").buffer()) == address(parts._views[0])

@@ -13,7 +13,7 @@ import pytest
 from obstore.store import HTTPStore, LocalStore, MemoryStore
 
 from obspec_utils.wrappers import CachingReadableStore
-from obspec_utils.wrappers.caching._entry import Entry
+from obspec_utils.wrappers.caching._entries import Entry
 from obspec_utils.wrappers.caching._keys import block_key, read_record, write_record
 from tests.unit._tiers import DictCache
 

@@ -10,7 +10,7 @@ from obstore.store import HTTPStore
 
 from obspec_utils.caches import ManyCache, MemoryCache
 from obspec_utils.wrappers.caching import _shared_tiers
-from obspec_utils.wrappers.caching._shared_tier import SharedTier
+from obspec_utils.wrappers.caching._shared_tiers import SharedTier
 from tests.unit._tiers import CONTENT, DictCache, Over
 
 RELEASED = memoryview(b"a")
@@ -78,11 +78,11 @@ def test_values_that_are_too_large_are_left_out() -> None:
 def test_a_cache_is_asked_for_so_many_bytes_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     cache, over = Many(), Over()
     over.store(cache).get_range("object", start=0, end=1000)
-    monkeypatch.setattr(_shared_tiers, "_BATCH", 600)
+    monkeypatch.setattr(_shared_tiers, "_BATCH_SIZE", 600)
     cache.log.clear()
     assert bytes(over.store(cache).get_range("object", start=0, end=1000)) == CONTENT[:1000]
     assert cache.log == ["get 1", "get 2", "get 2"]
-    monkeypatch.setattr(_shared_tiers, "_BATCH", 1)
+    monkeypatch.setattr(_shared_tiers, "_BATCH_SIZE", 1)
     cache.log.clear()
     assert bytes(over.store(cache).get_range("object", start=0, end=1000)) == CONTENT[:1000]
     assert cache.log == ["get 1"] * 5
@@ -225,7 +225,7 @@ def test_a_cache_that_failed_is_left_alone_for_a_while(monkeypatch: pytest.Monke
     cache.get_many = answers  # type: ignore[method-assign]
     assert bytes(store.get_range("object", start=500, end=510)) == CONTENT[500:510]
     assert cache.log == []
-    store._blocks.tiers.invalidate("object")
+    store._tiers.invalidate("object")
     assert cache.log == ["delete"]
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 11)

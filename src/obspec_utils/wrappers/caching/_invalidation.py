@@ -1,4 +1,4 @@
-"""Calls that change objects, and which objects they change."""
+"""Methods that change objects: which objects they change, and how to invalidate these around the call."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ __all__ = ["invalidating", "invalidating_async", "mutation_of"]
 class Mutation(NamedTuple):
     """A method that changes objects.
 
-    `names` are those obspec gives to its leading arguments, the paths; the last `changed` of these are what is changed.
+    Attributes
+    ----------
+    names
+        The names of its leading arguments in obspec, which are paths.
+    changed
+        How many of them, counted from the last, it changes.
     """
 
     names: tuple[str, ...]
     changed: int
 
 
-_CHANGES = {
+_MUTATIONS = {
     "put": Mutation(("path",), 1),
     "delete": Mutation(("paths",), 1),
     "copy": Mutation(("from_", "to"), 1),
@@ -32,16 +37,16 @@ _CHANGES = {
 
 def mutation_of(method: str) -> Mutation | None:
     """Return what a store's method changes, sync or async; None if it changes nothing."""
-    return _CHANGES.get(method.removesuffix("_async"))
+    return _MUTATIONS.get(method.removesuffix("_async"))
 
 
-def _changed_paths(change: Mutation, args: list[object], kwargs: dict[str, object]) -> list[str] | None:
-    """Return the paths that a call changes; None if its arguments have other names, so that it could be any.
+def _changed_paths(mutation: Mutation, args: list[object], kwargs: dict[str, object]) -> list[str] | None:
+    """Return the paths that a call changes; None (any path) if its arguments have other names.
 
-    A one-shot iterator of paths among the arguments is replaced by a list.
+    An iterator of paths among the arguments is replaced by a list.
     """
     found: list[object] = []
-    for position, name in enumerate(change.names):
+    for position, name in enumerate(mutation.names):
         if position < len(args):
             args[position] = _reusable(args[position])
             found.append(args[position])
@@ -50,7 +55,7 @@ def _changed_paths(change: Mutation, args: list[object], kwargs: dict[str, objec
             found.append(kwargs[name])
         else:
             return None
-    return [path for value in found[-change.changed :] for path in _paths(value)]
+    return [path for value in found[-mutation.changed :] for path in _paths(value)]
 
 
 def _reusable(value: object) -> object:
@@ -58,43 +63,43 @@ def _reusable(value: object) -> object:
 
 
 def _paths(value: object) -> Iterable[str]:
-    """Return the paths in an argument; what is none is for the store to refuse."""
+    """Return the paths in an argument; the store refuses anything else."""
     if isinstance(value, str):
         return [value]
     return [path for path in value if isinstance(path, str)] if isinstance(value, Iterable) else []
 
 
 def invalidating(
-    method: Callable[..., object], change: Mutation, invalidate: Callable[[list[str] | None], None]
+    method: Callable[..., object], mutation: Mutation, invalidate: Callable[[list[str] | None], None]
 ) -> Callable[..., object]:
-    """Return a method that has what it changes forgotten, before and after."""
+    """Return a method that invalidates what it changes, before and after."""
 
     @wraps(method)
-    def changing(*args: object, **kwargs: object) -> object:
-        drop_none = list(args)
-        paths = _changed_paths(change, drop_none, kwargs)
+    def change(*args: object, **kwargs: object) -> object:
+        arguments = list(args)
+        paths = _changed_paths(mutation, arguments, kwargs)
         invalidate(paths)
         try:
-            return method(*drop_none, **kwargs)
-        finally:  # even a failed change may have happened
+            return method(*arguments, **kwargs)
+        finally:  # a call that failed may have changed the object too
             invalidate(paths)
 
-    return changing
+    return change
 
 
 def invalidating_async(
-    method: Callable[..., Any], change: Mutation, invalidate: Callable[[list[str] | None], Awaitable[None]]
+    method: Callable[..., Any], mutation: Mutation, invalidate: Callable[[list[str] | None], Awaitable[None]]
 ) -> Callable[..., object]:
-    """Return a coroutine function that has what it changes forgotten, before and after."""
+    """Return a coroutine function that invalidates what it changes, before and after."""
 
     @wraps(method)
-    async def changing(*args: object, **kwargs: object) -> object:
-        drop_none = list(args)
-        paths = _changed_paths(change, drop_none, kwargs)
+    async def change(*args: object, **kwargs: object) -> object:
+        arguments = list(args)
+        paths = _changed_paths(mutation, arguments, kwargs)
         await invalidate(paths)
         try:
-            return await method(*drop_none, **kwargs)
+            return await method(*arguments, **kwargs)
         finally:
             await invalidate(paths)
 
-    return changing
+    return change

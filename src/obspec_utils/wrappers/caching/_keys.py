@@ -1,4 +1,4 @@
-"""What shared caches are told of an object's version, as text that any process can read, and by which keys."""
+"""Keys of the caches, and the record of an object's version in shared ones: JSON, which any process can read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import quote
 from zlib import crc32
 
+from obspec_utils._validation import check_path
 from obspec_utils._version import Version
 
 if TYPE_CHECKING:
@@ -17,26 +18,35 @@ if TYPE_CHECKING:
     from obspec import Attributes, ObjectMeta
     from typing_extensions import Buffer
 
-    from obspec_utils.wrappers.caching._entry import Entry
+    from obspec_utils.wrappers.caching._entries import Entry
 
-__all__ = ["block_key", "read_record", "record_key", "write_record"]
+__all__ = ["block_key", "cache_key", "read_record", "record_key", "write_record"]
 
-# Changed whenever what is kept, or how, changes its meaning: other releases' values are not found then.
+# Changed whenever the meaning of keys or values changes, so that releases do not find each other's values.
 _FORMAT = "1"
-# The most bytes of a record, and of an ETag: several times what servers accept as an object's metadata.
+# Limits of a record and of an ETag (bytes): several times what servers accept as metadata.
 _MAX_SIZE = 65_536
 _MAX_TAG = 1024
 
 _T = TypeVar("_T")
 
 
+def cache_key(path: str) -> str:
+    """Return the key of an object's path: stores ignore a slash at either end."""
+    try:
+        return path.removeprefix("/").removesuffix("/")
+    except (AttributeError, TypeError):
+        check_path(path)
+        raise
+
+
 def record_key(namespace: str, path: str) -> str:
-    """Return what a path's version is kept by."""
+    """Return the key of the record of an object's version."""
     return _join(namespace, path)
 
 
 def block_key(namespace: str, path: str, entry: Entry, number: int) -> str | None:
-    """Return what a block of a version is kept by; None where the version cannot be told from others."""
+    """Return the key of a block; None if its version has no validator."""
     version = entry.version
     if not version.comparable(version):
         return None
@@ -45,12 +55,12 @@ def block_key(namespace: str, path: str, entry: Entry, number: int) -> str | Non
 
 
 def _join(*parts: str) -> str:
-    # Quoted, so that no two lists of parts make the same key.
+    # Quoted, so that two lists of parts never make the same key.
     return "/".join(quote(part, safe="", errors="surrogatepass") for part in (_FORMAT, *parts))
 
 
 def write_record(entry: Entry) -> bytes | None:
-    """Return what is to be kept of a version; None where it can't be told from others, or would not be read again."""
+    """Return the record of a version; None if it has no validator, or `read_record` would refuse it."""
     try:
         meta = {name: _written(value) for name, value in entry.meta.items()}
         attributes = dict(entry.attributes)
@@ -66,15 +76,14 @@ def _written(value: object) -> object:
 
 
 def _checksum(record: dict[str, object]) -> int:
-    # A cache of a user's own may have none: another size, say, would be as good as the right one.
+    # A user's own cache may have no checksums; a damaged size would look as good as the right one.
     return crc32(json.dumps(record).encode())
 
 
 def read_record(value: Buffer) -> tuple[ObjectMeta, Attributes, float] | None:
-    """Return metadata, attributes and time of a record; None if it is not exactly of the form that is written.
+    """Return the metadata, attributes and time of a record; None unless it has exactly the form that is written.
 
-    Whoever can write to a shared cache can put anything there, and what is read goes into requests and keys: of those
-    it must not make errors, let alone panics.
+    A shared cache may contain anything, and the result goes into requests and keys, where it must not raise or panic.
     """
     view = memoryview(value)
     if view.nbytes > _MAX_SIZE:

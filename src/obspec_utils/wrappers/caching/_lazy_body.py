@@ -1,4 +1,4 @@
-"""The body of a large object that is read through a cache, some blocks at a time."""
+"""The body of a large cached object, loaded a window of blocks at a time."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from obspec_utils._io.buffers import BufferList
     from obspec_utils._io.response import Response
     from obspec_utils.wrappers.caching._blocks import BlockLoader
-    from obspec_utils.wrappers.caching._entry import Entry
+    from obspec_utils.wrappers.caching._entries import Entry
 
 __all__ = ["LazyBody"]
 
 
 @dataclass(slots=True, eq=False)
 class LazyBody:
-    """Bytes of one version of an object that are fetched when they are read, and kept by the cache alone.
+    """Bytes of one version of an object, loaded on demand. Only the cache keeps them.
 
     Parameters
     ----------
     span
-        Which bytes.
-    first
-        What has arrived of them.
+        The byte range.
+    response
+        A response that holds the first bytes, not read yet.
     owner
-        The event loop that `first` belongs to; None for a thread's.
+        The event loop that `response` belongs to; None if a thread requested it.
     """
 
     blocks: BlockLoader
@@ -38,27 +38,27 @@ class LazyBody:
     key: str
     entry: Entry
     span: ByteRange
-    first: Response | None
+    response: Response | None
     owner: object
 
     def load(self, stop: int, /, *, whole: bool = False) -> BufferList:  # noqa: ARG002 - the protocol's
-        """Return parts that hold all bytes up to `stop`."""
+        """Return buffers that hold all bytes up to `stop`."""
         return run_sync(self._load(SYNC, stop))
 
     async def load_async(self, stop: int, /, *, whole: bool = False) -> BufferList:  # noqa: ARG002 - the protocol's
-        """Return parts that hold all bytes up to `stop`."""
+        """Return buffers that hold all bytes up to `stop`."""
         return await self._load(ASYNC, stop)
 
     def window(self, position: int) -> BufferList:
-        """Return parts that hold the byte at `position` and some that follow."""
+        """Return buffers that hold the byte at `position` and some that follow."""
         return run_sync(self._window(SYNC, position))
 
     async def window_async(self, position: int) -> BufferList:
-        """Return parts that hold the byte at `position` and some that follow."""
+        """Return buffers that hold the byte at `position` and some that follow."""
         return await self._window(ASYNC, position)
 
-    async def pass_through(self, backend: Backend) -> None:
-        """Bring all bytes into the cache, holding no more than a window of them."""
+    async def prefetch(self, backend: Backend) -> None:
+        """Load all bytes into the cache, at most a window of them at a time."""
         position = self.span.start
         while position < self.span.stop:
             position = (await self._window(backend, position)).stop
@@ -75,15 +75,9 @@ class LazyBody:
         block_size = self.entry.block_size
         stop = position + max(self.blocks.window, block_size)
         stop = min(max(stop - stop % block_size, position + 1), self.span.stop)
-        first, self.first = self.first, None
-        entry = self.entry.canonical or self.entry
-        if first is not None:
-            entry.offer_response(first, self.owner)
-        try:
-            blocks = await self.blocks.load(
-                RequestContext(backend, self.path, self.key), entry, [ByteRange(position, stop)]
-            )
-        finally:
-            if first is not None:
-                entry.withdraw_response(first)
+        response, self.response = self.response, None
+        if self.owner is not backend.owner():  # only its own event loop can read its body
+            response = None
+        call = RequestContext(backend, self.path, self.key)
+        blocks = await self.blocks.load(call, self.entry, [ByteRange(position, stop)], response=response)
         return concat([blocks[number] for number in sorted(blocks)])

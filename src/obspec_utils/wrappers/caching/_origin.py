@@ -1,4 +1,4 @@
-"""The store below a cache: which version an object has, and blocks of that version."""
+"""Requests to the wrapped store: the version of an object, and blocks of that version."""
 
 from __future__ import annotations
 
@@ -10,42 +10,46 @@ from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.get_result import STEP, Result
 from obspec_utils._io.response import Response, response_of
 from obspec_utils._ranges import ByteRange, coalesce_blocks, split
-from obspec_utils._version import Version
 from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
-from obspec_utils.wrappers.caching._entry import Entry
+from obspec_utils.wrappers.caching._entries import Entry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from obspec import ObjectMeta
     from typing_extensions import Buffer
 
     from obspec_utils._io.backends import Backend
     from obspec_utils._io.multipart import PartLimits
+    from obspec_utils._version import Version
 
 __all__ = ["AUTO_BLOCK_SIZE", "AUTO_WHOLE_SIZE", "BlockSize", "Origin"]
 
 BlockSize: TypeAlias = int | Literal["auto"] | None
 
-# At 30 ms and 50 MB/s a connection brings 1.5 MB in the time of one round trip; long reads merge their blocks anyway.
+# At 30 ms and 50 MB/s, a connection transfers 1.5 MB in one round trip. Long reads coalesce their blocks anyway.
 AUTO_BLOCK_SIZE = 1024 * 1024
-# Up to here one connection brings all of it in 0.2 s, after which every read of the object is free.
+# One connection transfers this much in 0.2 s; every later read of the object is a hit.
 AUTO_WHOLE_SIZE = 8 * 1024 * 1024
 
-# A block takes about as long as to copy so many bytes.
+# Assembling one block takes about as long as copying this many bytes.
 _COST_OF_BLOCK = 16 * 1024
 
-# Up to here a copy takes less than a hundredth of the time of any request.
+# Copying this much takes less than a hundredth of the time of any request.
 _SMALL = 256 * 1024
 
 
 class Origin:
-    """The store below.
+    """The wrapped store.
 
     Parameters
     ----------
+    store
+        The wrapped store.
     block_size
-        How many bytes the blocks have; None if objects are fetched whole, by a plain get of the store.
+        Bytes in a block; None to fetch objects whole, by a plain get.
     limits
-        The size and the number of the requests that long runs of blocks are cut into.
+        Size and number of the requests that a long run of blocks is split into.
     """
 
     def __init__(self, store: object, block_size: BlockSize, limits: PartLimits) -> None:
@@ -53,150 +57,170 @@ class Origin:
         self._block_size = block_size
         self._limits = limits
         self.by_blocks = block_size is not None
-        # The most that is asked for before an object's size is known, but for one block.
+        # The most to request before the size of an object is known, except for one block.
         self.first_size = limits.request_size
 
-    def _unit(self, size: int) -> int:
-        """Return how many bytes the blocks of an object of this size have."""
-        if self._block_size is None or (self._block_size == "auto" and size <= AUTO_WHOLE_SIZE):
-            return max(size, 1)
-        return self._least_unit
-
     @property
-    def _least_unit(self) -> int:
-        """How many bytes are asked for at least while an object's size is not known."""
+    def _min_block_size(self) -> int:
+        """Bytes in a block of a large object."""
         return AUTO_BLOCK_SIZE if isinstance(self._block_size, str | None) else self._block_size
 
     def entry(self, meta: ObjectMeta, attributes: object, validated_at: float) -> Entry:
-        """Take an object's version from its metadata."""
-        version = Version.of(meta)
-        # Blocks that can't be compared may be of two versions: what has none to compare is fetched in one go.
-        block_size = self._unit(version.size) if version.comparable(version) else max(version.size, 1)
-        return Entry(meta, attributes or {}, block_size, validated_at)  # type: ignore[arg-type]
+        """Return an entry for an object's metadata."""
+        entry = Entry(meta, attributes or {}, max(meta["size"], 1), validated_at)  # type: ignore[arg-type]
+        is_whole = self._block_size is None or (self._block_size == "auto" and entry.size <= AUTO_WHOLE_SIZE)
+        # Without a validator, two blocks could be of two versions: fetch the object in one request.
+        if not is_whole and entry.version.comparable(entry.version):
+            entry.block_size = self._min_block_size
+        return entry
 
-    async def revalidate(self, backend: Backend, path: str, first: ByteRange, old: Entry | None) -> Entry:
-        """Ask which version an object has; the body of the answer holds the `first` bytes wanted, if they are new.
+    async def revalidate(
+        self, backend: Backend, path: str, first: ByteRange, old: Entry | None, *, conditional: bool
+    ) -> tuple[Entry, Response | None]:
+        """Request the version of an object, together with the `first` bytes.
 
-        Returns `old` if that is still the version.
+        Parameters
+        ----------
+        old
+            The version known before.
+        conditional
+            Whether the bytes are of no use if that is still the version.
+
+        Returns
+        -------
+        tuple
+            The entry, which is `old` if that is still the version; and the response, whose body is not read yet.
         """
-        asked = time.time()
+        validated_at = time.time()
         try:
-            answer = await self._begin(backend, path, first, {} if old is None else _unless(old))
+            options = _if_changed(old) if old is not None and conditional else {}
+            response = await self._request(backend, path, first, options)
         except Exception as error:
             if old is None or type(error).__name__ != "NotModifiedError":
                 raise
-            old.validated_at = asked
-            return old
-        meta: ObjectMeta = answer.meta  # type: ignore[assignment] # an answer to a get always tells it
-        entry = self.entry(meta, answer.attributes, asked)
-        if not answer.ranged and first.start < entry.size:  # a server that ignores ranges
+            old.validated_at = validated_at
+            return old, None
+        entry = self.entry(response.meta, response.attributes, validated_at)  # type: ignore[arg-type] # a get tells it
+        if not response.ranged and first.start < entry.size:  # the server ignores ranges
             entry.block_size = max(entry.size, 1)
-        if old is not None and _same(path, old.version, entry.version):
-            old.validated_at = asked
+        if old is not None and _is_same(path, old.version, entry.version):
+            old.validated_at = validated_at
             entry = old
-        entry.offer_response(answer, backend.owner())
-        return entry
+        return entry, response
 
-    def _first(self, first: ByteRange) -> ByteRange:
-        """Return what is asked for first: the blocks of the first bytes wanted, but no more than one request's."""
-        block_size = self._least_unit
-        if first.start < 0:  # the blocks of the last bytes: where they begin depends on the size
+    def _first_range(self, first: ByteRange) -> ByteRange:
+        """Return the range of the first request: the blocks of the first bytes wanted, up to the size of a request."""
+        block_size = self._min_block_size
+        if first.start < 0:  # a suffix, whose first block depends on the object's size
             return ByteRange(first.start - block_size + 1, 0)
         start = first.start - first.start % block_size
         most = max(block_size, self.first_size - self.first_size % block_size)
         return ByteRange(start, min(-(-first.stop // block_size) * block_size, start + most))
 
-    async def _begin(self, backend: Backend, path: str, first: ByteRange, options: dict[str, object]) -> Response:
-        if self._block_size is not None and first.start >= 0:
-            return await backend.request_first(self._store, path, self._first(first), options)
-        if self._block_size is not None:
-            options["range"] = {"suffix": -self._first(first).start}
+    async def _request(self, backend: Backend, path: str, first: ByteRange, options: dict[str, object]) -> Response:
+        if self.by_blocks and first.start >= 0:
+            return await backend.request_first(self._store, path, self._first_range(first), options)
+        if self.by_blocks:
+            options["range"] = {"suffix": -self._first_range(first).start}
         result = await backend.revalidate(self._store, path, options)
-        return response_of(self._store, path, ByteRange(*result.range), result, ranged="range" in options)
+        return response_of(self._store, path, ByteRange(*result.range), result, ranged=self.by_blocks)
 
     async def fetch(
-        self, backend: Backend, path: str, entry: Entry, numbers: list[int], *, contiguous: bool
+        self,
+        backend: Backend,
+        path: str,
+        entry: Entry,
+        numbers: list[int],
+        *,
+        first: Response | None,
+        contiguous: bool,
     ) -> dict[int, BufferList]:
-        """Fetch blocks of a version: neighbours together, long runs in parallel, what is under way already only once.
+        """Fetch blocks of a version: adjacent blocks together, long runs in parallel requests.
 
         Parameters
         ----------
+        first
+            A response whose body may hold some of the bytes, which are not requested again.
         contiguous
-            Whether an object that is one block is better in one buffer.
+            Whether to prefer one buffer for an object that is one block.
 
         Raises
         ------
         ObjectChangedError
             If the object has another version by now.
         """
-        runs = list(coalesce_blocks(numbers, entry.block_size, entry.size))
-        taken = (entry.take_response(run, backend.owner()) for run in runs)
-        first = next((answer for answer in taken if answer is not None), None)
-        if first is not None and isinstance(first.source, Result) and numbers == [0] and entry.block_size >= entry.size:
+        is_whole = numbers == [0] and entry.block_size >= entry.size
+        if first is not None and is_whole and isinstance(first.source, Result):
             parts = await backend.parts(first.source, whole=contiguous)
-            _check(path, parts, entry)
+            _check_length(path, parts, entry)
             return {0: parts}
-        spans = [part for run in runs for part in self._cut(run, first, entry.block_size)]
+        runs = list(coalesce_blocks(numbers, entry.block_size, entry.size))
+        if not any(_overlaps(first, run) for run in runs):
+            first = None
+        spans = [] if first is not None and [first.span] == runs else self._split(runs, first, entry)
         limit = self._limits.max_concurrent
         buffers = await backend.fetch(self._store, path, spans, entry.version, limit, first=first)
-        pieces = [*([] if first is None else [first.span]), *spans]
-        arrived = sorted(zip(pieces, buffers, strict=True), key=lambda piece: piece[0])
-        starts = [piece.start for piece, _ in arrived]
-        blocks, done = {}, 0
-        for span, number in ((entry.span(number), number) for number in numbers):
-            first_piece = bisect_right(starts, span.start) - 1
-            blocks[number] = _block(path, span, arrived[max(first_piece, 0) : bisect_left(starts, span.stop)])
-            done += span.length + _COST_OF_BLOCK
-            if done >= STEP:
-                done = 0
-                await backend.sleep(0)
-        return blocks
+        pieces = spans if first is None else [first.span, *spans]
+        if len(pieces) == len(numbers) == 1 and pieces == runs:
+            return {numbers[0]: BufferList([_compact(buffers[0])], runs[0].start)}
+        return await _assemble(backend, path, entry, numbers, list(zip(pieces, buffers, strict=True)))
 
-    async def ranges(
-        self, backend: Backend, path: str, entry: Entry, spans: list[ByteRange]
+    async def fetch_ranges(
+        self, backend: Backend, path: str, entry: Entry, ranges: list[ByteRange]
     ) -> dict[ByteRange, BufferList]:
-        """Fetch any spans of a version.
+        """Fetch any byte ranges of a version.
 
         Raises
         ------
         ObjectChangedError
             If the object has another version by now.
         """
-        wanted = sorted(set(spans))
+        wanted = sorted(set(ranges))
         buffers = await backend.fetch(self._store, path, wanted, entry.version, self._limits.max_concurrent, first=None)
         return {span: BufferList([buffer], span.start) for span, buffer in zip(wanted, buffers, strict=True)}
 
     async def fetch_single(self, backend: Backend, path: str, span: ByteRange) -> tuple[Entry, BufferList]:
-        """Fetch a span by one request, of whatever version there is."""
-        asked = time.time()
-        answer = await backend.request_first(self._store, path, span, {})
-        entry = self.entry(answer.meta, answer.attributes, asked)  # type: ignore[arg-type] # a get always tells it
-        (body,) = await backend.fetch(self._store, path, [], entry.version, 1, first=answer)
-        return entry, BufferList([body], answer.span.start)
+        """Fetch a byte range by one request, of any version."""
+        validated_at = time.time()
+        response = await backend.request_first(self._store, path, span, {})
+        entry = self.entry(response.meta, response.attributes, validated_at)  # type: ignore[arg-type] # a get tells it
+        (body,) = await backend.fetch(self._store, path, [], entry.version, 1, first=response)
+        return entry, BufferList([body], response.span.start)
 
-    def _cut(self, run: ByteRange, first: Response | None, block_size: int) -> list[ByteRange]:
-        """Cut what is to be asked for of a run into requests, between blocks if they are smaller than those."""
-        rest = [run]
-        if first is not None:
-            rest = [
-                ByteRange(run.start, min(run.stop, first.span.start)),
-                ByteRange(max(run.start, first.span.stop), run.stop),
-            ]
-        under_way = int(first is not None)
+    def _split(self, runs: list[ByteRange], first: Response | None, entry: Entry) -> list[ByteRange]:
+        """Split what `first` does not hold of runs of blocks into requests, between blocks where these are smaller."""
+        requests: list[ByteRange] = []
         request_size, limit = self._limits
-        cut: list[ByteRange] = []
-        for span in rest:
-            if span.start % block_size or block_size > request_size:
-                cut += split(span, request_size, limit, under_way=under_way)
+        for span in _without(runs, first):
+            if span.start % entry.block_size or entry.block_size > request_size:
+                requests += split(span, request_size, limit, under_way=int(first is not None))
                 continue
+            block_size = entry.block_size
             blocks = ByteRange(span.start // block_size, -(-span.stop // block_size))
-            for start, stop in split(blocks, request_size // block_size, limit, under_way=under_way):
-                cut.append(ByteRange(start * block_size, min(stop * block_size, span.stop)))
-        return cut
+            for start, stop in split(blocks, request_size // block_size, limit, under_way=int(first is not None)):
+                requests.append(ByteRange(start * block_size, min(stop * block_size, span.stop)))
+        return requests
 
 
-def _unless(old: Entry) -> dict[str, object]:
-    """Return the conditions of a request that is only answered by a version other than an old one."""
+def _overlaps(response: Response | None, span: ByteRange) -> bool:
+    """Return whether the body of a response holds some bytes of a range."""
+    return response is not None and response.span.start < span.stop and span.start < response.span.stop
+
+
+def _without(runs: list[ByteRange], response: Response | None) -> list[ByteRange]:
+    """Return what a response does not hold of byte ranges; some may be empty."""
+    if response is None:
+        return runs
+    held = response.span
+    return [
+        part
+        for run in runs
+        for part in (ByteRange(run.start, min(run.stop, held.start)), ByteRange(max(run.start, held.stop), run.stop))
+    ]
+
+
+def _if_changed(old: Entry) -> dict[str, object]:
+    """Return the options of a get whose response is an error unless the version is another one."""
     if not old.version.comparable(old.version):
         return {}
     if old.version.e_tag is not None:
@@ -204,8 +228,8 @@ def _unless(old: Entry) -> dict[str, object]:
     return {"if_modified_since": old.version.last_modified}
 
 
-def _same(path: str, old: Version, new: Version) -> bool:
-    """Tell whether two versions are one for certain."""
+def _is_same(path: str, old: Version, new: Version) -> bool:
+    """Return whether two versions are certainly the same."""
     try:
         old.check(path, new)
     except ObjectChangedError:
@@ -213,21 +237,39 @@ def _same(path: str, old: Version, new: Version) -> bool:
     return old.comparable(new)
 
 
-def _check(path: str, parts: BufferList, entry: Entry) -> None:
+def _check_length(path: str, parts: BufferList, entry: Entry) -> None:
     if len(parts) != entry.size:
-        msg = f"The store answered the request for {path!r} with {len(parts)} bytes instead of {entry.size}."
+        msg = f"The response to the request for {path!r} has {len(parts)} bytes, not {entry.size}. Read again."
         raise IncompleteReadError(msg)
 
 
 def _compact(buffer: Buffer) -> Buffer:
-    """Return a small buffer without what a store has allocated around it, which is about 4 KiB."""
+    """Return a copy of a small buffer: those of a store have about 4 KiB of their own."""
     return bytes(buffer) if memoryview(buffer).nbytes <= _SMALL else buffer
 
 
-def _block(path: str, span: ByteRange, arrived: list[tuple[ByteRange, Buffer]]) -> BufferList:
-    """Return one block out of what arrived, in a buffer of its own, so that nothing else stays in memory with it."""
+async def _assemble(
+    backend: Backend, path: str, entry: Entry, numbers: list[int], pieces: list[tuple[ByteRange, Buffer]]
+) -> dict[int, BufferList]:
+    """Make blocks of the pieces they arrived in, yielding to other tasks from time to time."""
+    pieces.sort(key=lambda piece: piece[0])
+    starts = [piece.start for piece, _ in pieces]
+    blocks, done = {}, 0
+    for number in numbers:
+        span = entry.block_range(number)
+        first = bisect_right(starts, span.start) - 1
+        blocks[number] = _block(path, span, pieces[max(first, 0) : bisect_left(starts, span.stop)])
+        done += span.length + _COST_OF_BLOCK
+        if done >= STEP:
+            done = 0
+            await backend.sleep(0)
+    return blocks
+
+
+def _block(path: str, span: ByteRange, pieces: Sequence[tuple[ByteRange, Buffer]]) -> BufferList:
+    """Return a block in a buffer of its own, so that it keeps no other bytes in memory."""
     views = []
-    for piece, buffer in arrived:
+    for piece, buffer in pieces:
         if piece == span:
             return BufferList([_compact(buffer)], span.start)
         start, stop = max(piece.start, span.start), min(piece.stop, span.stop)

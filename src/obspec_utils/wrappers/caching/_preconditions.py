@@ -1,4 +1,4 @@
-"""Which requests an object that is held in memory can answer as its store would."""
+"""Preconditions and ranges of requests, as far as a cached object can serve them as its store would."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ __all__ = [
 ]
 
 _CONDITIONS = frozenset({"if_match", "if_none_match"})
-# Stores differ in what they make of weak and of unquoted ETags, and of commas: those are for them to compare.
+# Stores differ in how they compare weak ETags, unquoted ETags and commas, so the store serves these.
 _STRONG_TAGS = re.compile(r'\s*"[^"*,]*"\s*(,\s*"[^"*,]*"\s*)*')
-# How many bytes an object has at most: what is no range of such a one is left to the store at once.
+# Larger than any object: an invalid range of it is left to the store at once.
 _ANY_SIZE = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
 class Preconditions:
-    """The options of a get, as far as an object in memory can answer them."""
+    """The options of a get that a cached object can serve."""
 
     range: object
     if_match: str | None
@@ -41,11 +41,11 @@ class Preconditions:
 
     @property
     def conditional(self) -> bool:
-        """Whether the answer depends on the object's ETag."""
+        """Whether the response depends on the object's ETag."""
         return self.if_match is not None or self.if_none_match is not None
 
-    def hold(self, tag: str | None) -> bool:
-        """Tell whether they hold for an object of this ETag; where one fails, the error is the store's own."""
+    def satisfied_by(self, tag: str | None) -> bool:
+        """Return whether an object with this ETag meets them; if not, the store serves the request."""
         if not self.conditional:
             return True
         if tag is None or tag.startswith("W/"):
@@ -59,21 +59,21 @@ UNCONDITIONAL = Preconditions(None, None, None)
 
 
 def parse_preconditions(options: Mapping[str, Any] | None) -> Preconditions | None:
-    """Read the options of a get; None where only the store can answer.
+    """Parse the options of a get; None if only the store can serve them.
 
-    That is: dates, version, head, `*`, weak and unquoted ETags, options of None, and what is no option or no range.
+    These are dates, version, head, `*`, weak and unquoted ETags, options of None, unknown options and invalid ranges.
     """
     if options is not None and not isinstance(options, dict):
         return None
-    asked = {name: value for name, value in (options or {}).items() if name != "head" or value is not False}
-    tags = [asked[name] for name in _CONDITIONS if name in asked]
-    if set(asked) - _CONDITIONS - {"range"}:
+    given = {name: value for name, value in (options or {}).items() if name != "head" or value is not False}
+    tags = [given[name] for name in _CONDITIONS if name in given]
+    if set(given) - _CONDITIONS - {"range"}:
         return None
     if not all(isinstance(tag, str) and _STRONG_TAGS.fullmatch(tag) for tag in tags):
         return None
-    if "range" in asked and resolve_range(asked["range"], _ANY_SIZE) is None:
+    if "range" in given and resolve_range(given["range"], _ANY_SIZE) is None:
         return None
-    return Preconditions(asked.get("range"), asked.get("if_match"), asked.get("if_none_match"))
+    return Preconditions(given.get("range"), given.get("if_match"), given.get("if_none_match"))
 
 
 def _is_length(value: object) -> bool:
@@ -89,13 +89,12 @@ def _tags(value: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class RequestedRanges:
-    """The ranges that a request is for.
+    """The byte ranges of a request.
 
     Parameters
     ----------
     first
-        The first of them, as far as it is known before the object's size is: it may run past the end. The last n bytes
-        are the span from -n to 0.
+        The first range, before the object's size is known: it may run past the end. The last n bytes are -n to 0.
     """
 
     first: ByteRange
@@ -103,17 +102,17 @@ class RequestedRanges:
 
     @property
     def single(self) -> bool:
-        """Whether it is one range, which any store answers from one version."""
+        """Whether it is one range, which any store serves from one version."""
         return callable(self._resolve)
 
     @property
     def cover(self) -> ByteRange:
-        """The one span that holds all ranges of a get_range or get_ranges."""
+        """The range that covers all ranges of a get_range or get_ranges."""
         spans = cast("list[ByteRange]", self.spans(_ANY_SIZE))
         return ByteRange(min(span.start for span in spans), max(span.stop for span in spans))
 
     def spans(self, size: int) -> list[ByteRange] | None:
-        """Return the spans of an object of `size` bytes, or None where only the store can answer."""
+        """Return the ranges of an object of `size` bytes; None if only the store can serve them."""
         if callable(self._resolve):
             span = self._resolve(size)
             return None if span is None else [span]
@@ -124,19 +123,19 @@ class RequestedRanges:
 WHOLE = RequestedRanges(ByteRange(0, _ANY_SIZE), partial(ByteRange, 0))
 
 
-def ranges_of_get(asked: Preconditions) -> RequestedRanges:
-    """Return what a get is for."""
-    if asked.range is None:
+def ranges_of_get(options: Preconditions) -> RequestedRanges:
+    """Return the range of a get."""
+    if options.range is None:
         return WHOLE
-    if isinstance(asked.range, dict) and "suffix" in asked.range:
-        first = ByteRange(-index(asked.range["suffix"]), 0)
+    if isinstance(options.range, dict) and "suffix" in options.range:
+        first = ByteRange(-index(options.range["suffix"]), 0)
     else:
-        first = cast("ByteRange", resolve_range(asked.range, _ANY_SIZE))
-    return RequestedRanges(first, partial(resolve_range, asked.range))
+        first = cast("ByteRange", resolve_range(options.range, _ANY_SIZE))
+    return RequestedRanges(first, partial(resolve_range, options.range))
 
 
 def ranges_of_get_range(start: object, end: object, length: object) -> RequestedRanges | None:
-    """Return what a get_range is for; None where only the store can answer."""
+    """Return the range of a get_range; None if only the store can serve it."""
     first = resolve_length(start, end, length, _ANY_SIZE)
     return None if first is None else RequestedRanges(first, partial(resolve_length, start, end, length))
 
@@ -147,9 +146,9 @@ def ranges_of_get_ranges(
     lengths: Sequence[int] | None,
     options: Mapping[str, object],
 ) -> RequestedRanges | None:
-    """Return what a get_ranges is for; None where only the store can answer.
+    """Return the ranges of a get_ranges; None if only the store can serve them.
 
-    Of further options obstore's `coalesce` is known: from memory, it changes nothing, if it is a number of bytes.
+    The only known option is obstore's `coalesce`, which changes nothing for a cached object if it is valid.
     """
     if (ends is None) == (lengths is None) or set(options) - {"coalesce"}:
         return None

@@ -1,4 +1,4 @@
-"""Filling a cache before anybody asks."""
+"""Prefetch whole objects into a cache, several at a time."""
 
 from __future__ import annotations
 
@@ -16,52 +16,54 @@ if TYPE_CHECKING:
 
 __all__ = ["prefetch", "prefetch_async"]
 
-_Warm: TypeAlias = "Callable[[Backend, str], Coroutine[object, object, None]]"
-_Kept: TypeAlias = "Callable[[str], bool]"
+_Fetch: TypeAlias = "Callable[[Backend, str], Coroutine[object, object, None]]"
+_IsCached: TypeAlias = "Callable[[str], bool]"
 
 
-def prefetch(warm: _Warm, kept: _Kept, paths: Iterable[str], most: int) -> dict[str, Exception]:
-    """Warm paths side by side, with at most `most` requests in flight; return what failed, or was not `kept`."""
-    todo, each = _shares(paths, most)
+def prefetch(fetch: _Fetch, is_cached: _IsCached, paths: Iterable[str], max_requests: int) -> dict[str, Exception]:
+    """Fetch objects with at most `max_requests` requests in flight; return an error for each that is not cached."""
+    todo, requests_each = _plan(paths, max_requests)
     failed: dict[str, Exception] = {}
-    backend = SyncBackend(each)
-    gather(lambda number: run_sync(_try(warm, backend, todo[number], failed)), len(todo), most)
-    return failed | _evicted(kept, todo, failed)
+    backend = SyncBackend(requests_each)
+    gather(lambda number: run_sync(_try(fetch, backend, todo[number], failed)), len(todo), max_requests)
+    return failed | _evicted(is_cached, todo, failed)
 
 
-async def prefetch_async(warm: _Warm, kept: _Kept, paths: Iterable[str], most: int) -> dict[str, Exception]:
-    """Warm paths as `prefetch` does, on the running event loop."""
-    todo, each = _shares(paths, most)
+async def prefetch_async(
+    fetch: _Fetch, is_cached: _IsCached, paths: Iterable[str], max_requests: int
+) -> dict[str, Exception]:
+    """Fetch objects as `prefetch` does, on the running event loop."""
+    todo, requests_each = _plan(paths, max_requests)
     failed: dict[str, Exception] = {}
-    backend = AsyncBackend(each)
-    await gather_async(lambda number: _try(warm, backend, todo[number], failed), len(todo), most)
-    return failed | _evicted(kept, todo, failed)
+    backend = AsyncBackend(requests_each)
+    await gather_async(lambda number: _try(fetch, backend, todo[number], failed), len(todo), max_requests)
+    return failed | _evicted(is_cached, todo, failed)
 
 
-def _shares(paths: Iterable[str], most: int) -> tuple[list[str], int]:
-    """Return each path once, and how many requests each may have in flight."""
+def _plan(paths: Iterable[str], max_requests: int) -> tuple[list[str], int]:
+    """Return each path once, and the number of concurrent requests for each."""
     if isinstance(paths, str) or not hasattr(paths, "__iter__"):
         example = shown(paths) if isinstance(paths, str) else "'a.nc'"
         msg = f"paths must be several paths, such as [{example}], got {shown(paths)}"
         raise TypeError(msg)
     todo = list(dict.fromkeys(check_path(path) for path in paths))
-    return todo, max(1, positive_int("max_concurrent_requests", most) // max(1, len(todo)))
+    return todo, max(1, positive_int("max_concurrent_requests", max_requests) // max(1, len(todo)))
 
 
-def _evicted(kept: _Kept, todo: list[str], failed: dict[str, Exception]) -> dict[str, Exception]:
-    """Tell of those that were fetched, but are not there any more."""
-    gone = [path for path in todo if path not in failed and not kept(path)]
+def _evicted(is_cached: _IsCached, todo: list[str], failed: dict[str, Exception]) -> dict[str, Exception]:
+    """Return an error for each object that was fetched and evicted again."""
+    gone = [path for path in todo if path not in failed and not is_cached(path)]
     return {
         path: ValueError(
-            f"{redacted(path)!r} was fetched, but others have taken its place in the memory of the cache. Give it a "
-            "larger max_size, or prefetch less at a time."
+            f"{redacted(path)!r} was fetched, but evicted from memory by other objects. Give the cache a larger "
+            "max_size, or prefetch fewer objects at a time."
         )
         for path in gone
     }
 
 
-async def _try(warm: _Warm, backend: Backend, path: str, failed: dict[str, Exception]) -> None:
+async def _try(fetch: _Fetch, backend: Backend, path: str, failed: dict[str, Exception]) -> None:
     try:
-        await warm(backend, path)
+        await fetch(backend, path)
     except Exception as error:  # noqa: BLE001 - reported, path by path
         failed[path] = error

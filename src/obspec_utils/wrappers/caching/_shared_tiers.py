@@ -1,36 +1,46 @@
-"""The caches that a store shares with others: looked up in order, filled on the way back."""
+"""Shared caches of a store: looked up in order, backfilled, and leased, so that one process fetches for all."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from obstore import Bytes
 
 from obspec_utils._io.buffers import BufferList
+from obspec_utils._redact import redacted
+from obspec_utils.caches import LeasingCache, ManyCache
+from obspec_utils.caches._circuit_breaker import CircuitBreaker
 from obspec_utils.caches._protocol import NO_LEASE
 from obspec_utils.wrappers.caching._keys import block_key, read_record, record_key, write_record
-from obspec_utils.wrappers.caching._shared_tier import SharedTier
+from obspec_utils.wrappers.caching._stats import Counters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from obspec import Attributes, ObjectMeta
     from typing_extensions import Buffer
 
     from obspec_utils.caches import Cache, Lease
-    from obspec_utils.wrappers.caching._entry import Entry
+    from obspec_utils.wrappers.caching._entries import Entry
 
-__all__ = ["SharedTiers"]
+__all__ = ["FIRST_PAUSE", "MAX_PAUSE", "MAX_WAIT", "SharedTier", "SharedTiers"]
 
-# How many bytes of blocks a cache is asked for at a time: what a server has to hold in its memory as one answer.
-_BATCH = 16 * 1024 * 1024
+# Bytes of blocks to look up at a time: a server holds one reply in its memory.
+_BATCH_SIZE = 16 * 1024 * 1024
 
-# What tasks of this process are fetching, and on which event loop. Nobody waits for a task of another loop, see
-# design/002: it may be waiting for whoever asks, or never run again. Each lease by itself: there may be one of a key in
-# each of several caches.
+# Seconds for which one call waits for the leases of other processes, which expire if their holder dies; and between two
+# lookups, doubled from the first to the longest.
+MAX_WAIT = 30.0
+FIRST_PAUSE, MAX_PAUSE = 0.002, 0.05
+
+# The event loops whose tasks in this process hold leases. A task of another loop is never waited for: it may be waiting
+# for the caller, or never run again (design/002). Keyed by lease, as several caches may lease the same key.
 _leased_by_tasks: dict[tuple[str, int], object] = {}
 
 
 class _TaskLease:
-    """A lease that only tasks of its own event loop wait for."""
+    """Lease that only tasks of the same event loop wait for."""
 
     def __init__(self, keys: Iterable[str], lease: Lease, loop: object) -> None:
         self._lease = lease
@@ -38,132 +48,204 @@ class _TaskLease:
         _leased_by_tasks.update(dict.fromkeys(self._marks, loop))
 
     def release(self) -> None:
-        self._invalidate()
+        self._unmark()
         self._lease.release()
 
-    def _invalidate(self) -> None:
+    def _unmark(self) -> None:
         for mark in self._marks:
             _leased_by_tasks.pop(mark, None)
 
-    __del__ = _invalidate
+    __del__ = _unmark
+
+
+class _GuardedLease:
+    """A lease that is released once, without raising."""
+
+    def __init__(self, breaker: CircuitBreaker, lease: Lease) -> None:
+        self._breaker = breaker
+        self._lease = lease
+
+    def release(self) -> None:
+        lease, self._lease = self._lease, NO_LEASE
+        with self._breaker:
+            lease.release()
+
+
+class SharedTier:
+    """One shared cache behind a circuit breaker: after an error it is bypassed for a while, except by `delete`.
+
+    Attributes
+    ----------
+    counters
+        Hits and misses of blocks in this cache.
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        self.cache = cache
+        self.counters = Counters()
+        self.leases = isinstance(cache, LeasingCache)
+        self._breaker = CircuitBreaker(redacted(repr(cache)))
+
+    def get_many(self, keys: Sequence[str]) -> list[Buffer | None]:
+        """Return the value of each key, or None; None for all if the cache fails."""
+        if not self._breaker.is_open:
+            with self._breaker:
+                values = list(self._many("get_many")(keys))
+                if len(values) == len(keys):
+                    return [None if value is None else _immutable(value) for value in values]
+                msg = f"{len(values)} values for {len(keys)} keys"
+                raise ValueError(msg)
+        return [None] * len(keys)
+
+    def put_many(self, values: Mapping[str, Buffer]) -> None:
+        """Put values, except those larger than the cache's `max_size`."""
+        if self._breaker.is_open:
+            return
+        with self._breaker:
+            max_size: int | None = getattr(self.cache, "max_size", None)
+            fitting = {key: it for key, it in values.items() if max_size is None or memoryview(it).nbytes <= max_size}
+            if fitting:
+                self._many("put_many")(fitting)
+
+    def delete(self, key: str) -> None:
+        """Delete a key."""
+        with self._breaker:
+            self.cache.delete(key)
+
+    def lease_many(self, keys: Sequence[str]) -> tuple[list[str], Lease]:
+        """Lease those keys that no other process has leased; return them, and their lease.
+
+        If the cache fails, every process gets all keys.
+        """
+        if not self._breaker.is_open:
+            with self._breaker:
+                taken, lease = self._many("lease_many")(keys)
+                taken = set(taken)
+                return [key for key in keys if key in taken], _GuardedLease(self._breaker, lease)
+        return list(keys), NO_LEASE
+
+    def _many(self, method: str) -> Any:  # noqa: ANN401 - a method of ManyCache
+        """Return a method of the cache, or its default."""
+        return getattr(self.cache, method, None) or partial(getattr(ManyCache, method), self.cache)
+
+
+def _immutable(value: Buffer) -> Buffer:
+    return value if isinstance(value, bytes | Bytes) else memoryview(value).tobytes()
 
 
 class SharedTiers:
-    """Several shared caches, the fastest first, and what one store keeps there.
+    """The shared caches of one store, the fastest first.
 
     Parameters
     ----------
     caches
-        The caches. There may be none.
+        The caches; there may be none.
     namespace
         What tells this store's objects from those of others.
     leases
-        Whether to take leases. A caching store among the wrapped ones does so itself, maybe the same ones.
+        Whether to take leases. Of stacked caching stores only the innermost does: they may share a cache.
     """
 
     def __init__(self, caches: Iterable[Cache], namespace: str, *, leases: bool = True) -> None:
         self.tiers = [SharedTier(cache) for cache in caches]
         self.namespace = namespace
-        # The cache that most processes share is the last one.
+        # The last cache is the one that most processes share.
         self._leasing = [tier for tier in self.tiers if tier.leases and leases][-1:]
 
     @property
     def takes_leases(self) -> bool:
-        """Whether one of the caches has leases, which are taken."""
+        """Whether one of the caches is leased from."""
         return bool(self._leasing)
 
     def __bool__(self) -> bool:
         return bool(self.tiers)
 
-    def record(self, path: str, min_validated_at: float) -> tuple[ObjectMeta, Attributes, float] | None:
-        """Return the version that a path had last, as far as any tier knows; at once if one knows it since `oldest`."""
-        key = record_key(self.namespace, path)
+    def find_record(self, key: str, min_validated_at: float) -> tuple[ObjectMeta, Attributes, float] | None:
+        """Return the latest version that the tiers know of an object; the first one that was validated late enough."""
+        name = record_key(self.namespace, key)
         latest: tuple[ObjectMeta, Attributes, float] | None = None
         for position, tier in enumerate(self.tiers):
-            (value,) = tier.get_many([key])
+            (value,) = tier.get_many([name])
             found = None if value is None else read_record(value)
             if value is None or found is None or (latest is not None and found[2] <= latest[2]):
                 continue
             latest = found
             for former in self.tiers[:position]:
-                former.put_many({key: value})
+                former.put_many({name: value})
             if found[2] >= min_validated_at:
                 break
         return latest
 
-    def publish(self, path: str, entry: Entry) -> None:
-        """Tell all tiers which version a path has; take it back if it was dropped meanwhile."""
+    def publish(self, key: str, entry: Entry) -> None:
+        """Put the version of an object into all tiers; delete it again if it was invalidated meanwhile."""
         record = write_record(entry)
         if record is None or not entry.is_current:
             return
-        key = record_key(self.namespace, path)
+        name = record_key(self.namespace, key)
         for tier in self.tiers:
-            tier.put_many({key: record})
+            tier.put_many({name: record})
         if not entry.is_current:
-            self.invalidate(path)
+            self.invalidate(key)
 
-    def invalidate(self, path: str) -> None:
-        """Forget which version a path has."""
+    def invalidate(self, key: str) -> None:
+        """Delete the version of an object from all tiers."""
         for tier in self.tiers:
-            tier.delete(record_key(self.namespace, path))
+            tier.delete(record_key(self.namespace, key))
 
-    def find(self, path: str, entry: Entry, numbers: Iterable[int], first: bool) -> dict[int, BufferList]:  # noqa: FBT001
-        """Return those of the blocks of a version that are in a tier, and put them into the tiers before it.
-
-        What is missing counts when it is looked up `first`.
-        """
-        missing = self._keys(path, entry, numbers)
+    def find(self, key: str, entry: Entry, numbers: Iterable[int], count_misses: bool) -> dict[int, BufferList]:  # noqa: FBT001
+        """Return those blocks of a version that a tier has, and backfill the tiers before it."""
+        missing = self._names(key, entry, numbers)
         found: dict[int, BufferList] = {}
         for position, tier in enumerate(self.tiers):
-            there = dict(self._look(tier, entry, missing))
-            tier.counters.add(hits=len(there), misses=(len(missing) - len(there)) * first)
+            there = dict(self._look_up(tier, entry, missing))
+            tier.counters.add(hits=len(there), misses=(len(missing) - len(there)) * count_misses)
             for former in self.tiers[:position]:
                 former.put_many({missing[number]: value for number, value in there.items()})
             for number, value in there.items():
-                found[number] = BufferList([value], entry.span(number).start)
+                found[number] = BufferList([value], entry.block_range(number).start)
                 del missing[number]
         return found
 
-    def _keys(self, path: str, entry: Entry, numbers: Iterable[int]) -> dict[int, str]:
-        """Return what the blocks of a version are kept by; none of them if it can't be told from others."""
-        keys = {number: block_key(self.namespace, path, entry, number) for number in numbers}
-        return {number: key for number, key in keys.items() if key is not None}
+    def _names(self, key: str, entry: Entry, numbers: Iterable[int]) -> dict[int, str]:
+        """Return the keys of blocks in the tiers; none for a version without a validator."""
+        names = {number: block_key(self.namespace, key, entry, number) for number in numbers}
+        return {number: name for number, name in names.items() if name is not None}
 
-    def _look(self, tier: SharedTier, entry: Entry, keys: dict[int, str]) -> Iterator[tuple[int, Buffer]]:
-        numbers, most = list(keys), max(1, _BATCH // entry.block_size)
-        for batch in (numbers[start : start + most] for start in range(0, len(numbers), most)):
-            values = tier.get_many([keys[number] for number in batch])
+    def _look_up(self, tier: SharedTier, entry: Entry, names: dict[int, str]) -> Iterator[tuple[int, Buffer]]:
+        numbers, count = list(names), max(1, _BATCH_SIZE // entry.block_size)
+        for batch in (numbers[start : start + count] for start in range(0, len(numbers), count)):
+            values = tier.get_many([names[number] for number in batch])
             for number, value in zip(batch, values, strict=True):
-                if value is not None and memoryview(value).nbytes == entry.span(number).length:
+                if value is not None and memoryview(value).nbytes == entry.block_range(number).length:
                     yield number, value
 
-    def put(self, path: str, entry: Entry, blocks: dict[int, BufferList]) -> None:
+    def put(self, key: str, entry: Entry, blocks: dict[int, BufferList]) -> None:
         """Put blocks of a version into all tiers."""
-        keys = self._keys(path, entry, (number for number, parts in blocks.items() if len(parts)))
-        values = {key: blocks[number].slice(*entry.span(number)) for number, key in keys.items()}
+        names = self._names(key, entry, (number for number, parts in blocks.items() if len(parts)))
+        values = {name: blocks[number].slice(*entry.block_range(number)) for number, name in names.items()}
         for tier in self.tiers:
             tier.put_many(values)
 
-    def lease(self, path: str, entry: Entry, numbers: list[int], loop: object) -> tuple[list[int], Lease]:
-        """Take the right to fetch blocks, but for those that others are fetching and that may be waited for.
+    def lease(self, key: str, entry: Entry, numbers: list[int], loop: object) -> tuple[list[int], Lease]:
+        """Lease blocks, except those that others fetch and that the caller may wait for.
 
-        Returns the blocks, and what gives it back. The `loop` is that of the task that asks; None for a thread.
+        Returns the blocks and their lease. `loop` is the event loop of the calling task; None for a thread.
         """
-        keys = self._keys(path, entry, numbers)
-        if not keys:
+        names = self._names(key, entry, numbers)
+        if not names:
             return numbers, NO_LEASE
-        taken, lease = self._lease(list(keys.values()), loop)
+        taken, lease = self._lease(list(names.values()), loop)
         mine = set(taken)
-        return [number for number, key in keys.items() if key in mine], lease
+        return [number for number, name in names.items() if name in mine], lease
 
-    def lease_record(self, path: str, loop: object) -> Lease | None:
-        """Take the right to ask for the version of a path; None while others ask that may be waited for."""
-        taken, lease = self._lease([record_key(self.namespace, path)], loop)
+    def lease_record(self, key: str, loop: object) -> Lease | None:
+        """Lease the version of an object; None if others request it and the caller may wait for them."""
+        taken, lease = self._lease([record_key(self.namespace, key)], loop)
         return lease if taken else None
 
-    def _lease(self, keys: list[str], loop: object) -> tuple[list[str], Lease]:
-        taken, lease = self._leasing[0].lease_many(keys) if self._leasing else (keys, NO_LEASE)
+    def _lease(self, names: list[str], loop: object) -> tuple[list[str], Lease]:
+        taken, lease = self._leasing[0].lease_many(names) if self._leasing else (names, NO_LEASE)
         if loop is not None:
             lease = _TaskLease(taken, lease, loop)
-        elsewhere = {key for (key, _), its_loop in _leased_by_tasks.copy().items() if its_loop is not loop}
-        return [*taken, *(elsewhere.intersection(keys) - set(taken))], lease
+        elsewhere = {name for (name, _), its_loop in _leased_by_tasks.copy().items() if its_loop is not loop}
+        return [*taken, *(elsewhere.intersection(names) - set(taken))], lease

@@ -1,36 +1,72 @@
-"""Numbers to look at: what a caching store has done."""
+"""Counters of a caching store, and the summary of them that `cache_info()` returns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from html import escape
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 from obspec_utils._redact import redacted
 
 if TYPE_CHECKING:
-    from obspec_utils.caches import Cache
-    from obspec_utils.wrappers.caching._counters import Counters
-    from obspec_utils.wrappers.caching._entries import EntryTable
-    from obspec_utils.wrappers.caching._shared_tiers import SharedTiers
+    from collections.abc import Iterable
 
-__all__ = ["CacheInfo", "TierInfo"]
+    from obspec_utils.caches import Cache, MemoryCache
+
+__all__ = ["CacheInfo", "Counters", "TierInfo"]
+
+_NAMES = ("hits", "served_bytes", "misses", "joined", "revalidations", "origin_bytes")
+_POSITIONS = {name: position for position, name in enumerate(_NAMES)}
+
+
+class Counters:
+    """Counters that are exact without a lock: each thread has its own.
+
+    Thread identifiers are reused, so there are at most as many counters as there ever were threads at once.
+
+    Attributes
+    ----------
+    by_thread
+        The counters of each thread, in the order of `_NAMES`: hits and served bytes first.
+    """
+
+    def __init__(self) -> None:
+        self.by_thread: dict[int, list[int]] = {}
+
+    def add(self, **counts: int) -> None:
+        """Add to counters."""
+        counter = self.by_thread.setdefault(get_ident(), [0] * len(_NAMES))
+        for name, count in counts.items():
+            counter[_POSITIONS[name]] += count
+
+    def served(self, hits: int, size: int) -> None:
+        """Add the hits and the served bytes of one request; faster than `add`."""
+        counter = self.by_thread.get(get_ident())
+        if counter is None:
+            self.add(hits=hits, served_bytes=size)
+        else:
+            counter[0] += hits
+            counter[1] += size
+
+    def __getitem__(self, name: str) -> int:
+        return sum(counter[_POSITIONS[name]] for counter in list(self.by_thread.values()))
 
 
 @dataclass(frozen=True, slots=True)
 class TierInfo:
-    """What one cache of a store has done for it.
+    """Statistics of one cache of a store.
 
     Attributes
     ----------
     name
-        The cache.
+        The cache's repr.
     hits, misses
-        How many of the objects or blocks that were looked up there were there, and were not.
+        Objects or blocks that this store looked up there and found, or did not find.
     evictions
-        How many values have made room for others, of all who use it in this process; None if it can't tell.
+        Values evicted for space, on behalf of all its users in this process; None if the cache does not tell.
     size, max_size
-        The bytes kept, of all who use it, and the most that may be; None if it can't tell.
+        Bytes kept, on behalf of all its users, and the limit; None if the cache does not tell.
     """
 
     name: str
@@ -43,26 +79,26 @@ class TierInfo:
 
 @dataclass(frozen=True, slots=True)
 class CacheInfo:
-    """What a caching store has done in this process since it was made.
+    """Statistics of a caching store in this process, since it was made.
 
     Attributes
     ----------
     hits
-        How many objects, or blocks, were found in a cache, in memory or shared.
+        Objects or blocks found in a cache, in memory or shared.
     misses
-        How many were fetched from the store below.
+        Objects or blocks fetched from the wrapped store.
     joined
-        How many were being fetched by another thread or task, which was waited for.
+        Objects or blocks that another thread or task was fetching already.
     evictions
-        How many were evicted from memory.
+        Values evicted from memory.
     revalidations
-        How many times the store below was asked whether an object is still the same.
+        Conditional requests to the wrapped store.
     origin_bytes
-        The bytes fetched from the store below to be kept. What passes through uncached is not counted.
+        Bytes fetched from the wrapped store to be cached. What passes through uncached is not counted.
     served_bytes
-        The bytes of the answers given from the cache, those just fetched included.
+        Bytes returned from the cache, including those just fetched.
     tiers
-        Each cache by itself, in the order they are looked up.
+        Each cache by itself, in lookup order.
     """
 
     hits: int
@@ -75,26 +111,27 @@ class CacheInfo:
     tiers: tuple[TierInfo, ...]
 
     @classmethod
-    def of(cls, counters: Counters, index: EntryTable, tiers: SharedTiers) -> CacheInfo:
-        """Sum up what has been counted."""
+    def of(cls, counters: Counters, memory: MemoryCache | None, shared: Iterable[tuple[Cache, Counters]]) -> CacheInfo:
+        """Sum up the counters of a store and of its shared caches."""
         names = ("hits", "misses", "joined", "revalidations", "origin_bytes", "served_bytes")
         counts = {name: counters[name] for name in names}
-        memory = index.memory
-        infos = [_tier_info(tier.cache, tier.counters["hits"], tier.counters["misses"]) for tier in tiers.tiers]
+        infos = [_tier_info(cache, counted["hits"], counted["misses"]) for cache, counted in shared]
         if memory is not None:
             found = counts["hits"] - sum(info.hits for info in infos)
-            asked = counts["hits"] + counts["misses"] + counts["joined"]
-            infos.insert(0, _tier_info(memory, found, asked - found))
+            lookups = counts["hits"] + counts["misses"] + counts["joined"]
+            infos.insert(0, _tier_info(memory, found, lookups - found))
         return cls(**counts, evictions=0 if memory is None else memory.evictions, tiers=tuple(infos))
 
     def __str__(self) -> str:
         counts = ", ".join(f"{name} {value}" for name, value in self._rows())
-        tiers = "; ".join(f"{tier.name}: {_text(tier.size, bytes_=True)}" for tier in self.tiers)
+        tiers = "; ".join(f"{tier.name}: {_text(tier.size, in_bytes=True)}" for tier in self.tiers)
         return f"{counts} ({tiers})"
 
     def _rows(self) -> list[tuple[str, str]]:
         names = [field.name for field in fields(self) if field.name != "tiers"]
-        return [(name.replace("_", " "), _text(getattr(self, name), bytes_=name.endswith("_bytes"))) for name in names]
+        return [
+            (name.replace("_", " "), _text(getattr(self, name), in_bytes=name.endswith("_bytes"))) for name in names
+        ]
 
     def _repr_html_(self) -> str:
         counts = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in self._rows())
@@ -105,24 +142,24 @@ class CacheInfo:
 
 def _tier_info(cache: Cache, hits: int, misses: int) -> TierInfo:
     numbers = [getattr(cache, name, None) for name in ("evictions", "size", "max_size")]
-    # A cache of a user's own may have methods of these names.
+    # A user's own cache may have methods of these names.
     return TierInfo(redacted(repr(cache)), hits, misses, *(it if isinstance(it, int) else None for it in numbers))
 
 
 def _tier_row(tier: TierInfo) -> str:
     numbers = [_text(tier.hits), _text(tier.misses), _text(tier.evictions)]
-    sizes = [_text(tier.size, bytes_=True), _text(tier.max_size, bytes_=True)]
+    sizes = [_text(tier.size, in_bytes=True), _text(tier.max_size, in_bytes=True)]
     return "".join(["<tr>", *(f"<td>{escape(text)}</td>" for text in (tier.name, *numbers, *sizes)), "</tr>"])
 
 
-def _text(number: int | None, *, bytes_: bool = False) -> str:
+def _text(number: int | None, *, in_bytes: bool = False) -> str:
     if number is None:
         return "-"
-    if not bytes_:
+    if not in_bytes:
         return f"{number:,}"
     size = float(number)
-    for block_size in ("B", "KiB", "MiB", "GiB"):
+    for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:  # noqa: PLR2004 - the units are powers of it
-            return f"{size:.4g} {block_size}"
+            return f"{size:.4g} {unit}"
         size /= 1024
     return f"{size:.4g} TiB"

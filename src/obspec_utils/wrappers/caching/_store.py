@@ -1,23 +1,27 @@
-"""A store that keeps what it has read, for all its consumers: whole objects or blocks, in memory and elsewhere."""
+"""A store that caches what it reads: whole objects or blocks, in memory and in shared caches."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from obspec_utils._io.backends import ASYNC, SYNC, run_sync
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS
 from obspec_utils._redact import redacted
 from obspec_utils.wrappers._wrapper import StoreWrapper
 from obspec_utils.wrappers.caching._blocks import BlockLoader
 from obspec_utils.wrappers.caching._config import Config
 from obspec_utils.wrappers.caching._entries import EntryTable
-from obspec_utils.wrappers.caching._hits import make_hit
+from obspec_utils.wrappers.caching._invalidation import invalidating, invalidating_async, mutation_of
+from obspec_utils.wrappers.caching._keys import cache_key
+from obspec_utils.wrappers.caching._lookup import Lookup
 from obspec_utils.wrappers.caching._origin import Origin
 from obspec_utils.wrappers.caching._preconditions import WHOLE
 from obspec_utils.wrappers.caching._prefetch import prefetch, prefetch_async
-from obspec_utils.wrappers.caching._reads import CachedReads
-from obspec_utils.wrappers.caching._revalidation import Lookup
+from obspec_utils.wrappers.caching._reads import CachedReads, make_hit
+from obspec_utils.wrappers.caching._revalidation import Revalidator
 from obspec_utils.wrappers.caching._shared_tiers import SharedTiers
-from obspec_utils.wrappers.caching._stats import CacheInfo
+from obspec_utils.wrappers.caching._stats import CacheInfo, Counters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,43 +36,43 @@ __all__ = ["CachingReadableStore"]
 
 
 class CachingReadableStore(CachedReads):
-    """Keep what is read, for all consumers of this store: whole objects in memory, or blocks, or elsewhere too.
+    """Cache whole objects or blocks of them, in memory and in caches shared with other processes.
 
-    By default, the first request for an object, whatever range it asks for, fetches all of it with one `get` of the
-    store below. With a `block_size`, only the blocks that a request touches are fetched. Others that ask meanwhile, in
-    threads or tasks, wait for the same fetch. What is cached is trusted until it is evicted, cleared, older than
-    `max_age`, or changed through this store. No result made here mixes two versions of an object, provided that the
-    wrapped store sends an ETag or else a Last-Modified date; where it sends neither, only sizes are compared. What only
-    the store can answer, and what is too large to be kept, passes through, uncached.
+    By default, the first request for any range of an object fetches the whole object with one `get` of the wrapped
+    store. With a `block_size`, a request fetches only the blocks it touches. Threads and tasks that request the same
+    bytes meanwhile wait for the same fetch. Cached bytes are trusted until they are evicted, cleared, older than
+    `max_age`, or changed through this store. A result never mixes two versions of an object if the wrapped store sends
+    an ETag or else a Last-Modified date; if it sends neither, only sizes are compared. Requests that only the wrapped
+    store can serve, and objects too large to be cached, pass through.
 
-    Pickling and `copy.copy` give a store with the same settings, whose caches in memory are empty and whose shared
-    caches are the same.
+    Copies and pickles have the same arguments and shared caches, and an empty memory cache.
 
     Parameters
     ----------
     store
         The store to read from.
     max_size
-        The most bytes kept in memory. What is larger is served but not kept. With `cache`, that says how much.
+        The most bytes cached in memory. Larger objects are served but not cached. Not with `cache`, whose own budgets
+        apply.
     block_size
-        Keep aligned blocks of so many bytes, not whole objects. `"auto"`: objects of up to 8 MiB whole, of larger ones
-        blocks of 1 MiB.
+        Cache aligned blocks of this many bytes instead of whole objects. `"auto"` caches objects of up to 8 MiB whole,
+        and larger ones in blocks of 1 MiB.
     max_age
-        For how many seconds (or what timedelta) an object is taken to be unchanged. Then one conditional request asks.
-        By default without limit, but for one hour where a cache is shared.
+        Seconds (or a timedelta) for which an object is taken to be unchanged; then a conditional request revalidates
+        it. By default without limit, or one hour if a cache is shared.
     cache
-        A cache, or several that are looked up in order and filled on the way back; see `obspec_utils.caches`. By
-        default a `MemoryCache(max_size)`. A `MemoryCache` comes first; all others count as shared with other processes.
+        A cache, or several in lookup order, which are backfilled; see `obspec_utils.caches`. By default a
+        `MemoryCache(max_size)`. A `MemoryCache` comes first; all others count as shared with other processes.
     namespace
-        What tells this store's objects from those of other stores in shared caches. By default made of the store's
-        kind, endpoint, region, bucket and prefix.
+        A name that tells this store's objects from those of other stores in shared caches. By default taken from the
+        configuration of obstore's stores: kind, endpoint, region, bucket or container and account, prefix or URL.
 
     Raises
     ------
     ValueError
-        If a number is not positive, or `namespace` is missing where the store doesn't tell what it reads from.
+        If a number is not positive, or a shared cache needs a `namespace`: the store does not show where it reads from.
     TypeError
-        If an argument is of another kind, such as a folder as `cache`: give a `DiskCache` of that folder.
+        If an argument is of another type, such as a folder as `cache`: give a `DiskCache` of that folder.
     """
 
     def __init__(
@@ -82,42 +86,57 @@ class CachingReadableStore(CachedReads):
         namespace: str | None = None,
     ) -> None:
         super().__init__(store)
-        self._settings = Config(max_size, block_size, max_age, cache, namespace)
-        memory, shared = self._settings.caches()
-        self._max_size = self._settings.max_size
-        index = EntryTable(memory)
-        namespace = self._settings.namespace_of(store) if shared else ""
-        tiers = SharedTiers(shared, namespace, leases=not StoreWrapper._takes_leases(self))  # noqa: SLF001 - its own base
-        origin = Origin(store, self._settings.block_size, self._limits())
-        self._blocks = BlockLoader(origin, index, tiers, self._settings.seconds(shared=bool(shared)))
-        self._hit = make_hit(self._blocks)
+        self._config = config = Config(max_size, block_size, max_age, cache, namespace)
+        self._max_size = config.max_size
+        memory, shared = config.caches()
+        self._tiers = SharedTiers(
+            shared,
+            config.namespace_of(store) if shared else "",
+            leases=not StoreWrapper._takes_leases(self),  # noqa: SLF001 - its own base
+        )
+        self._counters = Counters()
+        self._entries = EntryTable(memory, config.seconds(shared=bool(shared)), shared=bool(shared))
+        parts = Origin(store, config.block_size, self._limits()), self._entries, self._tiers, self._counters
+        self._blocks = BlockLoader(*parts)
+        self._revalidator = Revalidator(*parts)
+        self._hit = make_hit(self._entries, self._counters)
 
     def _arguments(self) -> tuple[object, ...]:
         return (self._max_size,)
 
     def _options(self) -> dict[str, Any]:
-        return self._settings.options()
+        return self._config.options()
+
+    def _holds(self, path: str) -> bool:
+        return self._entries.has_all(self._entries.current(cache_key(path))) or super()._holds(path)
+
+    def _takes_leases(self) -> bool:
+        return self._tiers.takes_leases or super()._takes_leases()
 
     @property
     def cache_size(self) -> int:
-        """How many bytes are cached in memory, at most `max_size`."""
-        return self._blocks.index.size
+        """Bytes cached in memory, at most `max_size`."""
+        return self._entries.size
 
     @property
     def cached_paths(self) -> list[str]:
-        """The paths of the objects cached in memory, whole or some of their blocks; the least recently used first."""
-        return self._blocks.index.paths
+        """Paths of the objects cached in memory, whole or in part; the least recently used first."""
+        return self._entries.paths
 
     def cache_info(self) -> CacheInfo:
-        """Return what this store's caches have done so far, in this process."""
-        return CacheInfo.of(self._blocks.counters, self._blocks.index, self._blocks.tiers)
+        """Return statistics of this store's caches in this process."""
+        shared = [(tier.cache, tier.counters) for tier in self._tiers.tiers]
+        return CacheInfo.of(self._counters, self._entries.memory, shared)
+
+    def _repr_html_(self) -> str:
+        return self.cache_info()._repr_html_()
 
     def clear_cache(self) -> None:
-        """Forget everything in memory, and keep nothing of the fetches under way.
+        """Clear the memory cache, and keep nothing of the fetches under way.
 
-        Shared caches keep their bytes, but before one of them is trusted the store below is asked for its version.
+        Shared caches keep their bytes, but versions found there are validated again before they are trusted.
         """
-        self._blocks.invalidate(None)
+        self._entries.invalidate(None)
 
     def __enter__(self) -> Self:
         return self
@@ -125,41 +144,60 @@ class CachingReadableStore(CachedReads):
     def __exit__(self, *_: object) -> None:
         self.clear_cache()
 
-    def _repr_html_(self) -> str:
-        return self.cache_info()._repr_html_()
-
     def prefetch(
         self, paths: Iterable[str], *, max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS
     ) -> dict[str, Exception]:
-        """Fetch whole objects into the cache, side by side.
+        """Fetch whole objects into the cache, several at a time.
 
         Parameters
         ----------
         paths
-            Which objects.
+            The objects.
         max_concurrent_requests
-            How many requests are in flight at most. Where objects are cached whole, each is one `get` of the store
-            below, which may make more of it.
+            The most requests in flight. An object that is cached whole takes one `get` of the wrapped store, which may
+            split it into more.
 
         Returns
         -------
         dict
-            What failed: for each path not cached now, why. Shared caches are not asked whether they have kept what
-            was put there.
+            The error for each path that is not cached now. Shared caches are not asked whether they kept what was put
+            there.
         """
-        return prefetch(self._fetch_whole, self._kept, paths, max_concurrent_requests)
+        return prefetch(self._fetch_whole, self._is_cached, paths, max_concurrent_requests)
 
     async def prefetch_async(
         self, paths: Iterable[str], *, max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS
     ) -> dict[str, Exception]:
         """Fetch whole objects into the cache as `prefetch` does, on the running event loop."""
-        return await prefetch_async(self._fetch_whole, self._kept, paths, max_concurrent_requests)
+        return await prefetch_async(self._fetch_whole, self._is_cached, paths, max_concurrent_requests)
 
     async def _fetch_whole(self, backend: Backend, path: str) -> None:
-        found = await self._find(backend, path, WHOLE, whole=True, lazy=True)
+        found = await self._read_through(backend, path, WHOLE, whole=True, lazy=True)
         if not isinstance(found, Lookup):
-            told = redacted(path)
-            msg = f"{told!r} was not cached: it is larger than any cache of {self!r}, or its store can't get() it."
+            name = redacted(path)
+            msg = f"{name!r} was not cached: it is larger than any cache of {self!r}, or its store can't get() it."
             raise ValueError(msg)  # noqa: TRY004 - it is not the type of an argument that is wrong
         if not found.blocks:
-            await self._lazy_body(backend, path, found).pass_through(backend)
+            await self._lazy_body(backend, path, found).prefetch(backend)
+
+    def _is_cached(self, path: str) -> bool:
+        return bool(self._tiers) or self._entries.has_all(self._entries.find(cache_key(path)))
+
+    # Changes made through this store invalidate what they change.
+
+    async def _invalidate(self, backend: Backend, paths: list[str] | None) -> None:
+        keys = None if paths is None else [cache_key(path) for path in paths]
+        self._entries.invalidate(keys)
+        if self._tiers:
+            for key in keys or []:
+                await backend.call(self._tiers.invalidate, key)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as typed as the store's own attribute
+        """Forward an attribute; a method that changes objects invalidates them too."""
+        attribute = super().__getattr__(name)
+        mutation = mutation_of(name)
+        if mutation is None:
+            return attribute
+        if name.endswith("_async"):
+            return invalidating_async(attribute, mutation, partial(self._invalidate, ASYNC))
+        return invalidating(attribute, mutation, lambda paths: run_sync(self._invalidate(SYNC, paths)))

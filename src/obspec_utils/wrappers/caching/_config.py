@@ -1,4 +1,4 @@
-"""What a caching store was told to do, checked, and told again to its copies."""
+"""The arguments of a caching store: checked, and passed on to its copies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import sha256
 from numbers import Real
 from os import PathLike
 from typing import TYPE_CHECKING, cast
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from obspec_utils._redact import shown
 from obspec_utils._validation import check_text, positive_int
 from obspec_utils.caches import Cache, MemoryCache
-from obspec_utils.wrappers.caching._identity import store_identity
+from obspec_utils.wrappers.caching._namespace import default_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,13 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["Config"]
 
 _MAX_SIZE = 256 * 1024 * 1024
-# For how long, in seconds, what another process found out about an object is taken for true.
+# Seconds for which versions are trusted where a cache is shared, by default.
 _SHARED_MAX_AGE = 3600.0
 
 
 @dataclass(slots=True)
 class Config:
-    """The arguments of a `CachingReadableStore`, which see."""
+    """The arguments of a `CachingReadableStore`, documented there."""
 
     max_size: int
     block_size: BlockSize
@@ -63,7 +62,7 @@ class Config:
         return self.max_age.total_seconds() if isinstance(self.max_age, timedelta) else self.max_age
 
     def seconds(self, *, shared: bool) -> float | None:
-        """Return for how long versions are trusted; None without limit."""
+        """Return the seconds for which versions are trusted; None for ever."""
         seconds = self._seconds()
         return _SHARED_MAX_AGE if seconds is None and shared else seconds
 
@@ -79,7 +78,7 @@ class Config:
         return list(given)
 
     def caches(self) -> tuple[MemoryCache | None, list[Cache]]:
-        """Return the cache in memory, if there is one, and the shared ones."""
+        """Return the memory cache, if there is one, and the shared caches."""
         given = self._given()
         for cache in given:
             if isinstance(cache, type) or not isinstance(cache, Cache):
@@ -89,7 +88,9 @@ class Config:
                 )
                 raise TypeError(msg)
             if not isinstance(getattr(cache, "max_size", None), int | float | None):
-                msg = f"The max_size of a cache is the most bytes a value may have, a number; not so of {shown(cache)}."
+                msg = (
+                    f"The max_size of a cache is the most bytes a value may have, a number or None; got {shown(cache)}."
+                )
                 raise TypeError(msg)
         memory, shared = (given[0], given[1:]) if given and isinstance(given[0], MemoryCache) else (None, given)
         if not given or any(isinstance(cache, MemoryCache) for cache in shared):
@@ -98,20 +99,11 @@ class Config:
         return memory, shared
 
     def namespace_of(self, store: object) -> str:
-        """Return what tells a store's objects from others in shared caches."""
-        identity = None if self.namespace else store_identity(store)
-        if identity is not None:
-            return sha256(identity.encode()).hexdigest()  # short, and tells nobody what a URL may tell
-        if not self.namespace:
-            msg = (
-                f"The {type(store).__name__} does not tell what it reads from, so its objects could be taken for those "
-                "of another store in a shared cache. Give a namespace= that no other store has."
-            )
-            raise ValueError(msg)
-        return self.namespace
+        """Return the namespace of a store in shared caches."""
+        return self.namespace or default_namespace(store)
 
     def options(self) -> dict[str, object]:
-        """Return the arguments given by name, those caches that are in memory new and empty."""
+        """Return the keyword arguments of a copy, whose memory cache is new and empty."""
         caches = self.cache
         if isinstance(caches, MemoryCache):
             caches = copy.copy(caches)

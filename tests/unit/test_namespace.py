@@ -1,4 +1,4 @@
-"""What names the place a store reads from: the same everywhere, never the same for two places, and without secrets."""
+"""The default namespace: the same in all processes, never the same for two places, and without secrets."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ import os
 import pickle
 import subprocess
 import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
+import obstore
 import pytest
 from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, MemoryStore, S3Store
 
 from obspec_utils.wrappers import CachingReadableStore, RequestTrace, SplittingReadableStore, TracingReadableStore
-from obspec_utils.wrappers.caching._identity import store_identity
+from obspec_utils.wrappers.caching import _namespace
+from obspec_utils.wrappers.caching._namespace import default_namespace
 from tests.unit._places import SECRET, VARIABLES, azure, gcs, s3, service_account
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BASE64_SECRET = "czNjcjN0"
 
@@ -27,22 +34,12 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_names_tell_the_place():
-    assert store_identity(s3(prefix="p/q", region="r")) == (
-        '[["store","S3Store"],["bucket","b"],["prefix","p/q"],["region","r"]]'
-    )
-    assert store_identity(gcs()) == '[["store","GCSStore"],["bucket","b"]]'
-    assert store_identity(azure()) == '[["store","AzureStore"],["account_name","a"],["container_name","c"]]'
-    assert store_identity(HTTPStore("https://host/data")) == '[["store","HTTPStore"],["url","https://host/data"]]'
-
-
 @pytest.mark.parametrize(
     ("one", "other"),
     [
         (S3Store.from_url("s3://b/p"), s3(prefix="p")),
         (S3Store.from_url("s3://b/p/q/"), s3(config={"AWS_BUCKET": "b"}, bucket=None, prefix="/p/q")),
         (s3(prefix=""), s3()),
-        (s3(virtual_hosted_style_request=True), s3()),
         (s3(config={"AWS_ENDPOINT_URL": "https://h"}), s3(endpoint="https://h")),
         (s3(access_key_id="one", secret_access_key="1"), s3(access_key_id="other", secret_access_key="2")),
         (s3(client_options={"timeout": "5s", "proxy_url": "http://proxy"}), s3()),
@@ -55,7 +52,7 @@ def test_names_tell_the_place():
     ids=lambda store: type(store).__name__,
 )
 def test_one_place_has_one_name(one, other):
-    assert store_identity(one) == store_identity(other) is not None
+    assert default_namespace(one) == default_namespace(other)
 
 
 def test_no_two_places_have_one_name():
@@ -89,9 +86,15 @@ def test_no_two_places_have_one_name():
         HTTPStore("http://host"),
         HTTPStore("https://host/data"),
     ]
-    names = [store_identity(store) for store in stores]
-    assert None not in names
+    names = [default_namespace(store) for store in stores]
     assert len(set(names)) == len(names)
+
+
+def unnamed(store: Any) -> bool:
+    """Tell whether a store needs a namespace=, and says so without secrets."""
+    with pytest.raises(ValueError, match="namespace=") as caught:
+        default_namespace(store)
+    return SECRET not in str(caught.value)
 
 
 class _Subclass(S3Store):
@@ -130,7 +133,7 @@ class _WrapperOfSomebody(SplittingReadableStore):
     ids=lambda store: type(store).__name__,
 )
 def test_what_may_be_two_places_has_no_name(store):
-    assert store_identity(store) is None
+    assert unnamed(store)
 
 
 SECRETS = {
@@ -174,10 +177,10 @@ def test_no_secret_is_in_a_name(kind, option, environment):
     store = kind("b", prefix="p", **account, **{option: SECRETS[kind][option]})
     kept = json.dumps([store.config, store.client_options])
     assert SECRET in kept or BASE64_SECRET in kept
-    name = store_identity(store)
-    assert name == store_identity(kind("b", prefix="p", **account)) is not None
-    assert SECRET not in name
-    assert BASE64_SECRET not in name
+    assert default_namespace(store) == default_namespace(kind("b", prefix="p", **account))
+    location = json.dumps(_namespace._location(store))
+    assert SECRET not in location
+    assert BASE64_SECRET not in location
 
 
 @pytest.mark.parametrize(
@@ -186,13 +189,12 @@ def test_no_secret_is_in_a_name(kind, option, environment):
     ids=lambda store: type(store).__name__,
 )
 def test_the_name_is_the_same_inside_wrappers_and_in_another_process(store):
-    expected = store_identity(store)
-    assert expected is not None
+    expected = default_namespace(store)
     wrapped = TracingReadableStore(CachingReadableStore(SplittingReadableStore(store)), RequestTrace())
-    assert store_identity(wrapped) == expected
+    assert default_namespace(wrapped) == expected
     program = (
-        "import pickle, sys; from obspec_utils.wrappers.caching._identity import store_identity\n"
-        "print(store_identity(pickle.load(sys.stdin.buffer)))"
+        "import pickle, sys; from obspec_utils.wrappers.caching._namespace import default_namespace\n"
+        "print(default_namespace(pickle.load(sys.stdin.buffer)))"
     )
     done = subprocess.run([sys.executable, "-c", program], input=pickle.dumps(store), check=True, capture_output=True)
     assert done.stdout.decode().strip() == expected
@@ -204,7 +206,7 @@ def test_a_kind_of_store_that_is_not_known_has_no_name(monkeypatch):
         config = {"bucket": "b"}  # noqa: RUF012 - as obstore tells it
 
     monkeypatch.setattr(NewStore, "__module__", "obstore.store")
-    assert store_identity(NewStore()) is None
+    assert unnamed(NewStore())
 
 
 def test_a_store_that_does_not_tell_what_others_tell_has_no_name(monkeypatch):
@@ -213,10 +215,109 @@ def test_a_store_that_does_not_tell_what_others_tell_has_no_name(monkeypatch):
         client_options = None
 
     monkeypatch.setattr(S3Store, "__module__", "obstore.store")
-    assert store_identity(S3Store()) is None  # where is its prefix?
+    assert unnamed(S3Store())  # where is its prefix?
     monkeypatch.setattr(S3Store, "prefix", None, raising=False)
-    assert store_identity(S3Store()) == store_identity(s3())
-    monkeypatch.setattr(S3Store, "config", {"AWS_BUCKET_NAME": "b"})
-    assert store_identity(S3Store()) == store_identity(s3())
+    assert default_namespace(S3Store()) == default_namespace(s3())
     monkeypatch.delattr(S3Store, "client_options")
-    assert store_identity(S3Store()) is None
+    assert unnamed(S3Store())
+
+
+class TestEnvironment:
+    """A store tells nothing of what it took from the environment, so that has to be named."""
+
+    def test_obstore_reads_it_and_does_not_tell(self, environment):
+        environment.setenv("AWS_ENDPOINT_URL", "https://from-environment")
+        store = s3(access_key_id="a", secret_access_key="b")
+        assert "endpoint" not in store.config
+        assert obstore.sign(store, "GET", "x", timedelta(1)).startswith("https://from-environment/b/x")
+
+    @pytest.mark.parametrize(
+        ("variable", "value", "make"),
+        [
+            ("AWS_ENDPOINT_URL", "https://v", s3),
+            ("AWS_ENDPOINT", "https://v", s3),
+            ("AWS_ENDPOINT_URL_S3", "https://v", s3),
+            ("AWS_BUCKET_NAME", "v", lambda: s3(None)),
+            ("GOOGLE_BASE_URL", "https://v", gcs),
+            ("GOOGLE_SERVICE_ACCOUNT_KEY", service_account(gcs_base_url="https://one"), gcs),
+            ("AZURE_STORAGE_ENDPOINT", "https://v", azure),
+            ("AZURE_ENDPOINT", "https://v", azure),
+            ("AZURE_STORAGE_ACCOUNT_NAME", "v", lambda: azure(account=None)),
+            ("AZURE_STORAGE_USE_EMULATOR", "true", azure),
+        ],
+    )
+    def test_what_it_may_redirect_has_no_name(self, environment, variable, value, make):
+        environment.setenv(variable, value)
+        assert unnamed(make())
+
+    @pytest.mark.parametrize("variable", ["SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT"])
+    def test_a_service_account_of_the_environment_has_no_name(self, environment, tmp_path, variable):
+        path = tmp_path / "account.json"
+        path.write_text(service_account(gcs_base_url="https://one"))
+        environment.setenv(variable, str(path))
+        assert unnamed(gcs())
+
+    def test_what_was_given_counts_more(self, environment):
+        expected = default_namespace(s3(endpoint="https://given"))
+        environment.setenv("AWS_ENDPOINT_URL", "https://v")
+        assert default_namespace(s3(endpoint="https://given")) == expected
+
+    def test_a_region_counts_wherever_it_is_from(self, environment):
+        expected = default_namespace(s3(region="r"))
+        assert expected != default_namespace(s3())
+        environment.setenv("AWS_REGION", "r")
+        assert default_namespace(s3()) == expected
+
+    def test_a_service_account_s_file_is_looked_at(self, tmp_path):
+        path = tmp_path / "account.json"
+        path.write_text(service_account())
+        store = gcs(service_account=str(path))
+        assert default_namespace(store) == default_namespace(gcs(service_account_path=str(path)))
+        assert default_namespace(store) == default_namespace(gcs())
+        path.write_text(service_account(gcs_base_url="https://one"))
+        assert unnamed(store)
+        assert unnamed(gcs(service_account_path=str(path)))
+        path.write_text("no JSON")
+        assert unnamed(store)
+        path.unlink()
+        assert unnamed(store)
+
+    def test_what_a_provider_of_credentials_tells(self):
+        class Provider:
+            config = {"endpoint": "https://provided"}  # noqa: RUF012 - as obstore wants it
+
+            def __call__(self) -> dict[str, Any]:
+                return {"access_key_id": SECRET, "secret_access_key": SECRET, "token": None, "expires_at": None}
+
+        assert default_namespace(s3(credential_provider=Provider())) == default_namespace(
+            s3(endpoint="https://provided")
+        )
+
+
+class TestMachines:
+    """Folders, and servers on localhost, are those of one machine."""
+
+    def test_folders_are_of_one_machine(self, tmp_path, monkeypatch):
+        store = LocalStore(tmp_path)
+        name = default_namespace(store)
+        monkeypatch.setattr(_namespace.platform, "node", lambda: "another")
+        assert default_namespace(store) != name
+
+    def test_links_and_relative_paths_lead_to_one_place(self, tmp_path: Path, monkeypatch):
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        (tmp_path / "link").symlink_to(folder)
+        monkeypatch.chdir(tmp_path)
+        stores = [LocalStore(folder), LocalStore(f"{folder}/"), LocalStore("folder"), LocalStore(tmp_path / "link")]
+        assert len({default_namespace(store) for store in [*stores, LocalStore.from_url(f"file://{folder}")]}) == 1
+        assert default_namespace(LocalStore(tmp_path)) != default_namespace(LocalStore(folder))
+        assert default_namespace(LocalStore()) == default_namespace(LocalStore("/"))
+
+    @pytest.mark.parametrize("host", ["localhost", "minio.localhost", "127.0.0.1:9000", "[::1]", "0.0.0.0"])
+    def test_so_is_what_listens_on_loopback(self, host, monkeypatch):
+        stores = [s3(endpoint=f"http://{host}"), HTTPStore(f"http://{host}"), gcs(base_url=f"http://{host}")]
+        names = [default_namespace(store) for store in stores]
+        remote = default_namespace(HTTPStore("http://10.0.0.1"))
+        monkeypatch.setattr(_namespace.platform, "node", lambda: "another")
+        assert all(default_namespace(store) != name for store, name in zip(stores, names, strict=True))
+        assert default_namespace(HTTPStore("http://10.0.0.1")) == remote

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, covered_size
 from obspec_utils.caches import DiskCache, MemoryCache
+from obspec_utils.caches._protocol import NO_LEASE
 from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.wrappers.caching._shared_tiers import FIRST_PAUSE, MAX_PAUSE, MAX_WAIT
 
@@ -159,17 +160,15 @@ class BlockLoader:
         whole
             Whether to prefer one buffer for an object that is one block.
         """
-        if not self._tiers:
+        names = self._tiers.names(call.key, entry, numbers) if self._tiers else {}
+        if not names:
             return await self._fetch(call, entry, numbers, response, whole=whole)
-        found = await self._find_shared(call, entry, numbers, count_misses=True)
+        found = await self._find_shared(call, entry, names, count_misses=True)
         pause = FIRST_PAUSE
-        while missing := [number for number in numbers if number not in found]:
-            lease: Lease | None = None
+        while missing := {number: name for number, name in names.items() if number not in found}:
+            leased, lease = missing, NO_LEASE
             if call.waited < MAX_WAIT:
-                loop = call.backend.owner()
-                leased, lease = await call.backend.call(self._tiers.lease, call.key, entry, missing, loop)
-            else:
-                leased = missing
+                leased, lease = await call.backend.call(self._tiers.lease, missing, call.backend.owner())
             if leased:
                 found |= await self._fetch_leased(call, entry, leased, lease, response, whole=whole)
                 response = None  # a body is read once
@@ -180,9 +179,9 @@ class BlockLoader:
         return found
 
     async def _find_shared(
-        self, call: RequestContext, entry: Entry, numbers: list[int], *, count_misses: bool = False
+        self, call: RequestContext, entry: Entry, names: dict[int, str], *, count_misses: bool = False
     ) -> dict[int, BufferList]:
-        found = await call.backend.call(self._tiers.find, call.key, entry, numbers, count_misses)
+        found = await call.backend.call(self._tiers.find, entry, names, count_misses)
         self._counters.add(hits=len(found))
         return found
 
@@ -190,26 +189,24 @@ class BlockLoader:
         self,
         call: RequestContext,
         entry: Entry,
-        numbers: list[int],
-        lease: Lease | None,
+        names: dict[int, str],
+        lease: Lease,
         response: Response | None,
         *,
         whole: bool,
     ) -> dict[int, BufferList]:
         """Fetch leased blocks, except those that another process has put into a cache just before."""
         try:
-            found = await self._find_shared(call, entry, numbers)
-            missing = [number for number in numbers if number not in found]
+            found = await self._find_shared(call, entry, names)
+            missing = [number for number in names if number not in found]
             fetched: dict[int, BufferList] = {}
             if missing:
                 fetched = await self._fetch(call, entry, missing, response, whole=whole)
-                await call.backend.call(self._tiers.put, call.key, entry, fetched)
+                await call.backend.call(self._tiers.put, entry, names, fetched)
         except BaseException:
-            if lease is not None:
-                call.backend.leave(lease.release)
+            call.backend.leave(lease.release)
             raise
-        if lease is not None:
-            await call.backend.call(lease.release)
+        await call.backend.call(lease.release)
         return found | fetched
 
     async def _fetch(

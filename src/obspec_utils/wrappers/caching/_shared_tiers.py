@@ -192,24 +192,24 @@ class SharedTiers:
         for tier in self.tiers:
             tier.delete(record_key(self.namespace, key))
 
-    def find(self, key: str, entry: Entry, numbers: Iterable[int], count_misses: bool) -> dict[int, BufferList]:  # noqa: FBT001
-        """Return those blocks of a version that a tier has, and backfill the tiers before it."""
-        missing = self._names(key, entry, numbers)
+    def names(self, key: str, entry: Entry, numbers: Iterable[int]) -> dict[int, str]:
+        """Return the keys of blocks in the tiers; none for a version without a validator."""
+        names = {number: block_key(self.namespace, key, entry, number) for number in numbers}
+        return {number: name for number, name in names.items() if name is not None}
+
+    def find(self, entry: Entry, names: dict[int, str], count_misses: bool) -> dict[int, BufferList]:  # noqa: FBT001
+        """Return those of the named blocks that a tier has, and backfill the tiers before it."""
+        missing = dict(names)
         found: dict[int, BufferList] = {}
         for position, tier in enumerate(self.tiers):
             there = dict(self._look_up(tier, entry, missing))
             tier.counters.add(hits=len(there), misses=(len(missing) - len(there)) * count_misses)
-            for former in self.tiers[:position]:
+            for former in self.tiers[:position] if there else []:
                 former.put_many({missing[number]: value for number, value in there.items()})
             for number, value in there.items():
                 found[number] = BufferList([value], entry.block_range(number).start)
                 del missing[number]
         return found
-
-    def _names(self, key: str, entry: Entry, numbers: Iterable[int]) -> dict[int, str]:
-        """Return the keys of blocks in the tiers; none for a version without a validator."""
-        names = {number: block_key(self.namespace, key, entry, number) for number in numbers}
-        return {number: name for number, name in names.items() if name is not None}
 
     def _look_up(self, tier: SharedTier, entry: Entry, names: dict[int, str]) -> Iterator[tuple[int, Buffer]]:
         numbers, count = list(names), max(1, _BATCH_SIZE // entry.block_size)
@@ -219,24 +219,20 @@ class SharedTiers:
                 if value is not None and memoryview(value).nbytes == entry.block_range(number).length:
                     yield number, value
 
-    def put(self, key: str, entry: Entry, blocks: dict[int, BufferList]) -> None:
-        """Put blocks of a version into all tiers."""
-        names = self._names(key, entry, (number for number, parts in blocks.items() if len(parts)))
-        values = {name: blocks[number].slice(*entry.block_range(number)) for number, name in names.items()}
+    def put(self, entry: Entry, names: dict[int, str], blocks: dict[int, BufferList]) -> None:
+        """Put blocks into all tiers."""
+        values = {names[number]: parts.slice(*entry.block_range(number)) for number, parts in blocks.items()}
         for tier in self.tiers:
             tier.put_many(values)
 
-    def lease(self, key: str, entry: Entry, numbers: list[int], loop: object) -> tuple[list[int], Lease]:
+    def lease(self, names: dict[int, str], loop: object) -> tuple[dict[int, str], Lease]:
         """Lease blocks, except those that others fetch and that the caller may wait for.
 
-        Returns the blocks and their lease. `loop` is the event loop of the calling task; None for a thread.
+        Returns the leased blocks and their lease. `loop` is the event loop of the calling task; None for a thread.
         """
-        names = self._names(key, entry, numbers)
-        if not names:
-            return numbers, NO_LEASE
         taken, lease = self._lease(list(names.values()), loop)
         mine = set(taken)
-        return [number for number, name in names.items() if name in mine], lease
+        return {number: name for number, name in names.items() if name in mine}, lease
 
     def lease_record(self, key: str, loop: object) -> Lease | None:
         """Lease the version of an object; None if others request it and the caller may wait for them."""

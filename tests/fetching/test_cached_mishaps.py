@@ -14,7 +14,7 @@ from obstore.store import MemoryStore
 
 from obspec_utils._io.backends import SyncBackend
 from obspec_utils.caches import DiskCache, MemoryCache
-from obspec_utils.wrappers import CachingReadableStore
+from obspec_utils.wrappers import CachingReadableStore, RequestTrace, TracingReadableStore
 from obspec_utils.wrappers.caching._blocks import BlockLoader
 from obspec_utils.wrappers.caching._entries import BlockKey
 from tests.fetching.test_cached_races import Gated
@@ -157,6 +157,22 @@ async def test_a_cancelled_task_gives_back_its_leases(below: MemoryStore, holdin
     with pytest.raises(asyncio.CancelledError):
         await task
     await until_true(lambda: not shared.leased)
+
+
+def test_a_response_is_read_once_though_its_blocks_are_leased_one_after_the_other(below: MemoryStore) -> None:
+    class RefusesOnce(Leases):
+        refused = False
+
+        def lease(self, key: str) -> Any:
+            if key.endswith("/1") and not self.refused:
+                self.refused = True
+                return None
+            return super().lease(key)
+
+    trace = RequestTrace()
+    store = over(TracingReadableStore(below, trace), RefusesOnce())
+    assert bytes(store.get_range("object", start=0, end=3 * BLOCK)) == CONTENT[: 3 * BLOCK]
+    assert [(record.start, record.length) for record in trace.requests] == [(0, 3 * BLOCK), (BLOCK, BLOCK)]
 
 
 def test_two_who_revalidate_a_version_at_once_both_give_back_their_leases(below: MemoryStore) -> None:

@@ -3,62 +3,93 @@
 PYTHON ?= python3
 TOOLS := .tools
 UV := $(or $(shell command -v uv 2>/dev/null),$(TOOLS)/uv/bin/uv)
-SYNC := $(UV) sync --quiet --frozen
-RUN := $(UV) run --quiet --no-sync
-# Tests wait for servers and processes for about half of their time.
-PARALLEL := -n $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN)) --dist loadfile
+VENV ?= .venv
+# Exact versions and hashes; see `make lock`.
+LOCK ?= requirements/locked.txt
+RUN = env VIRTUAL_ENV="$(abspath $(VENV))" PATH="$(abspath $(VENV))/bin:$$PATH"
 NPM := $(shell command -v npm 2>/dev/null)
 AZURITE := $(if $(NPM),$(TOOLS)/node_modules/.bin/azurite-blob)
 APT := $(shell command -v apt-get 2>/dev/null)
 REDIS := $(if $(shell command -v redis-server 2>/dev/null),,$(if $(APT),$(TOOLS)/redis/usr/bin/redis-server))
-
-export UV_PROJECT_ENVIRONMENT ?= .venv
+SERVERS := $(AZURITE) $(REDIS)
+# Tests wait for servers and processes for about half of their time.
+PARALLEL := -n $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN)) --dist loadfile
+# A Python that is not there: say so, and fail in continuous integration.
+MISSING = echo "*** NOT RUN: make $@ found no $(1). ***" >&2; test "$$CI" != true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format bench bench-quick docs clean
+.PHONY: help demo test test-all test-newest test-lowest lint format lock bench bench-quick docs clean
 
 help:  ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 18
 
-demo: $(UV)  ## read a NetCDF4 file from an object server with every reader
-	@$(SYNC) --group demo --inexact
+demo: $(VENV)/.demo  ## read a NetCDF4 file from an object server with every reader
 	@$(RUN) python -m examples.quickstart
 
-test: $(UV) $(AZURITE) $(REDIS)  ## run the tests, in parallel, in a few minutes
-	@$(SYNC) --group test --inexact
-	$(RUN) python -m pytest $(PARALLEL) $(ARGS)
+test: $(VENV)/.test $(SERVERS)  ## run the tests, but slow ones, in parallel, in a few minutes
+	$(RUN) python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
 
-test-all: $(UV) $(AZURITE) $(REDIS)  ## run all tests with branch coverage
-	@$(SYNC) --group test --inexact
+test-all: $(VENV)/.test $(SERVERS)  ## run all tests with branch coverage, then test-newest and test-lowest
 	$(RUN) python -m pytest $(PARALLEL) --cov --cov-report=term $(ARGS)
+	@$(MAKE) --no-print-directory test-newest
+	@$(MAKE) --no-print-directory test-lowest
 
-lint: $(UV)  ## check style, types and import rules
-	@$(SYNC) --group dev --inexact
+test-newest: $(VENV)/bin/python  ## run the tests with the newest Python on this machine and what is locked for it
+	@set -- $$($(VENV)/bin/python tools/newest_python.py $(UV)); if [ $$# = 2 ]; then \
+	  $(MAKE) --no-print-directory test VENV=$(TOOLS)/python$$1 UV_PYTHON=$$2; \
+	else $(call MISSING,Python but $(VENV)); fi
+
+test-lowest: $(UV)  ## run unit tests with the lowest versions that pyproject.toml allows, on Python 3.11
+	@if $(UV) python find --quiet 3.11 >/dev/null || $(UV) python install --quiet 3.11; then \
+	  $(MAKE) --no-print-directory test-unit VENV=$(TOOLS)/lowest LOCK=requirements/lowest.txt UV_PYTHON=3.11; \
+	else $(call MISSING,Python 3.11); fi
+
+.PHONY: test-unit
+test-unit: $(VENV)/.unit $(SERVERS)
+	$(RUN) python -m pytest $(PARALLEL) tests/unit tests/fetching $(ARGS)
+
+lint: $(VENV)/.dev  ## check style, types and import rules
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 	$(RUN) pyright
 	$(RUN) lint-imports
 
-format: $(UV)  ## rewrite the code in the project's style
-	@$(SYNC) --group dev --inexact
+format: $(VENV)/.dev  ## rewrite the code in the project's style
 	$(RUN) ruff check --fix-only .
 	$(RUN) ruff format .
 
-bench: $(UV) $(REDIS)  ## measure against 0.9.0 and the alternatives, and write docs/benchmarks
-	@$(SYNC) --group bench --inexact
+bench: $(VENV)/.bench $(REDIS)  ## measure against 0.9.0 and the alternatives, and write docs/benchmarks
 	$(RUN) python -m benchmarks $(ARGS)
 
-bench-quick: $(UV) $(REDIS)  ## measure a little of everything in about a minute
-	@$(SYNC) --group bench --inexact
+bench-quick: $(VENV)/.bench $(REDIS)  ## measure a little of everything in about a minute
 	$(RUN) python -m benchmarks --quick $(ARGS)
 
-docs: $(UV)  ## build the documentation into site/
-	@$(SYNC) --group docs --inexact
+docs: $(VENV)/.docs  ## build the documentation into site/
 	$(RUN) mkdocs build --strict
+
+# One resolution for all groups and platforms; newer Pythons get newer packages. A second one with the lowest versions
+# of what pyproject.toml requires at run time and in extras. Existing pins stay unless ARGS=--upgrade.
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url pyproject.toml
+HASHED = $(COMPILE) --generate-hashes --all-extras
+lock: $(UV)  ## lock the development environment anew: requirements/
+	@mkdir -p $(TOOLS)
+	$(HASHED) --group dev --group bench --group docs $(ARGS) -o requirements/locked.txt
+	$(COMPILE) --all-extras --resolution lowest-direct --no-deps --upgrade -o $(TOOLS)/lowest.in
+	$(HASHED) --group unit --constraints $(TOOLS)/lowest.in $(ARGS) -o requirements/lowest.txt
 
 clean:  ## remove everything that was set up or built
 	rm -rf .venv $(TOOLS) build dist site .coverage* .hypothesis .*_cache
+
+$(VENV)/bin/python: | $(UV)
+	@$(UV) venv --quiet --allow-existing $(VENV)
+
+# Install a group of pyproject.toml and the package itself, editable.
+$(VENV)/.%: pyproject.toml $(LOCK) | $(VENV)/bin/python
+	@$(UV) pip install --quiet --python $(VENV) --require-hashes --constraints $(LOCK) -r pyproject.toml \
+	  $(if $(filter unit,$*),--all-extras) --group $*
+	@$(UV) pip install --quiet --python $(VENV) --no-deps --editable .
+	@touch $@
 
 # Without ensurepip (some distributions' Python) venv fails and pip, if it is there, installs into a folder.
 $(TOOLS)/uv/bin/uv:

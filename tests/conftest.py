@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from obspec_utils._io import request, retry
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,6 +19,14 @@ pytest_plugins = ["tests.servers.fixtures"]
 # Timing belongs in benchmarks: a slow machine must not fail a test.
 settings.register_profile("obspec-utils", deadline=None)
 settings.load_profile("obspec-utils")
+
+
+@pytest.fixture(autouse=True)
+def _retry_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry without delay: a test counts attempts; `test_retry` knows the delays."""
+    monkeypatch.setattr(retry, "_DELAYS", (0, 0))
+    monkeypatch.setattr(request, "RETRY_AFTER", 0)
+
 
 _finished: list[pytest.Session] = []
 

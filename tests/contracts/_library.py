@@ -11,16 +11,19 @@ from tests.contracts._calls import TOPICS
 from tests.contracts._deviations import is_comparable
 from tests.contracts._objects import CONTENTS, DATA, seed
 from tests.contracts._outcomes import Call, Outcome, perform, perform_async
-from tests.contracts._stacks import STACKS, build
+from tests.contracts._stacks import CACHING_STACKS, STACKS, build, stacks_on
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.servers.stores import OpenedStore
 
 __all__ = ["Library"]
 
 # Over a network each call costs milliseconds, and a cold cache several of them. There every stack makes one in so many
-# of the calls, another share than the next stack; EVERY_CALL=1 makes all. In process all are made.
-_COLD_SHARES, _WARM_SHARES = (1, 1) if os.environ.get("EVERY_CALL") else (13, 7)
+# of the calls, another share than the next stack, so that at least two stacks make each; EVERY_CALL=1 makes all. In
+# process all are made.
+_STACKS_OF_EACH_CALL = 2
 
 
 class Library:
@@ -65,16 +68,18 @@ class Library:
 
     def warm_calls(self, stack: str) -> dict[str, Call]:
         """Return what to ask a stack whose caches are full."""
-        return self._share(stack, _WARM_SHARES)
+        return self._share(stack, CACHING_STACKS)
 
     def cold_calls(self, stack: str) -> dict[str, Call]:
         """Return what to ask a stack whose caches are empty."""
-        return self._share(stack, _COLD_SHARES)
+        return self._share(stack, STACKS)
 
-    def _share(self, stack: str, shares: int) -> dict[str, Call]:
+    def _share(self, stack: str, among: Sequence[str]) -> dict[str, Call]:
         names = [name for name in self.calls if is_comparable(self.kind, stack, name)]
-        if self.opened.capabilities.over_network:
-            names = names[STACKS.index(stack) % shares :: shares]
+        if self.opened.capabilities.over_network and not os.environ.get("EVERY_CALL"):
+            stacks = [other for other in stacks_on(self.kind) if other in among]
+            shares = max(1, len(stacks) // _STACKS_OF_EACH_CALL)
+            names = names[stacks.index(stack) % shares :: shares]
         return {name: self.calls[name] for name in names}
 
     def fresh_folder(self) -> str:

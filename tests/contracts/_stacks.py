@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from itertools import permutations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from obspec_utils.wrappers import CachingReadableStore, RequestTrace, SplittingReadableStore, TracingReadableStore
 
-__all__ = ["ANSWERING_STACKS", "BLOCK_SIZE", "BLOCK_STACKS", "CACHING_STACKS", "MAX_SIZE", "STACKS", "build", "layers"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "ANSWERING_STACKS",
+    "BLOCK_SIZE",
+    "BLOCK_STACKS",
+    "CACHING_STACKS",
+    "MAX_SIZE",
+    "STACKS",
+    "build",
+    "layers",
+    "stacks_on",
+]
 
 # Small enough for the objects of `_objects` to come in several parts and several waves.
 REQUEST_SIZE = 128
@@ -32,6 +45,10 @@ _BLOCKS = [
 ]
 BLOCK_SIZE = 50
 
+# All stacks are read on a store in memory and over HTTP; on the other kinds of store, one stack of every sort.
+_KINDS_OF_ALL_STACKS = ("memory", "s3-own")
+_STACKS_OF_OTHER_KINDS = ("caching", "splitting-caching", "caching-tracing-splitting", "blocks-splitting", "checked")
+
 STACKS = ["-".join(order) for order in _ORDERS + _REPEATS + _BLOCKS]
 CACHING_STACKS = [stack for stack in STACKS if "caching" in stack]
 BLOCK_STACKS = ["-".join(order) for order in _BLOCKS]
@@ -43,6 +60,11 @@ _CACHES: dict[str, dict[str, Any]] = {
     "auto": {"block_size": "auto"},
     "checked": {"block_size": BLOCK_SIZE, "max_age": 0},
 }
+
+
+def stacks_on(kind: str) -> Sequence[str]:
+    """Return the stacks to check on a kind of store."""
+    return STACKS if kind in _KINDS_OF_ALL_STACKS else _STACKS_OF_OTHER_KINDS
 
 
 def build(stack: str, store: Any, *, max_size: int = MAX_SIZE, trace: RequestTrace | None = None) -> Any:

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from obspec_utils._io import request, retry
 from tests.contracts._library import Library
+from tests.contracts._stacks import stacks_on
 from tests.servers._process import ServerUnavailable
 from tests.servers.fixtures import skip_or_fail
 from tests.servers.stores import STORE_KINDS, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 # obstore panics when get_ranges is asked for what lies past the end. To print where takes longer than a whole test.
 os.environ["RUST_BACKTRACE"] = "0"
 
 
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retry at once: how long a retry is waited for is no part of the contract."""
-    monkeypatch.setattr(retry, "_DELAYS", (0, 0))
-    monkeypatch.setattr(request, "RETRY_AFTER", 0)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep only some stacks on most kinds of store: `stacks_on` names them."""
+    dropped = {item for item in items if not _is_kept(getattr(getattr(item, "callspec", None), "params", {}))}
+    config.hook.pytest_deselected(items=[item for item in items if item in dropped])
+    items[:] = [item for item in items if item not in dropped]
+
+
+def _is_kept(params: Mapping[str, Any]) -> bool:
+    return not {"library", "stack"} <= params.keys() or params["stack"] in stacks_on(params["library"])
 
 
 @pytest.fixture(scope="module", params=STORE_KINDS)

@@ -16,6 +16,7 @@ from tests.servers.redis_server import RedisServer
 REPOSITORY = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_dask_and_redis(redis_server):
     pytest.importorskip("distributed")
     command = [sys.executable, "-m", "examples.dask_redis"]

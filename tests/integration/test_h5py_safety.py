@@ -12,7 +12,7 @@ from obspec_utils.wrappers import CachingReadableStore
 from tests.integration.programs.h5py_under_collection import FILES, SCENES, make_file
 from tests.integration.programs.running import run
 
-FLIGHTS = 10_000
+FLIGHTS = 3_000
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ def test_reading_goes_on_while_the_collector_runs_all_the_time(url, scene):
     assert collections > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", ["python block-small", "joined-flight caching"])
 def test_without_the_pause_the_same_program_deadlocks(url, scene):
     ended = run("h5py_under_collection", scene, url, "unguarded")

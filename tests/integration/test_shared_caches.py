@@ -138,6 +138,7 @@ def test_no_worker_ever_gets_two_versions_in_one_answer(
     assert len(seen) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_size", BLOCK_SIZES.values(), ids=BLOCK_SIZES)
 def test_dask_workers_fetch_each_byte_once(cluster, store, object_server, redis_server, tmp_path, digests, block_size):
     redis = RedisCache(redis_server.url)

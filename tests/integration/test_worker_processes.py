@@ -48,6 +48,10 @@ def pool(request):
         yield executor
 
 
+# How a process was started makes no difference to what each reader's pickle holds.
+one_start_method = pytest.mark.parametrize("pool", ["spawn"], indirect=True)
+
+
 @pytest.fixture(scope="module")
 def cluster():
     distributed = pytest.importorskip("distributed")
@@ -91,6 +95,7 @@ def test_wrappers_arrive_with_their_settings_in_any_order(pool, store):
     assert other["native"] == "S3Store"
 
 
+@one_start_method
 @pytest.mark.parametrize(("kind", "options"), READERS.values(), ids=READERS)
 def test_a_reader_goes_on_where_it_stood(pool, store, kind, options):
     path = PATHS[1]
@@ -101,6 +106,7 @@ def test_a_reader_goes_on_where_it_stood(pool, store, kind, options):
     assert told == {"position": 1_234, "options": options, "size": len(CONTENTS[path]), "digest": rest}
 
 
+@one_start_method
 @pytest.mark.parametrize(("kind", "options"), READERS.values(), ids=READERS)
 def test_a_reader_keeps_to_the_version_it_began_with(pool, store, object_server, kind, options):
     path = PATHS[2]
@@ -112,6 +118,7 @@ def test_a_reader_keeps_to_the_version_it_began_with(pool, store, object_server,
     assert isinstance(caught.value, PreconditionError)
 
 
+@one_start_method
 @pytest.mark.parametrize("kind", [kind for kind, _ in READERS.values()], ids=READERS)
 def test_a_worker_opens_netcdf4_through_a_cached_store(pool, object_server, files, dataset, kind):
     object_server.put(f"{BUCKET}/climate.nc", files["climate.nc"])
@@ -120,6 +127,7 @@ def test_a_worker_opens_netcdf4_through_a_cached_store(pool, object_server, file
     assert mean == float(dataset["temperature"].mean())
 
 
+@pytest.mark.slow
 def test_dask_workers_get_a_cache_each(cluster, store, object_server):
     import dask
 
@@ -134,6 +142,7 @@ def test_dask_workers_get_a_cache_each(cluster, store, object_server):
     assert cached.cached_paths == [PATHS[0]]
 
 
+@pytest.mark.slow
 def test_dask_arrays_are_computed_through_a_reader_in_the_workers(cluster, object_server, files, dataset):
     import xarray as xr
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from obspec_utils._io import retry
 from obspec_utils._io.fetch import fetch, fetch_parts
 from obspec_utils._io.retry import Attempts, RetryBudget
 from obspec_utils._io.transport import ASYNC_TRANSPORT
@@ -59,11 +58,6 @@ class Failing:
 
     async def get_async(self, path: str, *, options: Any = None) -> Answered:
         return self.get(path, options=options)
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "_DELAYS", (0, 0))
 
 
 @pytest.fixture(params=["sync", "async"])

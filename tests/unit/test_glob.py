@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
@@ -242,15 +240,14 @@ async def test_errors_of_the_store_are_its_own(memory):
         list(glob(memory, "../*"))
 
 
+@pytest.mark.timeout(60)  # milliseconds, or years
 @pytest.mark.parametrize("pattern", ["*a" * 30 + "b", "**/*/" * 12 + "b", "**/a/" * 12 + "b"])
 def test_no_pattern_takes_for_ever(pattern):
     class Long:
         def list(self, prefix: str | None = None) -> object:
             yield [{"path": (prefix or "") + "a" * 1000}, {"path": "/".join("a" * 500)}]
 
-    start = time.perf_counter()
     assert list(glob(Long(), pattern)) == []
-    assert time.perf_counter() - start < 2
 
 
 async def test_a_native_store_is_refused_after_a_fork(tmp_path, monkeypatch):

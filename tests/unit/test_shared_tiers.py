@@ -25,6 +25,13 @@ def test_what_one_store_has_put_there_another_one_finds() -> None:
     assert over.asked() == 1
 
 
+def test_stores_with_other_blocks_do_not_take_each_other_s() -> None:
+    over, shared = Over(), DictCache()
+    # Block 2 of both has 224 bytes: the last of the object in one store, some in the middle in the other.
+    over.store(shared, block_size=400).get_range("object", start=0, end=1024)
+    assert bytes(over.store(shared, block_size=224).get_range("object", start=448, end=672)) == CONTENT[448:672]
+
+
 def test_tiers_are_looked_up_in_order_and_filled_on_the_way_back() -> None:
     over, near, far = Over(), DictCache(), DictCache()
     over.store(far).get_range("object", start=0, end=256)

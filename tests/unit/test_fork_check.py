@@ -54,7 +54,8 @@ def test_a_native_store_is_refused_through_whatever_wraps_it(monkeypatch: pytest
 def test_on_linux_the_threads_themselves_tell(code: str, expected: str) -> None:
     # In a process of its own: this one has used obstore already. No read through the library, so names alone decide.
     imports = "from obstore.store import MemoryStore; from obspec_utils._io import fork"
-    program = f"{imports}\n{code}\nprint(fork._runtime_threads())"
+    busy = "fork._NAMED_AFTER = 60"  # on a busy machine a thread may not get to name itself for long
+    program = f"{imports}\n{busy}\n{code}\nprint(fork._runtime_threads())"
     for _ in range(5):
         done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
         assert done.stdout.strip() == expected

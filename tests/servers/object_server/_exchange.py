@@ -31,6 +31,7 @@ class State:
         self.router = Router(self.objects)
         self.faults = Faults()
         self.records = Records()
+        self.latest = 0.0  # when the latest request arrived
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ class Exchange:
         """Receive the body and respond, and log both, however they end."""
         records, path = self.state.records, self.request.path
         logged = self._logged()
+        self.state.latest = logged.begin
         number = records.begin(logged)
         try:
             body = await self.connection.read_body(self.request.content_length)
@@ -81,13 +83,18 @@ class Exchange:
         response = self._answer(faults)
         waits = [fault.seconds for fault in faults if fault.action == "stall" and fault.after is None]
         if seconds := self.state.profile.latency + sum(waits):
-            # From the arrival of the request: the latency is what it says, whatever answering takes.
-            await self.connection.sleep(max(0.0, begin + seconds - time.monotonic()))
+            await self._wait(begin, seconds)
         if any(fault.action == "drop" and fault.after is None for fault in faults):
             raise ConnectionLostError
         self.status = response.status
         await self.connection.send(response.head())
         await self._send_body(response, [fault for fault in faults if fault.after is not None])
+
+    async def _wait(self, begin: float, seconds: float) -> None:
+        # From the arrival of the request: the latency is what it says, whatever answering takes.
+        await self.connection.sleep(max(0.0, begin + seconds - time.monotonic()))
+        while self.state.profile.gather and (left := self.state.latest + seconds - time.monotonic()) > 0:
+            await self.connection.sleep(left)
 
     def _answer(self, faults: list[Fault]) -> Response:
         for fault in faults:

@@ -15,11 +15,15 @@ _TIMER_RESOLUTION = 0.0005
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How slow the server pretends to be; seconds and bytes per second, 0 for no limit."""
+    """How slow the server pretends to be; seconds and bytes per second, 0 for no limit.
+
+    With `gather` the latency counts from the arrival of the latest request, not of each.
+    """
 
     latency: float = 0.0
     bandwidth: float = 0.0
     total_bandwidth: float = 0.0
+    gather: bool = False
 
     def piece_size(self) -> int:
         """Bytes to send at once: few wake-ups, yet several pieces within the time that matters."""

@@ -34,7 +34,9 @@ class ObjectServer(RunningServer):
         server.configure(latency=latency, bandwidth=bandwidth, total_bandwidth=total_bandwidth)
         return server
 
-    def configure(self, *, latency: float = 0.0, bandwidth: float = 0.0, total_bandwidth: float = 0.0) -> None:
+    def configure(
+        self, *, latency: float = 0.0, bandwidth: float = 0.0, total_bandwidth: float = 0.0, gather: bool = False
+    ) -> None:
         """Replace the whole profile.
 
         Parameters
@@ -45,8 +47,11 @@ class ObjectServer(RunningServer):
             Bytes per second of each connection, 0 for no limit.
         total_bandwidth
             Bytes per second of all connections together, 0 for no limit.
+        gather
+            Count the latency from the arrival of the latest request: requests sent together are then in flight
+            together, however busy the machine is.
         """
-        profile = {"latency": latency, "bandwidth": bandwidth, "total_bandwidth": total_bandwidth}
+        profile = {"latency": latency, "bandwidth": bandwidth, "total_bandwidth": total_bandwidth, "gather": gather}
         self._command("profile", profile)
 
     def put(self, path: str, data: Body) -> str:

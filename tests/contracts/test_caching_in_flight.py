@@ -184,6 +184,33 @@ async def test_a_task_after_a_put_does_not_wait_for_the_fetch_before_it(gated):
     assert bytes(store.get("object").buffer()) == _NEW
 
 
+class _ReadInPut(_Gated):
+    """A store that is read through a cache while it puts, before the object is another one."""
+
+    cached = None
+
+    def put(self, path, content):
+        assert bytes(self.cached.get(path).buffer()) == _OLD
+        return self._memory.put(path, content)
+
+    async def put_async(self, path, content):
+        assert bytes(await (await self.cached.get_async(path)).buffer_async()) == _OLD
+        return await self._memory.put_async(path, content)
+
+
+async def test_what_is_read_during_a_put_is_not_kept():
+    store = _ReadInPut()
+    store.open.set()
+    store.cached = CachingReadableStore(store)
+    store._memory.put("object", _OLD)
+    store.cached.put("object", _NEW)
+    assert bytes(store.cached.get("object").buffer()) == _NEW
+    store._memory.put("object", _OLD)
+    store.cached.clear_cache()
+    await store.cached.put_async("object", _NEW)
+    assert bytes(store.cached.get("object").buffer()) == _NEW
+
+
 def test_a_put_of_another_object_lets_a_fetch_be_kept(gated):
     store = CachingReadableStore(gated)
     with ThreadPoolExecutor() as pool:

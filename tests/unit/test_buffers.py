@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 
 import pytest
@@ -44,6 +45,14 @@ def test_a_slice_pins_its_part_only_if_it_is_half_of_it_or_more(stop: int, pins:
     gc.collect()
     assert (watch() is not None) is pins
     assert bytes(kept) == b"x" * stop
+
+
+def test_a_small_slice_of_plain_bytes_pins_nothing() -> None:
+    buffer = b"x" * 1000
+    references = sys.getrefcount(buffer)
+    kept = BufferList([buffer]).slice(0, 10)
+    assert sys.getrefcount(buffer) == references
+    assert bytes(kept) == b"x" * 10
 
 
 def test_joining_one_part_copies_nothing() -> None:

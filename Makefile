@@ -46,7 +46,7 @@ test-lowest: $(UV)  ## run unit tests with the lowest versions that pyproject.to
 
 .PHONY: test-unit
 test-unit: $(VENV)/.unit $(SERVERS)
-	$(RUN) python -m pytest $(PARALLEL) tests/unit tests/fetching $(ARGS)
+	$(RUN) python -m pytest $(PARALLEL) tests/unit tests/requests tests/processes $(ARGS)
 
 lint: $(VENV)/.dev  ## check style, types and import rules
 	$(RUN) ruff check .

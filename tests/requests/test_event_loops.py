@@ -22,7 +22,7 @@ from obspec_utils.caches import DiskCache, MemoryCache
 from obspec_utils.wrappers import CachingReadableStore
 from obspec_utils.wrappers.caching import _origin
 from tests.contracts._stores import OnlyGet
-from tests.fetching.test_cached_races import Gated
+from tests.requests.test_cached_races import Gated
 from tests.servers import random_bytes
 from tests.unit._flights import WAIT, until
 

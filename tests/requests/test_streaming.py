@@ -288,3 +288,13 @@ def test_a_server_without_ranges_is_asked_for_the_whole_object_once_in_half_of_t
     assert sum(request.sent == 24 * MIB for request in remote.log()) == 1
     # The server may take note of a body's end only after the next request has come; 18 of them would be at once.
     assert remote.server.most_in_flight("bucket/object") <= 2
+
+
+def test_sparse_reads_are_not_streamed_twice(remote: Remote) -> None:
+    content = put(remote, 16 * MIB)
+    file = BufferedStoreReader(remote.store, "object", buffer_size=64 << 10)
+    for start in [*range(0, 16 * MIB, 16 << 10)] * 2:
+        file.seek(start)
+        assert file.read(100) == content[start : start + 100]
+    # The first time it can't be known that most of it is not wanted. The second time, only what is wanted is fetched.
+    assert sum(request.sent for request in remote.log()) <= 24 * MIB

@@ -89,18 +89,18 @@ class TestPace:
         assert time.monotonic() - begin >= 0.1
 
     def test_gathered_requests_are_answered_after_the_latest(self, sample_store, object_server):
-        object_server.configure(latency=0.1, gather=True)
+        object_server.configure(latency=1, gather=True)
         object_server.clear()
 
         def head(number):
-            time.sleep(0.05 * number)
+            time.sleep(0.1 * number)
             sample_store.head("object")
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(head, range(4)))
         log = object_server.log()
         assert object_server.most_in_flight() == 4
-        assert all(request.end >= max(other.begin for other in log) + 0.1 for request in log)
+        assert all(request.end >= max(other.begin for other in log) + 1 for request in log)
 
     @pytest.mark.parametrize("limit", ["bandwidth", "total_bandwidth"])
     def test_bandwidth(self, object_server, limit):

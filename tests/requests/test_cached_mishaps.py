@@ -17,7 +17,7 @@ from obspec_utils.caches import DiskCache, MemoryCache
 from obspec_utils.wrappers import CachingReadableStore, RequestTrace, TracingReadableStore
 from obspec_utils.wrappers.caching._blocks import BlockLoader
 from obspec_utils.wrappers.caching._entries import BlockKey
-from tests.fetching.test_cached_races import Gated
+from tests.requests.test_cached_races import Gated
 from tests.servers import random_bytes
 from tests.unit._flights import WAIT, until, until_true
 

@@ -29,7 +29,7 @@ def process_files(store: CachingReadableStore, paths: list[str]) -> dict:
 
 def rest_of(reader) -> dict:
     """Read on from where the reader stands, and tell where that was and how it is set."""
-    position, options = reader.tell(), reader._arguments()
+    position, options = reader.tell(), reader._options
     return {"position": position, "options": options, "size": reader.size, "digest": digest(reader.read())}
 
 

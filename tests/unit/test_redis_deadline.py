@@ -159,6 +159,20 @@ class TestSocket:
         reader.join()
         assert received == content.tobytes()
 
+    def test_each_mib_sent_is_granted_one_more(self, ends, clock):
+        mine, theirs = ends
+        reader = threading.Thread(target=theirs.recv, args=(2 << 20, socket.MSG_WAITALL))
+        with deadline(1, 10):
+            reader.start()
+            mine.sendall(bytes(2 << 20))
+            reader.join()
+            theirs.sendall(bytes(2))
+            clock[0] += 6.9
+            assert mine.recv(1) == bytes(1)
+            clock[0] += 0.2
+            with pytest.raises(TimeoutError):
+                mine.recv(1)
+
     def test_what_nobody_takes_is_not_sent_for_ever(self, ends):
         mine, theirs = ends
         with deadline(0.01, 0), pytest.raises(TimeoutError):

@@ -152,6 +152,15 @@ class TestTrouble:
         cache.put("key", b"new")
         assert cache.get("key") == b"new"
 
+    def test_a_replica_that_refuses_leases_is_read_from(self, start_redis):
+        server = start_redis()
+        cache = RedisCache(server.url)
+        cache.put("key", b"value")
+        server.client.replicaof("127.0.0.1", 1)
+        with in_trouble("ReadOnlyError"):
+            assert cache.lease("key") is not None
+        assert cache.get("key") == b"value"
+
     @pytest.mark.parametrize("password", ["", ":wr0ng@", f"nobody:{SECRET}@"])
     def test_a_server_that_wants_another_password(self, start_redis, password):
         server = start_redis(password=SECRET)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from operator import index
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any
 
 from obspec_utils._io.fork import check_fork
 from obspec_utils._io.multipart import PartLimits
 from obspec_utils._io.request import has_method
-from obspec_utils._pickling import pickled
 from obspec_utils._redact import redacted
 from obspec_utils._validation import check_store
 
@@ -120,9 +118,9 @@ class StoreWrapper:
     def __copy__(self) -> StoreWrapper:
         return type(self)(self._store, *self._arguments(), **self._options())
 
-    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Callable[..., StoreWrapper], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., StoreWrapper], tuple[object, ...]]:
         make = partial(type(self), **self._options()) if self._options() else type(self)
-        return make, (pickled(self._store, index(protocol)), *self._arguments())
+        return make, (self._store, *self._arguments())
 
     def __repr__(self) -> str:
         arguments = "".join(f", {argument!r}" for argument in self._arguments())

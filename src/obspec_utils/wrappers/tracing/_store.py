@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from operator import index
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any
 
 from obspec_utils._io.gc_pause import call_after_pause
-from obspec_utils._pickling import pickled
 from obspec_utils._redact import shown
 from obspec_utils.wrappers._wrapper import StoreWrapper
 from obspec_utils.wrappers.tracing._trace import Method, RangeStyle, RequestRecord, RequestTrace
@@ -73,9 +72,8 @@ class TracingReadableStore(StoreWrapper):
         store, trace = deepcopy((self._store, self._trace), memo)
         return type(self)(store, trace, on_request=self._on_request)
 
-    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Callable[..., StoreWrapper], tuple[object, ...]]:
-        store = pickled(self._store, index(protocol))
-        return _restore, (type(self), store, self._trace, _portable(self._on_request))
+    def __reduce__(self) -> tuple[Callable[..., StoreWrapper], tuple[object, ...]]:
+        return _restore, (type(self), self._store, self._trace, _portable(self._on_request))
 
     @contextmanager
     def _recording(self, path: str, method: Method, *ranges: _Range) -> Iterator[list[_Range]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from signal import SIGABRT
 
 import pytest
 
@@ -21,5 +22,8 @@ def test_all_bytes_are_read(object_server, tmp_path, moment):
     ended = run("reads_at_exit", moment, object_server.url, str(tmp_path))
     outcomes = dict(map(json.loads, ended.output.splitlines()))
     assert {name: outcome for name, outcome in outcomes.items() if outcome != digest(CONTENT)} == {}
-    assert (ended.status, ended.errors) == (0, "")
+    # Where its async methods were used in exit handlers, a thread of obstore's may abort the process once the
+    # interpreter has ended (docs/design/003-forks.md). All was read by then.
+    aborted = moment.startswith("atexit") and ended.status == -SIGABRT and "<no Python frame>" in ended.errors
+    assert aborted or (ended.status, ended.errors) == (0, "")
     assert len(outcomes) == MOMENTS[moment]

@@ -38,7 +38,7 @@ def test_copies_and_pickles_have_empty_memories_and_the_same_shared_caches(tmp_p
     )
     store.get("object").buffer()
     (tmp_path / "data" / "object").write_bytes(CONTENT[::-1])
-    for other in (copy.copy(store), pickle.loads(pickle.dumps(store)), pickle.loads(pickle.dumps(store, 0))):
+    for other in (copy.copy(store), pickle.loads(pickle.dumps(store)), pickle.loads(pickle.dumps(store, 2))):
         assert (other.cache_size, other._max_size) == (0, store._max_size)
         assert repr(other) == repr(store)
         assert bytes(other.get("object").buffer()) == CONTENT  # from disk, for two hours

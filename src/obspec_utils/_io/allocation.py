@@ -37,7 +37,7 @@ class Allocation(Protocol):
 
 
 class WriteTarget(NamedTuple):
-    """Where one part of what is fetched goes."""
+    """The place in an allocation that one part is written to."""
 
     memory: Allocation
     start: int
@@ -65,7 +65,7 @@ class _Mapping:
 
 
 class _File:
-    """A memory file (Linux) and a mapping of it to read from. Nobody can write once this object is gone."""
+    """A memory file (Linux) and a mapping of it to read from. It is read-only once this object is deleted."""
 
     _file = -1
 

@@ -142,7 +142,7 @@ class BufferList:
             self._settle()
 
     def _settle(self) -> None:
-        """Let all views be of the one buffer, if there is one: that of the first of several who joined side by side."""
+        """Replace all views by views of the one buffer: that of the first, if several callers joined at once."""
         if not self._wholes:
             return
         whole = self._wholes[0]

@@ -16,7 +16,7 @@ __all__ = ["THREADS", "call_with_gc_paused"]
 
 T = TypeVar("T")
 
-# Those who call wait for a disk or a server, not for a processor.
+# The calls wait for a disk or a server, not for a processor.
 _MOST = 32
 
 
@@ -35,7 +35,7 @@ class Threads:
         self._pool = ThreadPoolExecutor(_MOST, thread_name_prefix="obspec-utils-cache")
 
     def submit(self, function: Callable[..., T], *args: object) -> Future[T]:
-        """Call a function inside `paused()`: in one of the threads, or here and now where none can be started.
+        """Call a function inside `gc_paused()`: in one of the threads, or here and now where none can be started.
 
         That is so while the process ends, in exit handlers and in threads that outlive the main thread.
         """
@@ -61,7 +61,7 @@ def _run(result: Future[T], turns: Iterator[int], function: Callable[..., T], ar
 
 
 def call_with_gc_paused(function: Callable[..., T], *args: object) -> T:
-    """Call a function, inside `paused()`."""
+    """Call a function, inside `gc_paused()`."""
     with gc_paused():  # whatever lock it takes
         return function(*args)
 

@@ -1,9 +1,9 @@
-"""A counted pause of garbage collection, which keeps reads safe under h5py, and what forked children have to reset.
+"""A counted pause of garbage collection, which keeps reads safe under h5py; and resets in forked children.
 
 h5py calls a file object's `readinto()` while it holds its global lock, and the finalizers of its objects wait for
 that lock. If a read waits for another thread, or for a lock, and the garbage collector runs h5py finalizers in the
 thread it waits for, neither ever moves again. So whatever one thread of ours can wait for in another happens inside
-`paused()`. docs/design/002-locks-and-collection.md tells the whole story.
+`gc_paused()`. docs/design/002-locks-and-collection.md tells the whole story.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["call_after_pause", "current_pause", "gc_paused", "held", "inherit_pa
 
 
 class PauseScope:
-    """What the outermost `paused()` of one thread, and the threads that work for it, leave until it ends."""
+    """The callbacks that the outermost pause of a thread, and its helper threads, postpone until it ends."""
 
     __slots__ = ("callbacks", "ended", "thread")
 
@@ -49,7 +49,7 @@ class _State:
         self.threads: set[int] = set()
         self.entering: set[int] = set()
         self.leaves = 0
-        self.wanted = False  # whether collection is to be on when nobody pauses
+        self.wanted = False  # whether collection is on outside pauses
 
 
 class _Resettable(Protocol):
@@ -112,7 +112,7 @@ class gc_paused:  # noqa: N801 - a context manager, used as a function
     """Keep automatic garbage collection off, in the whole process, until the last overlapping pause ends.
 
     Entered before a lock is taken or a flight is made visible to other threads, left after the result is published.
-    Collection comes back only if it was on. Callbacks given to `after_pause` meanwhile run when the calling thread
+    Collection comes back only if it was on. Callbacks given to `call_after_pause` meanwhile run when the calling thread
     leaves its outermost pause.
     """
 
@@ -189,7 +189,7 @@ def call_after_pause(callback: Callable[[], None]) -> None:
 
 
 def reset_after_fork(holder: _Resettable) -> None:
-    """Have `holder._reset_after_fork()` called in forked children, where what other threads hold never ends."""
+    """Call `holder._reset_after_fork()` in forked children, in which locks of other threads are never released."""
     _to_reset.add(holder)
 
 

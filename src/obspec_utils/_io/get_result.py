@@ -1,4 +1,4 @@
-"""What a get of ours returns: one result that is obspec's GetResult and GetResultAsync at once."""
+"""The result of a get of this library: obspec's GetResult and GetResultAsync in one."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = ["STEP", "Body", "InMemoryBody", "Result", "join", "join_async", "slic
 _MIN_CHUNK_SIZE = 10 * 1024 * 1024
 
 
-# How many bytes are copied at most before other tasks of an event loop get their turn: a few milliseconds.
+# The most bytes copied before other tasks of the event loop run: a few milliseconds.
 STEP = 8 * 1024 * 1024
 
-# Parts that are being joined, by their ids: whoever asks meanwhile waits for the one buffer.
+# Parts that are being joined, by their ids: concurrent callers wait for the one buffer.
 _joins: SingleFlight[BufferList] = SingleFlight()
 
 
@@ -114,7 +114,7 @@ class InMemoryBody:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """The answer to a get, which can be read any number of times, whole or in chunks, from threads and tasks.
+    """The result of a get, to be read any number of times, whole or in chunks, from threads and tasks.
 
     Parameters
     ----------

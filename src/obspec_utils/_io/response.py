@@ -20,7 +20,7 @@ __all__ = ["Response", "has_method", "response_of", "unwrap"]
 
 
 class Response:
-    """The headers of one answer, whose body is read on demand and once.
+    """The headers of a response. Its body is read on demand, and once.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Response:
 
     @property
     def source(self) -> GetResult | GetResultAsync | Buffer:
-        """The answer as the store gave it, for who passes it on or reads it in a way of its own."""
+        """The result that the store returned, to pass it on or to read it in another way."""
         return self._source
 
     @property
@@ -118,7 +118,7 @@ class Response:
         return self._complete(await source.buffer_async() if hasattr(source, "buffer_async") else source)
 
     def _unread(self) -> Any:  # noqa: ANN401 - a result's `buffer` is looked for
-        if self._process != os.getpid():  # asked for before a fork: it would never arrive
+        if self._process != os.getpid():  # requested before a fork: it would never arrive
             check_fork_below(self._store)
         return self._source
 
@@ -156,7 +156,7 @@ def _is_length_known(path: str, span: ByteRange, attributes: Attributes) -> bool
 def response_of(
     store: object, path: str, wanted: ByteRange, result: GetResult | GetResultAsync, *, ranged: bool = True
 ) -> Response:
-    """Take the headers of a store's result, which must hold what was `wanted` of the object.
+    """Return the response of a store's result, which must hold the range that is `wanted`.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def response_of(
 
 
 def unwrap(store: object) -> object:
-    """Return what is below all wrappers."""
+    """Return the innermost wrapped store."""
     unwrap: Any = store
     while hasattr(unwrap, "_supports"):  # a wrapper
         unwrap = unwrap._store  # noqa: SLF001 - where every wrapper keeps it

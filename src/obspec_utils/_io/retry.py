@@ -1,4 +1,4 @@
-"""What happens to a part that broke: whether it is asked for again, how often, and after how long. No I/O.
+"""Retry rules of a part that failed: whether it is requested again, how often, and after which delay. No I/O.
 
 A store made by obstore tries again by itself when a request fails before its headers are there, and goes on with a body
 that broke as long as it knows the object's ETag. What is left for us are bodies it gave up on or cannot check, bodies
@@ -14,11 +14,10 @@ from obspec_utils._io.errors import is_transient
 
 __all__ = ["Attempts", "RetryBudget"]
 
-# How long a part pauses before it is asked for again, in seconds; so it is asked for twice more at most. A connection
-# that broke is replaced at once, a server that is starting anew or shedding load is given a moment; a part that broke
-# three times within a second will not come, and whoever waits for it should hear.
+# Delays before the retries of a part, in seconds; so there are two at most. A broken connection is replaced at once, a
+# server that restarts or sheds load gets a moment. After three failures within a second the caller gets the error.
 _DELAYS = (0.1, 0.5)
-# How often parts of one fetch are asked for again, all together. Single connections break by themselves; where more
+# The most retries of one fetch. Single connections break by themselves; where more
 # than these do, something is wrong with the network or the server, and more requests would make it worse.
 _MAX_RETRIES = 4
 # A fetch of thousands of parts takes minutes, and may meet more: one in so many is allowed for, where that is more.
@@ -26,7 +25,7 @@ _PARTS_PER_RETRY = 8
 
 
 class RetryBudget:
-    """How often parts of one fetch may still be asked for again.
+    """The retries that the parts of one fetch have left.
 
     Attributes
     ----------
@@ -61,7 +60,7 @@ class Attempts:
         self._pauses = iter(_DELAYS if safe else ())
 
     def delay_after(self, error: Exception, *, reading: bool) -> float | None:
-        """Return how long to pause before the part is asked for again; None if it is not.
+        """Return the delay before the retry of the part; None if there is no retry.
 
         A GenericError is passing only where the body was being read. One that came in place of headers has been met
         with all the tries that the store was made with.

@@ -122,6 +122,10 @@ import sys
 from contextlib import suppress
 from obstore.store import S3Store
 from obspec_utils.readers import *
+from obspec_utils._io.fetch import fetch
+from obspec_utils._io.request import request_first
+from obspec_utils._ranges import ByteRange
+from obspec_utils._version import Version
 from obspec_utils.wrappers import SplittingReadableStore
 
 def peak():
@@ -151,6 +155,11 @@ def read_all():
 def split():
     SplittingReadableStore(store, 1 << 20).get("object").buffer()
 
+def part():
+    version = Version.of(request_first(store, "object", 10).meta)
+    (body,) = fetch(store, "object", [ByteRange(size - 1000, size)], version, 1)
+    assert body == period[-1000:]
+
 url, way, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
 store = S3Store("bucket", endpoint=url, region="us-east-1", skip_signature=True, client_options={"allow_http": True},
                 retry_config={"max_retries": 0})
@@ -174,7 +183,7 @@ def run_program(remote: Remote, way: str, size: int) -> list[str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize("way", ["parallel", "buffered", "opened"])
+@pytest.mark.parametrize("way", ["parallel", "buffered", "opened", "part"])
 def test_reading_a_server_without_ranges_takes_no_more_memory_than_was_promised(
     object_server: ObjectServer, way: str
 ) -> None:

@@ -128,7 +128,9 @@ class PartFetch:
             async for chunk in chunks:
                 view = memoryview(chunk).cast("B")
                 start = min(max(wanted.start - position, 0), view.nbytes)
-                yield view[start : max(start, wanted.stop - position)]
+                piece = view[start : max(start, wanted.stop - position)]
+                if piece.nbytes:  # an empty view would keep its chunk in memory
+                    yield piece
                 position += view.nbytes
                 if wanted.stop <= position < response.span.stop:
                     return

@@ -49,7 +49,7 @@ class RedisCache(ManyCache, LeasingCache):
     are not served by this object afterwards.
 
     Each value has a header with the SHA-256 of its key, its length and a checksum. A value with another header counts
-    as missing. The checksum finds accidents; whoever can write to the server decides what others read.
+    as missing. The checksum finds accidents; anyone who can write to the server decides what others read.
 
     Parameters
     ----------

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from obspec_utils._io.fork import check_fork_below
 from obspec_utils._io.not_found import is_below_a_file
-from obspec_utils._io.request import has_method
-from obspec_utils._io.response import unwrap
+from obspec_utils._io.response import has_method, unwrap
 from obspec_utils._redact import redacted
 from obspec_utils._validation import check_path, check_store
 

@@ -55,7 +55,7 @@ def _run(result: Future[T], turns: Iterator[int], function: Callable[..., T], ar
         return
     try:
         result.set_result(call_with_gc_paused(function, *args))
-    except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+    except BaseException as error:  # noqa: BLE001 - raised from the result
         result.set_exception(error)
         del result  # the error's traceback leads to this frame
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from obspec_utils._io.errors import is_range_ignored, is_range_unsupported, is_transient
 from obspec_utils._io.fork import check_fork
-from obspec_utils._io.response import Response, has_method, response_of, unwrap
+from obspec_utils._io.response import Response, response_of, unwrap
 from obspec_utils._io.transport import ASYNC_TRANSPORT, SYNC_TRANSPORT, run
 from obspec_utils._ranges import ByteRange
 from obspec_utils._redact import redacted
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from obspec_utils._io.transport import Transport
 
 __all__ = [
-    "has_method",
     "request",
     "request_first",
     "request_first_async",

@@ -25,7 +25,7 @@ class Response:
     Attributes
     ----------
     span
-        The bytes the body holds. Of a store that ignores ranges this is more than was asked for.
+        The bytes the body holds. Of a store that ignores ranges this is more than was requested.
     meta
         The object's metadata; None from a store that can only `get_range`.
     ranged

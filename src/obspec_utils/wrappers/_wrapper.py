@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from obspec_utils._io.fork import check_fork
 from obspec_utils._io.multipart import PartLimits
-from obspec_utils._io.request import has_method
+from obspec_utils._io.response import has_method
 from obspec_utils._redact import redacted
 from obspec_utils._validation import check_store
 

@@ -31,8 +31,7 @@ def put(remote: Remote) -> bytes:
 
 
 def all_is_given_back() -> bool:
-    threads = [thread for thread in threading.enumerate() if thread.name == "obspec-utils-part"]
-    return not threads and not concurrency._limiter.in_use
+    return not concurrency.limiter.in_use
 
 
 def read(remote: Remote) -> bytes:
@@ -41,7 +40,7 @@ def read(remote: Remote) -> bytes:
 
 @pytest.mark.parametrize("allowance", [0, 8, concurrency.MAX_HELPERS])
 def test_64_readers_in_16_threads(remote: Remote, monkeypatch: pytest.MonkeyPatch, allowance: int) -> None:
-    monkeypatch.setattr(concurrency, "_limiter", concurrency._CapacityLimiter(allowance))
+    monkeypatch.setattr(concurrency, "limiter", concurrency.CapacityLimiter(allowance))
     content = put(remote)
     with ThreadPoolExecutor(16) as pool:
         reading = [pool.submit(read, remote) for _ in range(64)]
@@ -54,7 +53,7 @@ def test_64_readers_in_16_threads(remote: Remote, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("allowance", [0, 8])
 def test_40_tasks(remote: Remote, monkeypatch: pytest.MonkeyPatch, allowance: int) -> None:
-    monkeypatch.setattr(concurrency, "_limiter", concurrency._CapacityLimiter(allowance))
+    monkeypatch.setattr(concurrency, "limiter", concurrency.CapacityLimiter(allowance))
     content = put(remote)
     store = SplittingReadableStore(remote.store, request_size=10 * KIB)
 
@@ -82,7 +81,7 @@ def test_errors_give_everything_back(remote: Remote) -> None:
 def test_cancelled_tasks_give_everything_back() -> None:
     async def main() -> None:
         reading = asyncio.create_task(gather_async(lambda _: asyncio.sleep(WAIT), 20, 10))
-        while concurrency._limiter.in_use < 9:
+        while concurrency.limiter.in_use < 9:
             await asyncio.sleep(0.001)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -93,13 +92,13 @@ def test_cancelled_tasks_give_everything_back() -> None:
 
 
 def test_helpers_come_when_others_have_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(concurrency, "_limiter", concurrency._CapacityLimiter(1))
-    concurrency._limiter.acquire()
+    monkeypatch.setattr(concurrency, "limiter", concurrency.CapacityLimiter(1))
+    concurrency.limiter.acquire()
     met = threading.Barrier(2)
 
     def job(number: int) -> None:
         if number == 0:
-            concurrency._limiter.release()
+            concurrency.limiter.release()
         if number in {2, 3}:  # only two at once get past this
             met.wait(WAIT)
 
@@ -108,7 +107,7 @@ def test_helpers_come_when_others_have_left(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_full_allowance_leaves_the_work_to_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(concurrency, "_limiter", concurrency._CapacityLimiter(0))
+    monkeypatch.setattr(concurrency, "limiter", concurrency.CapacityLimiter(0))
     caller = threading.current_thread()
     assert gather(lambda _: threading.current_thread(), 5, 3) == [caller] * 5
 
@@ -123,27 +122,9 @@ def test_a_forked_child_has_the_whole_allowance() -> None:
                 warnings.simplefilter("ignore")  # that there are threads is the point
                 child = os.fork()
             if not child:
-                os._exit(concurrency._limiter.in_use)
+                os._exit(concurrency.limiter.in_use)
             forked.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
     gather(job, 6, 4)
     assert forked == [0]
-    assert all_is_given_back()
-
-
-def test_an_interrupt_while_helpers_pause_ends_their_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    caller, stop, join = threading.current_thread(), threading.Event(), concurrency._Workers.join
-    interrupts = [KeyboardInterrupt()]
-
-    def interrupted(crew: concurrency._Workers[bool]) -> None:
-        if interrupts:
-            raise interrupts.pop()
-        join(crew)
-
-    def job() -> bool:
-        return threading.current_thread() is caller or stop.wait(1000)  # longer than any test may take
-
-    monkeypatch.setattr(concurrency._Workers, "join", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        gather(lambda _: job(), 2, 2, stop)
     assert all_is_given_back()

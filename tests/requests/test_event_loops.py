@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from obstore.store import MemoryStore
 
-from obspec_utils._io import backends, get_result, transport
+from obspec_utils._io import backends, cache_threads, get_result, transport
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.cache_threads import THREADS, Threads
 from obspec_utils._io.get_result import slice_async
@@ -171,28 +171,32 @@ async def counted(reading: Any) -> SimpleNamespace:
 
 
 def test_a_forked_child_has_threads_of_its_own() -> None:
-    before = THREADS._pool
+    before = THREADS._calls
     assert THREADS.submit(threading.get_ident).result(WAIT) != threading.get_ident()
     THREADS._reset_after_fork()
-    assert THREADS._pool is not before
+    assert THREADS._calls is not before
     assert THREADS.submit(lambda: 5).result(WAIT) == 5
 
 
-def test_what_no_thread_can_be_started_for_is_done_at_once_and_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_no_thread_can_be_started_for_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = Threads()
-    go_on = threading.Event()
-    busy = threads.submit(go_on.wait, WAIT)
-    done: list[int] = []
 
-    def refuse(_: threading.Thread) -> None:
+    def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", refuse)
-        threads.submit(lambda: done.append(threading.get_ident())).result(0)
-        with pytest.raises(ZeroDivisionError):
-            threads.submit(lambda: 1 // 0).result(0)
+    monkeypatch.setattr(cache_threads, "start_thread", refuse)
+    assert threads.submit(threading.get_ident).result(0) == threading.get_ident()
+    with pytest.raises(ZeroDivisionError):
+        threads.submit(lambda: 1 // 0).result(0)
+
+
+def test_calls_beyond_the_most_threads_wait_for_one() -> None:
+    threads = Threads()
+    go_on = threading.Event()
+    calls = [threads.submit(go_on.wait, WAIT) for _ in range(cache_threads._MOST)]
+    waiting = threads.submit(lambda: 5)
+    with pytest.raises(TimeoutError):
+        waiting.result(0.05)
     go_on.set()
-    assert busy.result(WAIT)
-    threads._pool.shutdown()  # the pool has kept what it could start no thread for, and gets to it now
-    assert done == [threading.get_ident()]
+    assert waiting.result(WAIT) == 5
+    assert all(call.result(WAIT) for call in calls)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from obstore.exceptions import GenericError, PermissionDeniedError
 
-from obspec_utils._io import retry
+from obspec_utils._io import concurrency, retry
 from obspec_utils._io.fetch import read_first
 from obspec_utils._io.request import request_first
 from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
@@ -73,7 +72,7 @@ def spans_asked_for(remote: Remote, byte: int) -> int:
 
 
 def no_thread_is_left() -> bool:
-    return not [thread for thread in threading.enumerate() if thread.name == "obspec-utils-part"]
+    return not concurrency.limiter.in_use
 
 
 @each_way

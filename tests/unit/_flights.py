@@ -60,8 +60,8 @@ async def until_true(condition: Callable[[], object]) -> None:
 
 def joined(fetcher: Board, key: str = "key") -> int:
     """Return how many threads wait for the flight that is led by a thread."""
-    future = fetcher.in_flight._futures.get((key, None))
-    return 0 if future is None else len(future._condition._waiters)  # type: ignore[attr-defined]
+    claim = fetcher.in_flight._claims.get((key, None))
+    return 0 if claim is None else len(claim.future._condition._waiters)  # type: ignore[attr-defined]
 
 
 def wait_for(condition: object) -> None:

@@ -1,109 +1,332 @@
-"""Interrupts and races at the worst place: collection comes back, flights land, threads end."""
+"""Ctrl-C in a sync read ends it at once; what was under way ends by itself, and nothing stays behind."""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
-import sys
+import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from obspec_utils._io import gc_pause
+from obspec_utils._io import concurrency, gc_pause, interruptible, threads
 from obspec_utils._io.concurrency import gather, gather_async
-from obspec_utils._io.gc_pause import gc_paused
 from obspec_utils._io.single_flight import SingleFlight
+from obspec_utils.caches import DiskCache
+from obspec_utils.caches.disk._leases import lease_files
+from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader, open_reader
+from obspec_utils.wrappers import CachingReadableStore, RequestTrace, SplittingReadableStore, TracingReadableStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 WAIT = 10
+CONTENT = bytes(range(256)) * 400
+PART = 10_240  # a tenth of it
 
 
-def test_collection_is_on_after_any_interleaving_of_pauses() -> None:
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
+class HeldStore:
+    """A store whose bodies do not arrive before they are let go."""
 
-        def pause() -> None:
-            for _ in range(5000):
-                with gc_paused():
-                    assert not gc.isenabled()
+    def __init__(self, held_from: int = 0) -> None:
+        self.held_from = held_from
+        self.arrived, self.go_on = threading.Event(), threading.Event()
+        self.requests: list[tuple[int, int]] = []
+        self.threads: list[int] = []
 
-        with ThreadPoolExecutor(4) as pool:
-            for future in [pool.submit(pause) for _ in range(4)]:
-                future.result(60)
-    finally:
-        sys.setswitchinterval(interval)
-    assert gc.isenabled()
+    def get(self, path: str, *, options: Any = None) -> Any:
+        start, stop = (options or {}).get("range", (0, len(CONTENT)))
+        self.requests.append((start, min(stop, len(CONTENT))))
+        self.threads.append(threading.get_ident())
+        meta = {"path": path, "size": len(CONTENT), "e_tag": '"1"', "last_modified": None, "version": None}
+        span = self.requests[-1]
+        return SimpleNamespace(meta=meta, range=span, attributes={}, buffer=lambda: self.body(*span))
 
+    def body(self, start: int, stop: int) -> bytes:
+        if start >= self.held_from:
+            self.arrived.set()
+            assert self.go_on.wait(WAIT)
+        return CONTENT[start:stop]
 
-def test_a_pause_that_was_never_left_ends_with_its_context_manager() -> None:
-    pause = gc_paused()
-    pause.__enter__()  # as when Ctrl-C hits before __exit__ begins
-    assert not gc.isenabled()
-    del pause
-    assert gc.isenabled()
-    with gc_paused():
-        assert not gc.isenabled()
-    assert gc.isenabled()
+    def head(self, path: str) -> Any:
+        self.body(0, 0)
+        return self.get(path).meta
 
+    def get_range(self, path: str, *, start: int, end: int | None = None, length: int | None = None) -> bytes:
+        return self.body(start, end if length is None else start + length)
 
-def test_an_interrupt_on_the_way_into_a_pause_leaves_collection_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Interrupting:
-        def __enter__(self) -> None:
-            raise KeyboardInterrupt
-
-        def __exit__(self, *_: object) -> None:
-            raise AssertionError
-
-    lock = gc_pause._state.lock
-
-    def acquire() -> None:
-        with gc_paused():
-            raise AssertionError
-
-    monkeypatch.setattr(gc_pause._state, "lock", Interrupting())
-    try:
-        acquire()
-    except KeyboardInterrupt:
-        monkeypatch.setattr(gc_pause._state, "lock", lock)  # only once: what mends it needs the lock
-    assert gc.isenabled()
-    with gc_paused():
-        assert not gc.isenabled()
-    assert gc.isenabled()
+    def get_ranges(self, path: str, *, starts: Any, ends: Any = None, lengths: Any = None) -> list[bytes]:
+        return [self.body(start, stop) for start, stop in zip(starts, ends, strict=True)]
 
 
-def test_a_pause_that_another_thread_ends_lets_its_own_pause_again() -> None:
-    pauses = [gc_paused()]
-    pauses[0].__enter__()
-    thread = threading.Thread(target=pauses.clear)  # as where a traceback that leads to it goes there
-    thread.start()
-    thread.join(WAIT)
-    assert gc.isenabled()
-    with gc_paused():
-        assert not gc.isenabled()
-    assert gc.isenabled()
+@pytest.fixture(autouse=True)
+def nothing_stays_behind() -> Iterator[None]:
+    yield
+    assert is_soon(lambda: not concurrency.limiter.in_use)
+    assert is_soon(gc.isenabled, 0.2)
+    assert not [it for it in list(gc_pause._to_reset) if isinstance(it, SingleFlight) and it._claims]
 
 
-@pytest.mark.parametrize("hit", ["before the lead", "keeping"])
-def test_an_interrupt_at_any_place_leaves_no_flight(monkeypatch: pytest.MonkeyPatch, hit: str) -> None:
-    in_flight: SingleFlight[str] = SingleFlight()
+def is_soon(condition: Callable[[], object], seconds: float = WAIT) -> bool:
+    give_up = time.monotonic() + seconds
+    while not condition() and time.monotonic() < give_up:
+        time.sleep(0.001)
+    return bool(condition())
+
+
+@pytest.fixture
+def ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """A function that interrupts the main thread by a signal, as Ctrl-C does."""
+    assert threading.current_thread() is threading.main_thread()
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    keep: Any = interrupt if hit == "keeping" else (lambda *_: None)
-    with monkeypatch.context() as patch:
-        if hit == "before the lead":
-            patch.setattr(in_flight, "_run_claimed", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            in_flight.run("key", lambda: "value", find=lambda _: None, keep=keep)
-    assert in_flight._futures == {}
-    assert gc.isenabled()
-    assert in_flight.run("key", lambda: "value", find=lambda _: None, keep=lambda *_: None) == "value"
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    main = threading.get_ident()
+    yield lambda: signal.pthread_kill(main, signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, before)
 
 
-async def test_a_result_that_can_t_be_kept_fails_the_task_and_leaves_no_flight() -> None:
+def interrupted(store: HeldStore, ctrl_c: Callable[[], None], read: Callable[[], object]) -> KeyboardInterrupt:
+    """Call a function and interrupt it while a body is waited for; return the error."""
+
+    def when_it_waits() -> None:
+        if store.arrived.wait(WAIT):
+            time.sleep(0.01)
+            ctrl_c()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(when_it_waits)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            read()
+    assert not store.go_on.is_set()
+    return caught.value
+
+
+def stacked(store: HeldStore) -> CachingReadableStore:
+    return CachingReadableStore(TracingReadableStore(SplittingReadableStore(store), RequestTrace()), block_size=1000)
+
+
+READS: dict[str, Callable[[Any], object]] = {
+    "EagerStoreReader": lambda store: EagerStoreReader(store, "o"),
+    "ParallelStoreReader": lambda store: ParallelStoreReader(store, "o").read(10),
+    "ParallelStoreReader.size": lambda store: ParallelStoreReader(store, "o").size,
+    "BufferedStoreReader": lambda store: BufferedStoreReader(store, "o").readline(),
+    "BufferedStoreReader.readinto": lambda store: BufferedStoreReader(store, "o").readinto(bytearray(10)),
+    "open_reader": lambda store: open_reader(store, "o"),
+    "splitting get": lambda store: SplittingReadableStore(store).get("o").buffer(),
+    "splitting chunks": lambda store: list(SplittingReadableStore(store, 10_000).get("o")),
+    "splitting get_range": lambda store: SplittingReadableStore(store).get_range("o", start=0, end=5),
+    "splitting head": lambda store: SplittingReadableStore(store).head("o"),
+    "tracing get_range": lambda store: TracingReadableStore(store, RequestTrace()).get_range("o", start=0, end=5),
+    "caching get": lambda store: CachingReadableStore(store).get("o").buffer(),
+    "caching get_range": lambda store: CachingReadableStore(store).get_range("o", start=0, end=5),
+    "caching get_ranges": lambda store: CachingReadableStore(store).get_ranges("o", starts=[0, 9], ends=[5, 12]),
+    "caching blocks": lambda store: CachingReadableStore(store, block_size=1000).get_range("o", start=0, end=5),
+    "caching head": lambda store: CachingReadableStore(store).head("o"),
+    "caching prefetch": lambda store: CachingReadableStore(store).prefetch(["o"]),
+    "all": lambda store: stacked(store).get("o").buffer(),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_ctrl_c_ends_a_read_whose_bytes_do_not_arrive(
+    ctrl_c: Callable[[], None], read: Callable[[Any], object]
+) -> None:
+    store = HeldStore()
+    interrupted(store, ctrl_c, lambda: read(store))
+    store.go_on.set()
+
+
+def test_a_read_that_was_interrupted_can_be_made_again_on_the_same_reader(ctrl_c: Callable[[], None]) -> None:
+    store = HeldStore(held_from=PART)
+    reader = ParallelStoreReader(store, "o", PART)  # type: ignore[arg-type]
+    assert reader.read(100) == CONTENT[:100]
+    reader.seek(5 * PART)
+    buffer = bytearray(100)
+    interrupted(store, ctrl_c, lambda: reader.readinto(buffer))
+    store.go_on.set()
+    assert is_soon(lambda: not concurrency.limiter.in_use)
+    assert buffer == bytes(100)  # nobody writes into what the caller has taken back
+    assert reader.tell() == 5 * PART
+    assert reader.read(100) == CONTENT[5 * PART : 5 * PART + 100]
+
+
+def test_what_was_under_way_is_cached_when_it_arrives(ctrl_c: Callable[[], None]) -> None:
+    store = HeldStore()
+    cached = CachingReadableStore(store, block_size=1000)  # type: ignore[arg-type]
+    interrupted(store, ctrl_c, lambda: cached.get_range("o", start=2000, end=2010))
+    store.go_on.set()
+    assert is_soon(lambda: cached.cache_size)
+    requests = len(store.requests)
+    assert cached.get_range("o", start=2000, end=2010) == CONTENT[2000:2010]
+    assert len(store.requests) == requests
+
+
+def test_who_waits_for_an_interrupted_fetch_gets_its_bytes(ctrl_c: Callable[[], None]) -> None:
+    store = HeldStore()
+    cached = CachingReadableStore(store)  # type: ignore[arg-type]
+
+    def join() -> bytes:
+        assert store.arrived.wait(WAIT)
+        return bytes(cached.get("o").buffer())
+
+    with ThreadPoolExecutor(4) as pool:
+        joining = [pool.submit(join) for _ in range(4)]
+        interrupted(store, ctrl_c, lambda: cached.get("o"))
+        store.go_on.set()
+        assert [future.result(WAIT) for future in joining] == [CONTENT] * 4
+    assert store.requests == [(0, len(CONTENT))]
+
+
+def test_no_request_is_sent_after_ctrl_c_and_who_waits_takes_over(ctrl_c: Callable[[], None]) -> None:
+    store = HeldStore(held_from=PART)
+    split = SplittingReadableStore(store, PART, max_concurrent_requests=2)  # type: ignore[arg-type]
+    result = split.get("o")
+
+    def join() -> bytes:
+        assert store.arrived.wait(WAIT)
+        return bytes(result.buffer())
+
+    interrupted(store, ctrl_c, result.buffer)
+    under_way = len(store.requests)
+    assert under_way <= 3
+    with ThreadPoolExecutor(1) as pool:
+        joining = pool.submit(join)
+        time.sleep(0.02)
+        store.go_on.set()
+        assert joining.result(WAIT) == CONTENT
+    again = [span for span in store.requests if store.requests.count(span) > 1]
+    assert len(set(again)) <= under_way  # what the interrupted call had fetched
+
+    store = HeldStore(held_from=PART)
+    split = SplittingReadableStore(store, PART, max_concurrent_requests=2)  # type: ignore[arg-type]
+    interrupted(store, ctrl_c, split.get("o").buffer)
+    under_way = len(store.requests)
+    store.go_on.set()
+    assert is_soon(lambda: not concurrency.limiter.in_use)
+    assert len(store.requests) == under_way
+
+
+def test_a_traceback_that_is_kept_keeps_no_lease_and_no_bytes(ctrl_c: Callable[[], None], tmp_path: Path) -> None:
+    store = HeldStore()
+    cache = DiskCache(tmp_path / "cache", 1 << 20)
+    cached = CachingReadableStore(store, block_size=50_000, cache=[cache], namespace="n")  # type: ignore[arg-type]
+    error = interrupted(store, ctrl_c, lambda: cached.get_range("o", start=0, end=9))
+    store.go_on.set()
+    assert is_soon(lambda: not any(file.held for file in lease_files._files.values()))
+    kept = [value for frame in frames(error) for value in frame.f_locals.values() if isinstance(value, bytes)]
+    calls = [value for frame in frames(error) for value in frame.f_locals.values() if hasattr(value, "outcome")]
+    assert not kept
+    assert calls
+    assert [call.outcome for call in calls] == [None] * len(calls)
+
+
+def frames(error: BaseException) -> list[Any]:
+    found, traceback = [], error.__traceback__
+    while traceback is not None:
+        found.append(traceback.tb_frame)
+        traceback = traceback.tb_next
+    return found
+
+
+def test_a_store_is_called_with_the_caller_s_context_variables() -> None:
+    variable = contextvars.ContextVar("variable", default="default")
+    seen: list[str] = []
+
+    class Seeing(HeldStore):
+        def body(self, start: int, stop: int) -> bytes:
+            seen.append(variable.get())
+            return CONTENT[start:stop]
+
+    token = variable.set("the caller's")
+    try:
+        EagerStoreReader(Seeing(), "o", PART)  # type: ignore[arg-type]
+    finally:
+        variable.reset(token)
+    assert seen == ["the caller's"] * 10
+
+
+def test_debuggers_and_profilers_see_what_a_thread_of_a_call_does() -> None:
+    called: list[str] = []
+    before = threading.getprofile()
+    threading.setprofile(lambda frame, event, _: called.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        store = HeldStore()
+        store.go_on.set()
+        ParallelStoreReader(store, "o").read(5)  # type: ignore[arg-type]
+    finally:
+        threading.setprofile(before)  # type: ignore[arg-type]
+    assert "body" in called
+
+
+def test_users_functions_are_called_in_the_main_thread() -> None:
+    store, called = HeldStore(), []
+    store.go_on.set()
+    trace = RequestTrace()
+    traced = TracingReadableStore(store, trace, on_request=lambda _: called.append(threading.get_ident()))  # type: ignore[arg-type]
+    EagerStoreReader(traced, "o", PART)  # type: ignore[arg-type]
+    assert called == [threading.get_ident()] * 10
+    assert threading.get_ident() not in store.threads[:1]
+
+
+def test_an_error_of_the_store_is_raised_and_leads_back_to_nothing() -> None:
+    class BrokenError(Exception):
+        pass
+
+    def fail() -> None:
+        raise BrokenError
+
+    with pytest.raises(BrokenError) as caught:
+        interruptible.interruptible(fail)
+    assert not [value for frame in frames(caught.value) for value in frame.f_locals.values() if value is caught.value]
+
+
+def test_where_no_threads_can_be_had_the_caller_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threads._thread, "start_new_thread", refuse)
+    assert gather(lambda number: number, 10, 4) == list(range(10))
+    store = HeldStore()
+    store.go_on.set()
+    assert EagerStoreReader(store, "o", PART).read() == CONTENT  # type: ignore[arg-type]
+    assert set(store.threads) == {threading.get_ident()}
+
+
+def test_an_interrupted_task_s_claim_is_replaced() -> None:
+    in_flight: SingleFlight[str] = SingleFlight()
+    loop = asyncio.new_event_loop()
+
+    async def interrupt() -> str:
+        raise KeyboardInterrupt
+
+    async def fetch() -> str:
+        return "value"
+
+    def not_now(*_: object) -> None:
+        raise KeyboardInterrupt  # in the very place that would release the claim
+
+    async def read(fetch: Callable[[], Any]) -> str:
+        return await in_flight.run_async("key", fetch, find=lambda _: None, keep=lambda *_: None)
+
+    in_flight.abandon = not_now  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(read(interrupt))
+    del in_flight.abandon  # type: ignore[method-assign]
+    assert in_flight._claims
+    assert loop.run_until_complete(asyncio.wait_for(read(fetch), WAIT)) == "value"
+    loop.close()
+
+
+async def test_a_result_that_can_t_be_kept_fails_the_task_and_leaves_no_claim() -> None:
     in_flight: SingleFlight[str] = SingleFlight()
 
     async def fetch() -> str:
@@ -114,30 +337,7 @@ async def test_a_result_that_can_t_be_kept_fails_the_task_and_leaves_no_flight()
 
     with pytest.raises(MemoryError):
         await in_flight.run_async("key", fetch, find=lambda _: None, keep=refuse)
-    assert in_flight._futures == {}
-
-
-def test_no_thread_outlives_a_call_that_is_interrupted() -> None:
-    release = threading.Event()
-
-    def job(number: int) -> int:
-        if threading.current_thread() is threading.main_thread():
-            threading.Timer(0.05, release.set).start()
-            raise KeyboardInterrupt
-        release.wait(WAIT)
-        return number
-
-    with pytest.raises(KeyboardInterrupt):
-        gather(job, 20, 4)
-    assert not [thread for thread in threading.enumerate() if thread.name == "obspec-utils-part"]
-
-
-def test_where_no_threads_can_be_had_the_caller_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    monkeypatch.setattr(threading.Thread, "start", refuse)
-    assert gather(lambda number: number, 10, 4) == list(range(10))
+    assert in_flight._claims == {}
 
 
 async def test_a_job_that_is_cancelled_from_within_cancels_the_whole() -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from obstore.store import MemoryStore
 
-from obspec_utils._io import gc_pause
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.concurrency import gather_async
 from obspec_utils._io.get_result import InMemoryBody, Result
@@ -112,35 +110,6 @@ def test_a_version_is_seen_by_other_threads_only_after_it_was_compared_and_toget
     with pytest.raises(ObjectChangedError, match="'object' changed"):
         strategy.pin(Version(11))
     assert (strategy.version, strategy.size) == (first, 10)
-
-
-class InterruptedSet(set[int]):
-    """Ctrl-C, right after an element was taken out."""
-
-    armed = False
-
-    def discard(self, element: int) -> None:
-        super().discard(element)
-        if self.armed:
-            self.armed = False
-            raise KeyboardInterrupt
-
-
-def test_ctrl_c_at_the_end_of_a_pause_does_not_leave_collection_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads = InterruptedSet()
-    monkeypatch.setattr(gc_pause._state, "threads", threads)
-    threads.armed = True
-    with pytest.raises(KeyboardInterrupt), gc_pause.gc_paused():
-        assert not gc.isenabled()
-    assert gc.isenabled()
-    with gc_pause.gc_paused():
-        assert not gc.isenabled()
-    assert gc.isenabled()
-
-
-def test_ctrl_c_before_a_pause_is_made_leaves_nothing_to_complain_about() -> None:
-    pause = gc_pause.gc_paused.__new__(gc_pause.gc_paused)
-    assert pause._end() is None
 
 
 async def test_a_failed_async_fetch_does_not_lead_back_to_itself() -> None:

@@ -214,7 +214,7 @@ class TestPause:
 
         def looking(method: Callable[..., Any]) -> Callable[..., Any]:
             def looks(*args: Any, **options: Any) -> Any:
-                seen.append((gc.isenabled(), gc_pause.current_pause() is not None))
+                seen.append((gc.isenabled(), gc_pause.is_paused()))
                 return method(*args, **options)
 
             return looks

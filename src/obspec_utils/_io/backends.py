@@ -13,10 +13,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from obspec_utils._io.cache_threads import THREADS, call_with_gc_paused
+from obspec_utils._io.cache_threads import THREADS
 from obspec_utils._io.fetch import fetch_parts
 from obspec_utils._io.fork import check_fork
-from obspec_utils._io.gc_pause import gc_paused
+from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.request import send_first
 from obspec_utils._io.transport import ASYNC_TRANSPORT, SYNC_TRANSPORT, run
 
@@ -38,10 +38,9 @@ __all__ = ["ASYNC", "SYNC", "AsyncBackend", "Backend", "RequestContext", "SyncBa
 T = TypeVar("T")
 
 
-def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine of the sync backend to its end, inside `gc_paused()`: others may wait for what it has claimed."""
-    with gc_paused():
-        return run(coroutine)
+def run_sync(function: Callable[..., Coroutine[Any, Any, T]], *args: object) -> T:
+    """Run a coroutine of the sync backend to its end, as `interruptible` does."""
+    return interruptible(lambda: run(function(*args)))
 
 
 class Backend(Protocol):
@@ -57,6 +56,10 @@ class Backend(Protocol):
     def owner(self) -> object:
         """Return the running event loop; None in a thread."""
         return self.transport.owner()
+
+    def task(self) -> asyncio.Task[Any] | None:
+        """Return the running task; None in a thread."""
+        return self.transport.task()
 
     async def revalidate(self, store: object, path: str, options: dict[str, object]) -> Any:  # noqa: ANN401
         """Get an object; return when the headers have arrived."""
@@ -129,11 +132,11 @@ class SyncBackend(Backend):
 
     async def call(self, function: Callable[..., T], *args: object) -> T:
         """Call the function here."""
-        return call_with_gc_paused(function, *args)
+        return function(*args)
 
     def leave(self, function: Callable[[], None]) -> None:
         """Call the function here."""
-        call_with_gc_paused(function)
+        function()
 
 
 class AsyncBackend(Backend):

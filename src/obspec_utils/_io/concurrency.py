@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import threading
 from itertools import count as count_up
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from obspec_utils._io.gc_pause import PauseScope, current_pause, gc_paused, inherit_pause, reset_after_fork
+from obspec_utils._io.gc_pause import current_scope, inherit_scope, paused, reset_after_fork
+from obspec_utils._io.threads import start_thread
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Awaitable, Callable
 
-__all__ = ["MAX_HELPERS", "gather", "gather_async"]
+    from obspec_utils._io.gc_pause import PauseScope
+
+__all__ = ["MAX_HELPERS", "CapacityLimiter", "gather", "gather_async", "limiter"]
 
 T = TypeVar("T")
 
@@ -24,7 +26,7 @@ T = TypeVar("T")
 MAX_HELPERS = 128
 
 
-class _CapacityLimiter:
+class CapacityLimiter:
     """A bounded number of tokens, one for each helper at work.
 
     A SimpleQueue takes and returns them atomically and without a lock, which a forked or interrupted thread could hold.
@@ -62,7 +64,7 @@ class _CapacityLimiter:
         self._tokens.put(None)
 
 
-_limiter = _CapacityLimiter(MAX_HELPERS)
+limiter = CapacityLimiter(MAX_HELPERS)
 
 
 class _Workers(Generic[T]):
@@ -77,11 +79,14 @@ class _Workers(Generic[T]):
         self.started = 0
         self.done: dict[int, T] = {}
         self.errors: list[BaseException] = []
-        self.threads: list[threading.Thread] = []
+        self.helpers = 0
+        self.ended: SimpleQueue[None] = SimpleQueue()  # one item for each helper that has ended
 
     def run_in_caller(self) -> None:
         """Run jobs; before each one, start the helpers that are missing, as far as there are tokens for them."""
         self.run_jobs(self.start_helpers)
+        for _ in range(self.helpers):
+            self.ended.get()
 
     def run_jobs(self, beforehand: Callable[[], None] | None = None) -> None:
         while not self.errors:
@@ -95,53 +100,34 @@ class _Workers(Generic[T]):
                 self.done[number] = self.job(number)
             except BaseException as error:  # noqa: BLE001 - raised by `results`, in the caller
                 self.errors.append(error)
-                self.stop_all()
+                self.count = 0
+                if self.stop is not None:
+                    self.stop.set()
 
     def run_helper(self, scope: PauseScope | None) -> None:
-        # Here and not in the caller, which an interrupt may hit anywhere: what is acquired is released.
-        if not _limiter.acquire():
-            return
+        inherit_scope(scope)
         try:
-            inherit_pause(scope)
             self.run_jobs()
         finally:
-            _limiter.release()
+            limiter.release()
+            self.ended.put(None)
 
     def start_helpers(self) -> None:
-        self.threads = [thread for thread in self.threads if thread.is_alive()]
-        for _ in range(min(self.limit - 1, self.count - self.started) - len(self.threads)):
-            # While the interpreter ends, a new thread never runs, and on Python 3.11 start() waits for it for ever.
-            if sys.is_finalizing() or not _limiter.is_available():
-                return
-            thread = threading.Thread(
-                target=self.run_helper, args=(current_pause(),), name="obspec-utils-part", daemon=True
-            )
-            self.threads.append(thread)
+        while not self.ended.empty():
+            self.ended.get()
+            self.helpers -= 1
+        while self.helpers < min(self.limit - 1, self.count - self.started) and limiter.acquire():
             try:
-                thread.start()
-            except RuntimeError:  # no more threads can be started: go on with those that run
-                self.threads.pop()
+                start_thread(self.run_helper, current_scope())
+            except RuntimeError:  # no thread can be started: go on with those that run
+                limiter.release()
                 return
-
-    def stop_all(self) -> None:
-        """Start no more jobs, and end the delays of retries."""
-        self.count = 0
-        if self.stop is not None:
-            self.stop.set()
-
-    def join(self) -> None:
-        """Wait for the jobs that run."""
-        for thread in self.threads:
-            if thread.ident is not None:
-                thread.join()
+            self.helpers += 1
 
     def results(self, count: int) -> list[T]:
         if self.errors:
-            # Ctrl-C in the caller comes before the errors of jobs.
-            error = next((error for error in self.errors if not isinstance(error, Exception)), self.errors[0])
             # No reference cycle with the error's traceback, which would keep what was fetched in memory.
-            self.errors = []
-            self.done = {}
+            error, self.errors, self.done = self.errors[0], [], {}
             try:
                 raise error
             finally:
@@ -169,16 +155,9 @@ def gather(job: Callable[[int], T], count: int, limit: int, stop: threading.Even
     """
     if min(count, limit) == 1:
         return [job(number) for number in range(count)]
-    with gc_paused():
-        workers = _Workers(job, count, limit, stop)
-        try:
-            workers.run_in_caller()
-            workers.join()
-        except BaseException:  # Ctrl-C between two jobs, or while waiting
-            workers.stop_all()
-            workers.join()
-            raise
-        return workers.results(count)
+    workers = _Workers(job, count, limit, stop)
+    paused(workers.run_in_caller)
+    return workers.results(count)
 
 
 class _TaskWorkers(Generic[T]):
@@ -206,17 +185,17 @@ class _TaskWorkers(Generic[T]):
 
     async def run_helper(self) -> None:
         try:
-            if _limiter.acquire():
+            if limiter.acquire():
                 try:
                     await self.run_jobs()
                 finally:
-                    _limiter.release()
+                    limiter.release()
         finally:
             self.helping -= 1
 
     def start_helpers(self) -> None:
         for _ in range(min(self.limit - 1, self.count - self.started) - self.helping):
-            if not _limiter.is_available():
+            if not limiter.is_available():
                 return
             self.helping += 1
             self.group.create_task(self.run_helper())

@@ -1,35 +1,64 @@
-"""A counted pause of garbage collection, which keeps reads safe under h5py; and resets in forked children.
+"""A pause of garbage collection, which keeps reads safe under h5py; and resets in forked children.
 
 h5py calls a file object's `readinto()` while it holds its global lock, and the finalizers of its objects wait for
 that lock. If a read waits for another thread, or for a lock, and the garbage collector runs h5py finalizers in the
 thread it waits for, neither ever moves again. So whatever one thread of ours can wait for in another happens inside
-`gc_paused()`. docs/design/002-locks-and-collection.md tells the whole story.
+`paused()`. docs/design/002-locks-and-collection.md tells the whole story.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
 import threading
 import weakref
-from typing import TYPE_CHECKING, Protocol
+from contextlib import suppress
+from functools import partial
+from operator import call, not_
+from time import sleep
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from obspec_utils._io.threads import in_main_thread, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["call_after_pause", "current_pause", "gc_paused", "held", "inherit_pause", "reset_after_fork"]
+__all__ = [
+    "PauseScope",
+    "call_after_pause",
+    "current_scope",
+    "held",
+    "inherit_scope",
+    "is_paused",
+    "paused",
+    "paused_here",
+    "raise_if_interrupted",
+    "reset_after_fork",
+    "run_callbacks",
+]
+
+T = TypeVar("T")
+
+# In seconds: how often collection is looked after while pauses last.
+_INTERVAL = 0.1
 
 
 class PauseScope:
-    """The callbacks that the outermost pause of a thread, and its helper threads, postpone until it ends."""
+    """One outermost pause.
 
-    __slots__ = ("callbacks", "ended", "thread")
+    Attributes
+    ----------
+    callbacks
+        Calls of users' functions, postponed until it ends.
+    interrupted
+        Whether the caller it works for was interrupted by Ctrl-C.
+    """
 
     def __init__(self) -> None:
-        self.thread = threading.get_ident()
         self.callbacks: list[Callable[[], None]] = []
-        self.ended = False
+        self.interrupted = False
 
 
 class _Local(threading.local):
@@ -37,19 +66,49 @@ class _Local(threading.local):
 
 
 class _State:
-    """Which threads pause, by their ids, so that a pause whose end was interrupted is mended by the thread's next one.
+    """Who pauses, and whether collection is off for that.
 
-    The lock is only ever taken while collection is off: a collection under it could wait for h5py for ever.
+    Attributes
+    ----------
+    scopes
+        The pauses of threads that KeyboardInterrupt is never raised in: each is sure to be removed.
+    main
+        Locked while the main thread pauses. `with` releases it wherever Ctrl-C hits.
+    turned_off
+        Not empty if collection was on, and was turned off for a pause.
     """
 
-    __slots__ = ("entering", "leaves", "lock", "threads", "wanted")
-
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.threads: set[int] = set()
-        self.entering: set[int] = set()
-        self.leaves = 0
-        self.wanted = False  # whether collection is on outside pauses
+        self.scopes: set[PauseScope] = set()
+        self.main = threading.Lock()
+        self.turned_off: list[bool] = []
+        self.is_watched = False  # by `_watch`
+        self.may_collect = threading.Lock()
+        # Called in order, up to the first that returns something true.
+        self._turn_on_steps: tuple[Callable[[], object], ...] = (
+            self.scopes.__len__,
+            self.main.locked,
+            partial(not_, self.turned_off),
+            gc.enable,
+            self.turned_off.clear,
+        )
+
+    def turn_off(self) -> None:
+        """Turn collection off, after this pause has been registered."""
+        if gc.isenabled():
+            if not self.is_watched:
+                with suppress(RuntimeError):  # no thread can be started: whoever leaves last turns it on
+                    start_thread(_watch, self)
+            self.turned_off.append(True)  # first, for a fork or Ctrl-C in between
+            gc.disable()
+
+    def turn_on_if_unused(self) -> None:
+        """Turn collection on, if it was on outside of pauses, and nobody pauses.
+
+        One call of C: no other thread runs in between, no Ctrl-C hits, and no lock is needed, which a thread that
+        collects could hold.
+        """
+        any(map(call, self._turn_on_steps))
 
 
 class _Resettable(Protocol):
@@ -69,123 +128,119 @@ def held(lock: threading.Lock) -> threading.Lock:
     return threading.Lock() if sys.is_finalizing() else lock
 
 
-def _enter(state: _State) -> None:
-    thread = threading.get_ident()
-    leaves = state.leaves
-    state.entering.add(thread)
-    was_on = gc.isenabled()
-    if was_on:
-        state.wanted = True
-    gc.disable()
-    with held(state.lock):
-        gc.disable()  # again: the last one to leave may have turned it on in between
-        state.entering.discard(thread)
-        # That it was off tells what the user wants only if none of our threads could have turned it off.
-        if not (was_on or state.threads or state.entering or state.leaves != leaves):
-            state.wanted = False
-        state.threads.add(thread)
+def is_paused() -> bool:
+    """Tell whether this thread pauses collection, or works for one that does."""
+    return _local.scope is not None or (_state.main.locked() and in_main_thread())
 
 
-def _leave(state: _State, thread: int) -> bool:
-    """End the pause of a thread; return whether others still pause although collection would otherwise be on."""
-    with held(state.lock):
-        # Until it is through: where Ctrl-C hits before, nobody takes "off" for what is wanted.
-        state.entering.add(thread)
-        state.threads.discard(thread)
-        others = bool(state.threads) and state.wanted
-        if not state.threads and state.wanted:
-            # As late as can be: a collection that starts before the lock is released could ask for it again.
-            gc.enable()
-        state.leaves += 1  # last: who sees it sees collection on, too
-    state.entering.discard(thread)
-    return others
+def paused(function: Callable[..., T], *args: object) -> T:
+    """Call a function while automatic collection is off, in the whole process.
+
+    It is on again when the last overlapping pause has ended, if it was on before. A pause begins before a lock is taken
+    or a claim is made visible to other threads, and ends after the result is published.
+    """
+    if is_paused():
+        return function(*args)
+    if in_main_thread():
+        return _paused_in_main_thread(function, *args)
+    scope = PauseScope()
+    try:
+        return paused_here(scope, function, *args)
+    finally:
+        if _state.turned_off:  # others still pause: pauses that overlap without end must not keep collection off
+            _collect_due()
+        run_callbacks(scope)
+
+
+def paused_here(scope: PauseScope, function: Callable[..., T], *args: object) -> T:
+    """Call a function while collection is off, in a thread that KeyboardInterrupt is never raised in."""
+    state = _state
+    state.scopes.add(scope)
+    state.turn_off()
+    _local.scope = scope
+    try:
+        return function(*args)
+    finally:
+        _local.scope = None
+        state.scopes.discard(scope)
+        state.turn_on_if_unused()
+
+
+def _paused_in_main_thread(function: Callable[..., T], *args: object) -> T:
+    state = _state
+    try:
+        with state.main:
+            state.turn_off()
+            return function(*args)
+    finally:
+        state.turn_on_if_unused()  # if Ctrl-C hits before, `_watch` does it
+
+
+def _watch(state: _State) -> None:
+    """While pauses last, run collections that are due; at their end, turn collection on where nobody else could.
+
+    Nobody waits for this thread and it holds nothing: it may collect at any time. Where it meets garbage of h5py, it
+    waits for h5py's lock, which the read that is being waited for may hold.
+    """
+    if state.is_watched:
+        return
+    state.is_watched = True
+    while state.is_watched:
+        sleep(_INTERVAL)
+        state.turn_on_if_unused()
+        if state.turned_off:
+            if state.may_collect.acquire(blocking=False):
+                _collect_due()
+                state.may_collect.release()
+        else:
+            state.is_watched = False
+            # Whoever began to pause just before this still counts on it.
+            state.is_watched = bool(state.scopes or state.main.locked())
 
 
 def _collect_due() -> None:
-    """Run the collection the interpreter would have run by now, so that overlapping pauses cannot starve it."""
+    """Run the collection the interpreter would have run by now."""
     due = [0 < threshold < count for threshold, count in zip(gc.get_threshold(), gc.get_count(), strict=True)]
     if due[0]:
         gc.collect(2 if due[2] else 1 if due[1] else 0)
 
 
-class gc_paused:  # noqa: N801 - a context manager, used as a function
-    """Keep automatic garbage collection off, in the whole process, until the last overlapping pause ends.
-
-    Entered before a lock is taken or a flight is made visible to other threads, left after the result is published.
-    Collection comes back only if it was on. Callbacks given to `call_after_pause` meanwhile run when the calling thread
-    leaves its outermost pause.
-    """
-
-    __slots__ = ("_scope", "_state")
-
-    def __init__(self) -> None:
-        self._scope: PauseScope | None = None
-        self._state = _state
-
-    def __enter__(self) -> None:
-        if current_pause() is not None:  # a nested pause, or a thread that works for a paused one
-            return
-        self._state = _state
-        self._scope = PauseScope()
-        _enter(self._state)
-        _local.scope = self._scope
-
-    def __exit__(self, *_: object) -> None:
-        scope = self._end()
-        if scope is not None:
-            _run(scope.callbacks)
-
-    def __del__(self) -> None:
-        self._end()  # where Ctrl-C hit on the way in or out
-
-    def _end(self) -> PauseScope | None:
-        scope: PauseScope | None = getattr(self, "_scope", None)  # Ctrl-C may have hit before it was there
-        self._scope = None
-        if scope is not None:
-            scope.ended = True
-            # A child forked inside the pause has a new state, which never heard of this pause.
-            if self._state is _state and self._leave(scope.thread):
-                _collect_due()
-        return scope
-
-    def _leave(self, thread: int) -> bool:
-        try:
-            return _leave(self._state, thread)
-        except BaseException:  # Ctrl-C in the middle: once more, which does no harm
-            _leave(self._state, thread)
-            raise
+def current_scope() -> PauseScope | None:
+    """Return the pause this thread is in, to be handed to the threads that work for it."""
+    return _local.scope
 
 
-def _run(callbacks: list[Callable[[], None]]) -> None:
+def inherit_scope(scope: PauseScope | None) -> None:
+    """Make the calling thread work inside the pause of another thread, which outlives it."""
+    _local.scope = scope
+
+
+def raise_if_interrupted() -> None:
+    """Raise KeyboardInterrupt where the caller that this thread works for was interrupted."""
+    scope = _local.scope
+    if scope is not None and scope.interrupted:
+        raise KeyboardInterrupt
+
+
+def call_after_pause(callback: Callable[[], None]) -> None:
+    """Run a user's callback now, or once nothing of ours is held or waited for any more."""
+    scope = _local.scope
+    if scope is None:
+        callback()
+    else:
+        scope.callbacks.append(callback)
+
+
+def run_callbacks(scope: PauseScope) -> None:
     """Run every callback, then raise the first error one of them raised."""
     first: BaseException | None = None
-    for callback in callbacks:
+    for callback in scope.callbacks:
         try:
             callback()
         except BaseException as error:  # noqa: BLE001 - re-raised below, after the other callbacks had their turn
             first = first or error
     if first is not None:
         raise first
-
-
-def current_pause() -> PauseScope | None:
-    """Return the pause this thread is in, to be handed to the threads that work for it."""
-    scope = _local.scope
-    return None if scope is None or scope.ended else scope
-
-
-def inherit_pause(scope: PauseScope | None) -> None:
-    """Make the calling thread work inside the pause of another thread, which outlives it."""
-    _local.scope = scope
-
-
-def call_after_pause(callback: Callable[[], None]) -> None:
-    """Run a user's callback now, or once nothing of ours is held or waited for any more."""
-    scope = current_pause()
-    if scope is None:
-        callback()
-    else:
-        scope.callbacks.append(callback)
 
 
 def reset_after_fork(holder: _Resettable) -> None:
@@ -197,11 +252,18 @@ def _after_fork_in_child() -> None:
     global _state
     inherited, _state = _state, _State()
     _local.scope = None
-    if inherited.threads and inherited.wanted:
+    if inherited.turned_off:
+        inherited.turned_off.clear()
         gc.enable()
     for holder in list(_to_reset):
         holder._reset_after_fork()  # noqa: SLF001 - the protocol of this module
 
 
+def _end_collecting() -> None:
+    """Let `_watch` collect no more: a thread that ends with the interpreter, in h5py's finalizers, keeps its lock."""
+    _state.may_collect.acquire(timeout=1)
+
+
+atexit.register(_end_collecting)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from obspec_utils._io.allocation import Allocation, WriteTarget, allocate
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.fetch import fetch_parts
-from obspec_utils._io.gc_pause import gc_paused
+from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.single_flight import SingleFlight
 from obspec_utils._io.transport import ASYNC_TRANSPORT, SYNC_TRANSPORT, run
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange, chain, split
@@ -67,9 +67,11 @@ class MultipartBody:
         their bodies can be read as they arrive.
         """
         if self._parts.stop < stop:
-            with gc_paused():
-                run(self._load(SYNC_TRANSPORT, stop, whole=whole))
+            interruptible(self._load_sync, stop, whole)
         return self._parts
+
+    def _load_sync(self, stop: int, whole: bool) -> None:  # noqa: FBT001
+        run(self._load(SYNC_TRANSPORT, stop, whole=whole))
 
     async def load_async(self, stop: int, *, whole: bool = False) -> BufferList:
         """Load as `load` does, on the running event loop."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import weakref
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from obspec_utils._io.gc_pause import gc_paused, held, reset_after_fork
+from obspec_utils._io.gc_pause import held, paused, reset_after_fork
+from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.transport import ASYNC_TRANSPORT, SYNC_TRANSPORT, run
 
 if TYPE_CHECKING:
@@ -29,13 +31,23 @@ Keep: TypeAlias = "Callable[[Hashable, T], None]"
 class Claim:
     """The keys that one caller fetches, the future of their results, and the futures of the keys that others fetch."""
 
-    __slots__ = ("future", "joined", "keys", "owner")
+    __slots__ = ("_task", "future", "joined", "keys", "owner")
 
-    def __init__(self, future: Any, owner: object) -> None:  # noqa: ANN401 - of a thread or of an event loop
-        self.future = future
-        self.owner = owner  # an event loop; None for a thread
+    def __init__(self, transport: Transport) -> None:
+        self.future = transport.new_future()
+        self.owner = transport.owner()  # an event loop; None for a thread
+        task = transport.task()
+        self._task = None if task is None else weakref.ref(task)
         self.keys: dict[Hashable, None] = {}  # in order
         self.joined: dict[Any, None] = {}
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it belongs to a task that has ended without releasing it, as Ctrl-C makes it do."""
+        if self._task is None:
+            return False
+        task = self._task()
+        return task is None or task.done()
 
 
 class SingleFlight(Generic[T]):
@@ -46,7 +58,10 @@ class SingleFlight(Generic[T]):
     most one fetch for each key by threads, and one for each event loop. A caller of several keys first fetches those
     that nobody else fetches, then waits for the others, so that no two callers wait for each other.
 
-    Everything a thread may wait for happens inside `gc_paused()`.
+    Threads are those that Ctrl-C does not reach: what the main thread asks for is done by `interruptible`. A task may
+    end anywhere; its claims are then replaced by the next caller that meets them.
+
+    Everything a thread may wait for happens inside `paused()`.
 
     A caller says how to look up a key where results are kept (`find`), which is done once more before a fetch starts,
     and how to keep a result (`keep`), which is left out for a fetch that was invalidated meanwhile.
@@ -59,17 +74,19 @@ class SingleFlight(Generic[T]):
     def _reset_after_fork(self) -> None:
         self._lock = threading.Lock()
         # By key, and event loop or None.
-        self._futures: dict[tuple[Hashable, object], Any] = {}
+        self._claims: dict[tuple[Hashable, object], Claim] = {}
 
     def invalidate(self, keys: Iterable[Hashable] | None = None, also: Callable[[], None] | None = None) -> None:
         """Do not keep what is being fetched for keys (None: for any key), and let nobody join it.
 
         Call `also` in the same critical section, in which no result is kept.
         """
-        with gc_paused(), held(self._lock):
-            wanted = None if keys is None else set(keys)
-            for key in [key for key in self._futures if wanted is None or key[0] in wanted]:
-                del self._futures[key]
+        paused(self._invalidate, None if keys is None else set(keys), also)
+
+    def _invalidate(self, keys: set[Hashable] | None, also: Callable[[], None] | None) -> None:
+        with held(self._lock):
+            for key in [key for key in self._claims if keys is None or key[0] in keys]:
+                del self._claims[key]
             if also is not None:
                 also()
 
@@ -79,8 +96,7 @@ class SingleFlight(Generic[T]):
         async def fetch_one(_: list[Hashable]) -> Results[T]:
             return {key: fetch()}
 
-        with gc_paused():
-            return run(self.run_many(SYNC_TRANSPORT, [key], fetch_one, find=find, keep=keep))[key]
+        return interruptible(lambda: run(self.run_many(SYNC_TRANSPORT, [key], fetch_one, find=find, keep=keep)))[key]
 
     async def run_async(self, key: Hashable, fetch: Callable[[], Awaitable[T]], *, find: Find[T], keep: Keep[T]) -> T:
         """Return the result of a key as `run` does, on the running event loop."""
@@ -93,16 +109,16 @@ class SingleFlight(Generic[T]):
     def claim(self, transport: Transport, keys: list[Hashable], find: Find[T]) -> Claim:
         """Claim those keys that nobody has or fetches, for `run_many` or `abandon`; others may join from now on.
 
-        A thread stays inside `gc_paused()` until then.
+        A thread stays inside `paused()` until then.
         """
-        claim = Claim(transport.new_future(), transport.owner())
-        self._claim(claim, keys, {}, find)
+        claim = Claim(transport)
+        paused(self._claim, claim, keys, {}, find)
         return claim
 
     def abandon(self, claim: Claim) -> None:
         """Release what was claimed, if nothing was published for it."""
         if claim.keys and not claim.future.done():
-            self._publish(claim)
+            paused(self._publish, claim)
             _finish(claim.future, {})
 
     async def run_many(
@@ -117,19 +133,19 @@ class SingleFlight(Generic[T]):
     ) -> Results[T]:
         """Return the results of several keys; `fetch` is called with those that nobody has or fetches.
 
-        A `claim` is for some of them. In a thread, all of it happens inside `gc_paused()`.
+        A `claim` is for some of them. In a thread, all of it happens inside `paused()`.
         """
         found: Results[T] = {}
         while len(found) < len(keys):
-            mine, claim = claim or Claim(transport.new_future(), transport.owner()), None
+            mine, claim = claim or Claim(transport), None
             try:
-                self._claim(mine, keys, found, find)
+                paused(self._claim, mine, keys, found, find)
                 if mine.keys:
                     _collect(found, keys, await self._run_claimed(mine, fetch, keep))
                 for future in mine.joined:
                     _collect(found, keys, await transport.wait(future))
             finally:
-                self.abandon(mine)  # after an interrupt, wherever it hit
+                self.abandon(mine)  # of a task that was cancelled, or after an error while waiting
                 # An error's traceback leads to this frame: nothing here may lead back to the error.
                 del mine
                 future = None
@@ -137,8 +153,8 @@ class SingleFlight(Generic[T]):
 
     def _claim(self, claim: Claim, keys: list[Hashable], found: Results[T], find: Find[T]) -> None:
         """Look keys up once more, join the fetches of those that are being fetched, and claim the rest."""
-        futures, owner = self._futures, claim.owner
-        with gc_paused(), held(self._lock):
+        claims, owner = self._claims, claim.owner
+        with held(self._lock):
             for key in keys:
                 if key in found or key in claim.keys:
                     continue
@@ -146,12 +162,12 @@ class SingleFlight(Generic[T]):
                 if value is not None:
                     found[key] = value
                     continue
-                future = futures.get((key, None)) or futures.get((key, owner))
-                if future is None or sys.is_finalizing():  # when other threads never run again, nor publish
-                    claim.keys[key] = None  # first: what is in the table is always among what is taken out of it
-                    futures[key, owner] = claim.future
+                other = claims.get((key, None)) or claims.get((key, owner))
+                if other is None or other.is_lost or sys.is_finalizing():  # when other threads never publish
+                    claim.keys[key] = None
+                    claims[key, owner] = claim
                 else:
-                    claim.joined[future] = None
+                    claim.joined[other.future] = None
 
     async def _run_claimed(
         self, claim: Claim, fetch: Callable[[list[Hashable]], Awaitable[Results[T]]], keep: Keep[T]
@@ -159,10 +175,10 @@ class SingleFlight(Generic[T]):
         future = claim.future
         try:
             results = await fetch(list(claim.keys))
-            self._publish(claim, results, keep)
+            paused(self._publish, claim, results, keep)
             future.set_result(results)
         except Exception as error:
-            self._publish(claim)
+            paused(self._publish, claim)
             _finish(future, error)
             raise
         else:
@@ -172,10 +188,10 @@ class SingleFlight(Generic[T]):
 
     def _publish(self, claim: Claim, results: Results[T] | None = None, keep: Keep[T] | None = None) -> None:
         """End a fetch, and keep its results unless they were invalidated."""
-        with gc_paused(), held(self._lock):
+        with held(self._lock):
             for key in claim.keys:
-                if self._futures.get((key, claim.owner)) is claim.future:
-                    del self._futures[key, claim.owner]
+                if self._claims.get((key, claim.owner)) is claim:
+                    del self._claims[key, claim.owner]
                     if results is not None and keep is not None:
                         keep(key, results[key])
 

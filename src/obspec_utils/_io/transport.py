@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from obspec_utils._io.concurrency import gather, gather_async
+from obspec_utils._io.gc_pause import raise_if_interrupted
 from obspec_utils._io.response import has_method
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class Transport(Protocol):
         """Return the running event loop; None in a thread."""
         ...
 
+    def task(self) -> asyncio.Task[Any] | None:
+        """Return the running task; None in a thread."""
+        ...
+
     def new_future(self) -> Any:  # noqa: ANN401 - of a thread or of an event loop
         """Return a future whose result others can wait for."""
         ...
@@ -89,6 +94,7 @@ class SyncTransport:
         return has_method(store, method)
 
     async def invoke(self, store: Any, method: str, path: str, **arguments: object) -> Any:  # noqa: ANN401
+        raise_if_interrupted()
         return getattr(store, method)(path, **arguments)
 
     async def body(self, response: Response) -> Buffer:
@@ -110,6 +116,9 @@ class SyncTransport:
         return gather(lambda number: run(job(number)), count, limit, stop)
 
     def owner(self) -> object:
+        return None
+
+    def task(self) -> asyncio.Task[Any] | None:
         return None
 
     def new_future(self) -> Future[Any]:
@@ -151,6 +160,9 @@ class AsyncTransport:
 
     def owner(self) -> object:
         return asyncio.get_running_loop()
+
+    def task(self) -> asyncio.Task[Any] | None:
+        return asyncio.current_task()
 
     def new_future(self) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().create_future()

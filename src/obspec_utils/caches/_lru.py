@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from obspec_utils._io.gc_pause import gc_paused, held, reset_after_fork
+from obspec_utils._io.gc_pause import held, paused, reset_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +67,10 @@ class LruCache(Generic[K, V]):
 
     def keys(self) -> list[K]:
         """Return the keys, the least recently used first."""
-        with gc_paused(), held(self._lock):
+        return paused(self._keys)
+
+    def _keys(self) -> list[K]:
+        with held(self._lock):
             return list(self.entries)
 
     def get(self, key: K) -> V | None:
@@ -87,7 +90,10 @@ class LruCache(Generic[K, V]):
 
     def put(self, key: K, value: V, size: int) -> None:
         """Keep a value and evict others until the budget holds; skip a value larger than the budget."""
-        with gc_paused(), held(self._lock):
+        paused(self._put, key, value, size)
+
+    def _put(self, key: K, value: V, size: int) -> None:
+        with held(self._lock):
             self._size -= self.entries.pop(key, (None, 0))[1]
             if size > self.max_size:
                 self._notify(key)
@@ -107,14 +113,20 @@ class LruCache(Generic[K, V]):
 
     def delete(self, key: K) -> None:
         """Remove a key if it is present."""
-        with gc_paused(), held(self._lock):
+        paused(self._delete, key)
+
+    def _delete(self, key: K) -> None:
+        with held(self._lock):
             if key in self.entries:
                 self._size -= self.entries.pop(key)[1]
                 self._notify(key)
 
     def clear(self) -> None:
         """Remove all entries."""
-        with gc_paused(), held(self._lock):
+        paused(self._clear)
+
+    def _clear(self) -> None:
+        with held(self._lock):
             keys = list(self.entries)
             self.entries.clear()
             self._size = 0

@@ -15,7 +15,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from obspec_utils._io.gc_pause import gc_paused
+from obspec_utils._io.gc_pause import paused
 
 if TYPE_CHECKING:
     import socket
@@ -163,7 +163,10 @@ class Server:
 
     def _pipeline(self, commands: list[tuple[Any, ...]], is_valid: Callable[[Any], bool], size: int = 0) -> list[Any]:
         """Return the replies to commands, which are errors or valid and have at most `size` bytes of values."""
-        with gc_paused(), deadline(self._timeout, size + _MAX_OVERHEAD):  # redis-py's pool has locks
+        return paused(self._exchange, commands, is_valid, size)  # redis-py's pool has locks
+
+    def _exchange(self, commands: list[tuple[Any, ...]], is_valid: Callable[[Any], bool], size: int) -> list[Any]:
+        with deadline(self._timeout, size + _MAX_OVERHEAD):
             connection = self._pool.get_connection(*_COMMAND_NAME)
             try:
                 connection.send_packed_command(connection.pack_commands(commands))

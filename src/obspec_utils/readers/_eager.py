@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from obspec import Get
 
 from obspec_utils._io.buffers import BufferList
+from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.multipart import MultipartBody, PartLimits
 from obspec_utils._io.not_found import not_found_named
 from obspec_utils._io.request import request_first
@@ -103,7 +104,7 @@ class EagerStoreReader(StoreReader):
     ) -> None:
         self._set_up(store, path, request_size, file_size, max_concurrent_requests)
         with not_found_named(store, path):
-            self._strategy.load(0, 0)
+            interruptible(self._strategy.load, 0, 0)
 
     def _set_up(
         self,

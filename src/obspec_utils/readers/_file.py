@@ -9,6 +9,7 @@ from functools import partial
 from operator import index
 from typing import TYPE_CHECKING
 
+from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.not_found import not_found_named
 from obspec_utils._redact import redacted
 from obspec_utils._validation import check_path, check_store
@@ -88,7 +89,7 @@ class StoreReader(_BinaryFile):
         if self._strategy.version is None:
             self._check_open()
             with self._fetching():
-                self._strategy.load(0, 0)
+                interruptible(self._strategy.load, 0, 0)
         return self._strategy.size
 
     @property
@@ -270,7 +271,7 @@ class StoreReader(_BinaryFile):
         if start >= stop:
             return iter(())
         with self._fetching():
-            buffers, self._piece = self._strategy.load(start, stop)
+            buffers, self._piece = interruptible(self._strategy.load, start, stop)
         return buffers.pieces(start, min(stop, buffers.stop))
 
     @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.not_found import not_found_named
 from obspec_utils._io.request import request_first
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
@@ -56,7 +57,7 @@ def open_reader(store: Get, path: str, *, memory: int = 64 * 1024 * 1024) -> Eag
     check_store(store, path)
     check_path(path)
     with not_found_named(store, path):
-        return _open(store, path, memory)
+        return interruptible(_open, store, path, memory)
 
 
 def _open(store: Get, path: str, memory: int) -> EagerStoreReader | ParallelStoreReader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from obspec_utils._io.get_result import Result
+from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.multipart import MultipartBody, PartLimits
 from obspec_utils._io.request import request_first, request_first_async
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
@@ -89,7 +90,8 @@ class SplittingReadableStore(StoreWrapper):
         """
         if not self._splits(path, options):
             return cast("Result", super().get(path, options=options))
-        return self._result(request_first(self._store, path, self._request_size, options), options)
+        first = interruptible(request_first, self._store, path, self._request_size, options)
+        return self._result(first, options)
 
     async def get_async(self, path: str, *, options: GetOptions | None = None) -> Result:
         """Get an object as `get` does, on the running event loop."""

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from obspec_utils._io.fork import check_fork
+from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.multipart import PartLimits
 from obspec_utils._io.response import has_method
 from obspec_utils._redact import redacted
@@ -105,6 +106,10 @@ class StoreWrapper:
         check_fork(self._store)
         return self._store
 
+    def _forward(self, method: str, *args: object, **options: object) -> Any:  # noqa: ANN401 - any store's result
+        """Call a method of the wrapped store so that Ctrl-C ends the call at once."""
+        return interruptible(partial(getattr(self._checked_store, method), *args, **options))
+
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as typed as the store's own attribute
         """Forward any other public attribute to the wrapped store."""
         if name.startswith("_"):  # above all `_store` itself, which is missing while a copy is being made
@@ -129,7 +134,7 @@ class StoreWrapper:
 
     def get(self, path: str, *, options: GetOptions | None = None) -> GetResult:
         """Get an object, see [obspec.Get][]."""
-        result: GetResult = self._checked_store.get(path, **drop_none(options=options))
+        result: GetResult = self._forward("get", path, **drop_none(options=options))
         return result
 
     async def get_async(self, path: str, *, options: GetOptions | None = None) -> GetResultAsync:
@@ -139,7 +144,7 @@ class StoreWrapper:
 
     def get_range(self, path: str, *, start: int, end: int | None = None, length: int | None = None) -> Buffer:
         """Get one range of an object, see [obspec.GetRange][]."""
-        buffer: Buffer = self._checked_store.get_range(path, start=start, **drop_none(end=end, length=length))
+        buffer: Buffer = self._forward("get_range", path, start=start, **drop_none(end=end, length=length))
         return buffer
 
     async def get_range_async(
@@ -162,7 +167,7 @@ class StoreWrapper:
     ) -> Sequence[Buffer]:
         """Get several ranges of an object, see [obspec.GetRanges][]; options such as `coalesce` are forwarded."""
         ranges = drop_none(ends=ends, lengths=lengths)
-        buffers: Sequence[Buffer] = self._checked_store.get_ranges(path, starts=starts, **ranges, **options)
+        buffers: Sequence[Buffer] = self._forward("get_ranges", path, starts=starts, **ranges, **options)
         return buffers
 
     async def get_ranges_async(
@@ -181,7 +186,7 @@ class StoreWrapper:
 
     def head(self, path: str) -> ObjectMeta:
         """Get an object's metadata, see [obspec.Head][]."""
-        meta: ObjectMeta = self._checked_store.head(path)
+        meta: ObjectMeta = self._forward("head", path)
         return meta
 
     async def head_async(self, path: str) -> ObjectMeta:

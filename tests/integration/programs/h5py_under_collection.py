@@ -8,7 +8,6 @@ collection away, which shows whether a scene could hang at all.
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
 import gc
 import io
@@ -197,8 +196,10 @@ def s3_store(url: str):
 
 def take_the_pause_away() -> None:
     for name, module in list(sys.modules.items()):
-        if name.startswith("obspec_utils") and hasattr(module, "gc_paused"):
-            module.gc_paused = contextlib.nullcontext
+        if name.startswith("obspec_utils") and hasattr(module, "paused"):
+            module.paused = lambda function, *args: function(*args)
+        if name.startswith("obspec_utils") and hasattr(module, "paused_here"):
+            module.paused_here = lambda _, function, *args: function(*args)
 
 
 SCENES = {

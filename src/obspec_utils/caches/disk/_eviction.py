@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from obspec_utils._io.gc_pause import gc_paused, reset_after_fork
+from obspec_utils._io.gc_pause import paused, reset_after_fork
 from obspec_utils.caches.disk._paths import SUPPORTED
 
 if TYPE_CHECKING or SUPPORTED:
@@ -152,7 +152,11 @@ def publish(folder: Folder, temporary: str, name: str, size: int, budget: int) -
     IsADirectoryError
         If a folder that is not empty has the name.
     """
-    with gc_paused(), _locked(folder) as file:
+    return paused(_publish, folder, temporary, name, size, budget)
+
+
+def _publish(folder: Folder, temporary: str, name: str, size: int, budget: int) -> int:
+    with _locked(folder) as file:
         counter = _SizeCounter(file)
         if counter.size is not None:
             counter.write(counter.size + size)

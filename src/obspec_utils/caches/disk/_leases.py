@@ -16,7 +16,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from obspec_utils._io.gc_pause import gc_paused, held, reset_after_fork
+from obspec_utils._io.gc_pause import held, paused, reset_after_fork
 from obspec_utils.caches._value_codec import digest
 from obspec_utils.caches.disk._paths import SUPPORTED
 
@@ -115,7 +115,10 @@ class _LeaseFiles:
 
     def acquire(self, folder: Folder, offset: int) -> DiskLease | None:
         """Acquire the lease at an offset of a folder's file; None while another thread or process has it."""
-        with gc_paused(), held(self._lock):
+        return paused(self._acquire, folder, offset)
+
+    def _acquire(self, folder: Folder, offset: int) -> DiskLease | None:
+        with held(self._lock):
             lease = DiskLease(self._find(folder), offset)
             return lease if lease.acquire() else None
 

@@ -168,7 +168,7 @@ class BlockLoader:
         while missing := {number: name for number, name in names.items() if number not in found}:
             leased, lease = missing, NO_LEASE
             if call.waited < MAX_WAIT:
-                leased, lease = await call.backend.call(self._tiers.lease, missing, call.backend.owner())
+                leased, lease = await call.backend.call(self._tiers.lease, missing, call.backend.task())
             if leased:
                 found |= await self._fetch_leased(call, entry, leased, lease, response, whole=whole)
                 response = None  # a body is read once

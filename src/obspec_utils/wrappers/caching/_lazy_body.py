@@ -43,7 +43,7 @@ class LazyBody:
 
     def load(self, stop: int, /, *, whole: bool = False) -> BufferList:  # noqa: ARG002 - the protocol's
         """Return buffers that hold all bytes up to `stop`."""
-        return run_sync(self._load(SYNC, stop))
+        return run_sync(self._load, SYNC, stop)
 
     async def load_async(self, stop: int, /, *, whole: bool = False) -> BufferList:  # noqa: ARG002 - the protocol's
         """Return buffers that hold all bytes up to `stop`."""
@@ -51,7 +51,7 @@ class LazyBody:
 
     def window(self, position: int) -> BufferList:
         """Return buffers that hold the byte at `position` and some that follow."""
-        return run_sync(self._window(SYNC, position))
+        return run_sync(self._window, SYNC, position)
 
     async def window_async(self, position: int) -> BufferList:
         """Return buffers that hold the byte at `position` and some that follow."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from obspec_utils._io.backends import AsyncBackend, SyncBackend, run_sync
 from obspec_utils._io.concurrency import gather, gather_async
+from obspec_utils._io.interruptible import interruptible
 from obspec_utils._redact import redacted, shown
 from obspec_utils._validation import check_path, positive_int
 
@@ -25,7 +26,11 @@ def prefetch(fetch: _Fetch, is_cached: _IsCached, paths: Iterable[str], max_requ
     todo, requests_each = _plan(paths, max_requests)
     failed: dict[str, Exception] = {}
     backend = SyncBackend(requests_each)
-    gather(lambda number: run_sync(_try(fetch, backend, todo[number], failed)), len(todo), max_requests)
+
+    def fetch_one(number: int) -> None:
+        run_sync(_try, fetch, backend, todo[number], failed)
+
+    interruptible(gather, fetch_one, len(todo), max_requests)
     return failed | _evicted(is_cached, todo, failed)
 
 

@@ -34,10 +34,13 @@ if TYPE_CHECKING:
     from obspec_utils.wrappers.caching._entries import Entry, EntryTable
     from obspec_utils.wrappers.caching._preconditions import Preconditions, RequestedRanges
     from obspec_utils.wrappers.caching._revalidation import Revalidator
+    from obspec_utils.wrappers.caching._shared_tiers import SharedTiers
     from obspec_utils.wrappers.caching._stats import Counters
 
 __all__ = ["CachedReads", "make_hit"]
 
+# The parts that hold a range, the range within the object, and the object's size.
+_Range: TypeAlias = "tuple[BufferList, ByteRange, int]"
 Hit: TypeAlias = "Callable[[str, int, int | None, int | None], Bytes | None]"
 
 
@@ -47,6 +50,7 @@ class CachedReads(StoreWrapper):
     _entries: EntryTable
     _revalidator: Revalidator
     _blocks: BlockLoader
+    _tiers: SharedTiers
     _counters: Counters
     _hit: Hit
 
@@ -122,7 +126,7 @@ class CachedReads(StoreWrapper):
         parsed = UNCONDITIONAL if options is None else parse_preconditions(options)
         if parsed is not None and self._is_cacheable(path, parsed):
             result: Result | None = self._get_from_memory(path, parsed)
-            result = result or run_sync(self._get_through(SYNC, path, parsed))
+            result = result or run_sync(self._get_through, SYNC, path, parsed)
             if result is not None:
                 return result
         return cast("Result", super().get(path, options=options))
@@ -139,16 +143,14 @@ class CachedReads(StoreWrapper):
 
     # get_range.
 
-    async def _get_range_through(
-        self, backend: Backend, path: str, start: int, end: int | None, length: int | None
-    ) -> tuple[BufferList, ByteRange, int] | None:
-        wanted = ranges_of_get_range(start, end, length)
-        if wanted is None:
-            return None
+    def _get_range_from_memory(self, path: str, wanted: RequestedRanges) -> _Range | None:
         held = self._find_in_memory(path, wanted)
-        if held is not None:
-            entry, (span,), (parts,) = held
-            return parts, span, entry.size
+        if held is None:
+            return None
+        entry, (span,), (parts,) = held
+        return parts, span, entry.size
+
+    async def _get_range_through(self, backend: Backend, path: str, wanted: RequestedRanges) -> _Range | None:
         found = await self._read_through(backend, path, wanted)
         if not isinstance(found, Lookup):
             return None
@@ -161,7 +163,10 @@ class CachedReads(StoreWrapper):
         hit = self._hit(path, start, end, length)
         if hit is not None:
             return hit
-        found = run_sync(self._get_range_through(SYNC, path, start, end, length))
+        wanted = ranges_of_get_range(start, end, length)
+        found = None
+        if wanted is not None:
+            found = self._get_range_from_memory(path, wanted) or run_sync(self._get_range_through, SYNC, path, wanted)
         if found is None:
             return super().get_range(path, start=start, end=end, length=length)
         parts, span, size = found
@@ -175,7 +180,10 @@ class CachedReads(StoreWrapper):
         hit = self._hit(path, start, end, length)
         if hit is not None:
             return hit
-        found = await self._get_range_through(ASYNC, path, start, end, length)
+        wanted = ranges_of_get_range(start, end, length)
+        found = None
+        if wanted is not None:
+            found = self._get_range_from_memory(path, wanted) or await self._get_range_through(ASYNC, path, wanted)
         if found is None:
             return await super().get_range_async(path, start=start, end=end, length=length)
         parts, span, size = found
@@ -183,15 +191,14 @@ class CachedReads(StoreWrapper):
 
     # get_ranges.
 
-    async def _get_ranges_through(
-        self, backend: Backend, path: str, wanted: RequestedRanges | None
-    ) -> list[Buffer] | None:
-        if wanted is None:
-            return None
+    def _get_ranges_from_memory(self, path: str, wanted: RequestedRanges) -> list[Buffer] | None:
         held = self._find_in_memory(path, wanted)
-        if held is not None:
-            _, ranges, parts = held
-            return [it.slice(*span) for it, span in zip(parts, ranges, strict=True)]
+        if held is None:
+            return None
+        _, ranges, parts = held
+        return [it.slice(*span) for it, span in zip(parts, ranges, strict=True)]
+
+    async def _get_ranges_through(self, backend: Backend, path: str, wanted: RequestedRanges) -> list[Buffer] | None:
         found = await self._read_through(backend, path, wanted)
         if not isinstance(found, Lookup):
             return None
@@ -208,9 +215,12 @@ class CachedReads(StoreWrapper):
         **options: Any,  # noqa: ANN401 - the store's own
     ) -> Sequence[Buffer]:
         """Get several ranges of an object from the cache, or fetch and cache them."""
-        found = run_sync(self._get_ranges_through(SYNC, path, ranges_of_get_ranges(starts, ends, lengths, options)))
-        if found is not None:
-            return found
+        wanted = ranges_of_get_ranges(starts, ends, lengths, options)
+        if wanted is not None:
+            found = self._get_ranges_from_memory(path, wanted)
+            found = run_sync(self._get_ranges_through, SYNC, path, wanted) if found is None else found
+            if found is not None:
+                return found
         return super().get_ranges(path, starts=starts, ends=ends, lengths=lengths, **options)
 
     async def get_ranges_async(
@@ -223,9 +233,12 @@ class CachedReads(StoreWrapper):
         **options: Any,  # noqa: ANN401 - the store's own
     ) -> Sequence[Buffer]:
         """Get several ranges of an object as `get_ranges` does, on the running event loop."""
-        found = await self._get_ranges_through(ASYNC, path, ranges_of_get_ranges(starts, ends, lengths, options))
-        if found is not None:
-            return found
+        wanted = ranges_of_get_ranges(starts, ends, lengths, options)
+        if wanted is not None:
+            found = self._get_ranges_from_memory(path, wanted)
+            found = await self._get_ranges_through(ASYNC, path, wanted) if found is None else found
+            if found is not None:
+                return found
         return await super().get_ranges_async(path, starts=starts, ends=ends, lengths=lengths, **options)
 
     # head.
@@ -239,13 +252,15 @@ class CachedReads(StoreWrapper):
     def head(self, path: str) -> ObjectMeta:
         """Get an object's metadata, from the cache if the object is there."""
         entry = self._find_metadata(path)
-        entry = entry or run_sync(self._revalidator.find_shared(RequestContext(SYNC, path, cache_key(path))))
+        if entry is None and self._tiers:
+            entry = run_sync(self._revalidator.find_shared, RequestContext(SYNC, path, cache_key(path)))
         return super().head(path) if entry is None else entry.metadata()
 
     async def head_async(self, path: str) -> ObjectMeta:
         """Get an object's metadata as `head` does, on the running event loop."""
         entry = self._find_metadata(path)
-        entry = entry or await self._revalidator.find_shared(RequestContext(ASYNC, path, cache_key(path)))
+        if entry is None and self._tiers:
+            entry = await self._revalidator.find_shared(RequestContext(ASYNC, path, cache_key(path)))
         return await super().head_async(path) if entry is None else entry.metadata()
 
 

@@ -106,7 +106,7 @@ class Revalidator:
             old = self._latest(old, await call.backend.call(tiers.find_record, call.key, min_validated_at))
             if old is not None and is_fresh(old, min_validated_at):
                 return old, None
-            lease = await call.backend.call(tiers.lease_record, call.key, call.backend.owner())
+            lease = await call.backend.call(tiers.lease_record, call.key, call.backend.task())
             if lease is not None or call.waited >= MAX_WAIT:
                 break
             await call.wait(pause)
@@ -134,8 +134,6 @@ class Revalidator:
 
     async def find_shared(self, call: RequestContext) -> Entry | None:
         """Return the version of an object that a shared cache has, if it is fresh."""
-        if not self._tiers:
-            return None
         min_validated_at = self._entries.min_validated_at(call.key)
         entry = self._latest(None, await call.backend.call(self._tiers.find_record, call.key, min_validated_at))
         return entry if entry is not None and self._entries.is_fresh(entry, min_validated_at) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from obstore import Bytes
 
@@ -16,6 +17,7 @@ from obspec_utils.wrappers.caching._keys import block_key, read_record, record_k
 from obspec_utils.wrappers.caching._stats import Counters
 
 if TYPE_CHECKING:
+    from asyncio import Task
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from obspec import Attributes, ObjectMeta
@@ -34,28 +36,33 @@ _BATCH_SIZE = 16 * 1024 * 1024
 MAX_WAIT = 30.0
 FIRST_PAUSE, MAX_PAUSE = 0.002, 0.05
 
-# The event loops whose tasks in this process hold leases. A task of another loop is never waited for: it may be waiting
-# for the caller, or never run again (design/002). Keyed by lease, as several caches may lease the same key.
-_leased_by_tasks: dict[tuple[str, int], object] = {}
+# The leases that tasks of this process hold, by key and `_TaskLease`: several caches may lease the same key. A task of
+# another loop is never waited for: it may be waiting for the caller, or never run again (design/002).
+_leased_by_tasks: dict[tuple[str, int], _TaskLease] = {}
 
 
 class _TaskLease:
-    """Lease that only tasks of the same event loop wait for."""
+    """Lease that only tasks of the same event loop wait for.
 
-    def __init__(self, keys: Iterable[str], lease: Lease, loop: object) -> None:
+    Ctrl-C may end a task before it releases its leases. Then the next caller in this process releases them.
+    """
+
+    def __init__(self, keys: Iterable[str], lease: Lease, task: Task[Any]) -> None:
         self._lease = lease
+        self._task = ref(task)
         self._marks = [(key, id(self)) for key in keys]
-        _leased_by_tasks.update(dict.fromkeys(self._marks, loop))
+        _leased_by_tasks.update(dict.fromkeys(self._marks, self))
+
+    @property
+    def loop(self) -> object:
+        """The event loop that will run the task to its end; None if it has ended, or was left in a closed loop."""
+        task = self._task()
+        return None if task is None or task.done() or task.get_loop().is_closed() else task.get_loop()
 
     def release(self) -> None:
-        self._unmark()
         self._lease.release()
-
-    def _unmark(self) -> None:
         for mark in self._marks:
             _leased_by_tasks.pop(mark, None)
-
-    __del__ = _unmark
 
 
 class _GuardedLease:
@@ -225,23 +232,29 @@ class SharedTiers:
         for tier in self.tiers:
             tier.put_many(values)
 
-    def lease(self, names: dict[int, str], loop: object) -> tuple[dict[int, str], Lease]:
+    def lease(self, names: dict[int, str], task: Task[Any] | None) -> tuple[dict[int, str], Lease]:
         """Lease blocks, except those that others fetch and that the caller may wait for.
 
-        Returns the leased blocks and their lease. `loop` is the event loop of the calling task; None for a thread.
+        Returns the leased blocks and their lease. `task` is the calling task; None for a thread.
         """
-        taken, lease = self._lease(list(names.values()), loop)
+        taken, lease = self._lease(list(names.values()), task)
         mine = set(taken)
         return {number: name for number, name in names.items() if name in mine}, lease
 
-    def lease_record(self, key: str, loop: object) -> Lease | None:
+    def lease_record(self, key: str, task: Task[Any] | None) -> Lease | None:
         """Lease the version of an object; None if others request it and the caller may wait for them."""
-        taken, lease = self._lease([record_key(self.namespace, key)], loop)
+        taken, lease = self._lease([record_key(self.namespace, key)], task)
         return lease if taken else None
 
-    def _lease(self, names: list[str], loop: object) -> tuple[list[str], Lease]:
+    def _lease(self, names: list[str], task: Task[Any] | None) -> tuple[list[str], Lease]:
+        loop = None if task is None else task.get_loop()
+        elsewhere = set()
+        for (name, _), by_task in _leased_by_tasks.copy().items():
+            if by_task.loop is None:
+                by_task.release()
+            elif by_task.loop is not loop:
+                elsewhere.add(name)
         taken, lease = self._leasing[0].lease_many(names) if self._leasing else (names, NO_LEASE)
-        if loop is not None:
-            lease = _TaskLease(taken, lease, loop)
-        elsewhere = {name for (name, _), its_loop in _leased_by_tasks.copy().items() if its_loop is not loop}
+        if task is not None:
+            lease = _TaskLease(taken, lease, task)
         return [*taken, *(elsewhere.intersection(names) - set(taken))], lease

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from obspec_utils._io.backends import ASYNC, SYNC, run_sync
+from obspec_utils._io.interruptible import interruptible
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS
 from obspec_utils._redact import redacted
 from obspec_utils.wrappers._wrapper import StoreWrapper
@@ -136,7 +137,7 @@ class CachingReadableStore(CachedReads):
 
         Shared caches keep their bytes, but versions found there are validated again before they are trusted.
         """
-        self._entries.invalidate(None)
+        interruptible(self._entries.invalidate, None)
 
     def __enter__(self) -> Self:
         return self
@@ -200,4 +201,4 @@ class CachingReadableStore(CachedReads):
             return attribute
         if name.endswith("_async"):
             return invalidating_async(attribute, mutation, partial(self._invalidate, ASYNC))
-        return invalidating(attribute, mutation, lambda paths: run_sync(self._invalidate(SYNC, paths)))
+        return invalidating(attribute, mutation, partial(run_sync, self._invalidate, SYNC))

@@ -167,7 +167,7 @@ async def test_a_failed_task_fails_its_waiters_and_leaves_nothing(fetcher: Board
     tasks = [asyncio.create_task(fetcher.run_async("key", fail)) for _ in range(4)]
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [FileNotFoundError] * 4
-    assert fetcher.in_flight._futures == {}
+    assert fetcher.in_flight._claims == {}
 
 
 async def test_a_failure_nobody_waits_for_is_not_reported_as_lost(fetcher: Board) -> None:
@@ -252,7 +252,7 @@ def test_a_loop_that_dies_leaves_nothing_behind(fetcher: Board) -> None:
     loop.close()
     del loop, task
     gc.collect()
-    assert fetcher.in_flight._futures == {}
+    assert fetcher.in_flight._claims == {}
 
     async def fetch() -> str:
         return "value"
@@ -295,4 +295,4 @@ def test_a_loop_may_come_while_flights_are_forgotten(fetcher: Board, pool: Threa
     finally:
         sys.setswitchinterval(interval)
     assert [future.result() for future in running] == [None, None]
-    assert fetcher.in_flight._futures == {}
+    assert fetcher.in_flight._claims == {}

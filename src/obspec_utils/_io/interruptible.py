@@ -1,0 +1,82 @@
+"""Calls that Ctrl-C interrupts at once, and never in the middle of anything.
+
+Only the main thread receives KeyboardInterrupt, between any two bytecodes, and never inside of a call into obstore. So
+what the main thread would do is done by a thread made for the call: the main thread waits, and leaves when it is
+interrupted. The other thread ends by itself what is under way, sends no further request, and releases what it claimed.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from obspec_utils._io.concurrency import limiter
+from obspec_utils._io.gc_pause import PauseScope, is_paused, paused, paused_here, run_callbacks
+from obspec_utils._io.threads import in_main_thread, start_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["interruptible"]
+
+T = TypeVar("T")
+
+
+def interruptible(function: Callable[..., T], *args: object) -> T:
+    """Call a function inside `paused()`; from the main thread, in a thread that Ctrl-C does not reach."""
+    if not in_main_thread() or is_paused():
+        return paused(function, *args)
+    call = _Call(function, args)
+    try:
+        paused(call.start_and_wait)
+    except BaseException:
+        call.interrupted = True
+        call.outcome = None  # a traceback may keep the call alive
+        raise
+    run_callbacks(call)
+    result: T = call.result()
+    return result
+
+
+class _Call(PauseScope):
+    """A call, and the pause of the thread that carries it out."""
+
+    def __init__(self, function: Callable[..., Any], args: tuple[object, ...]) -> None:
+        super().__init__()
+        self.function = function
+        self.args = args
+        self.outcome: Any = None
+        self.has_failed = False
+        self.done = threading.Lock()
+        self.done.acquire()
+
+    def start_and_wait(self) -> None:
+        try:
+            start_thread(self.run)
+        except RuntimeError:  # no thread can be started
+            self.run()
+        while not self.done.acquire(timeout=0.1):  # in steps for Windows, where Ctrl-C does not end a step
+            pass
+
+    def run(self) -> None:
+        # It counts among the helpers, but does not wait until one of them has ended: no caller starves.
+        counts = limiter.acquire()
+        try:
+            outcome = paused_here(self, self.function, *self.args)
+        except BaseException as error:  # noqa: BLE001 - raised in the caller
+            outcome, self.has_failed = error, True
+        if counts:
+            limiter.release()
+        if not self.interrupted:
+            self.outcome = outcome
+        del outcome  # an error's traceback leads to this frame
+        self.done.release()  # the caller waits until now, so that collection is still off
+
+    def result(self) -> Any:  # noqa: ANN401
+        outcome, self.outcome = self.outcome, None
+        if not self.has_failed:
+            return outcome
+        try:
+            raise outcome
+        finally:
+            del outcome

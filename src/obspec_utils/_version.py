@@ -30,6 +30,11 @@ class Version:
         """Take the version out of an object's metadata."""
         return cls(meta["size"], meta.get("e_tag"), meta.get("last_modified"))
 
+    @property
+    def has_validator(self) -> bool:
+        """Whether there is an ETag or a date: more to compare than the size."""
+        return self.comparable(self)
+
     def comparable(self, found: Version) -> bool:
         """Tell whether this and `found` both tell an ETag, or both a date: more to compare than the size."""
         if self.e_tag is not None and found.e_tag is not None:

@@ -192,7 +192,7 @@ def test_two_who_revalidate_a_version_at_once_both_give_back_their_leases(below:
 async def test_an_answer_that_a_cancelled_read_has_offered_is_let_go(
     object_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("obspec_utils.wrappers.caching._blocks._WINDOW", 2 * BLOCK)
+    monkeypatch.setattr("obspec_utils.wrappers.caching._origin._WINDOW", 2 * BLOCK)
     content = os.urandom(SIZE)
     object_server.put("bucket/object", content)
     gated = Gated(object_server.s3_store("bucket"))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from obspec_utils._io.backends import RequestContext
 from obspec_utils.caches import DiskCache
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
+from obspec_utils.wrappers.caching._context import RequestContext
 
 from .conftest import MIB
 

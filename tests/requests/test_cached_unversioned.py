@@ -75,7 +75,7 @@ def test_ranges_of_one_that_is_too_large_are_of_one_answer(
 def test_a_large_one_is_not_read_by_windows(
     server: ObjectServer, call: Sync | Async, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("obspec_utils.wrappers.caching._blocks._WINDOW", 2 * BLOCK)
+    monkeypatch.setattr("obspec_utils.wrappers.caching._origin._WINDOW", 2 * BLOCK)
     store = CachingReadableStore(server.http_store("bucket"), cache=MemoryCache(2 * SIZE), block_size=BLOCK)
     result = store.get("object")
     server.put("bucket/object", NEW)

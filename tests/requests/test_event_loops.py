@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from obstore.store import MemoryStore
 
-from obspec_utils._io import backends, cache_threads, get_result, transport
+from obspec_utils._io import backends, cache_threads, get_result
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.cache_threads import THREADS, Threads
 from obspec_utils._io.get_result import slice_async
 from obspec_utils._ranges import ByteRange
 from obspec_utils.caches import DiskCache, MemoryCache
 from obspec_utils.wrappers import CachingReadableStore
-from obspec_utils.wrappers.caching import _origin
+from obspec_utils.wrappers.caching import _context, _origin
 from tests.contracts._stores import OnlyGet
 from tests.requests.test_cached_races import Gated
 from tests.servers import random_bytes
@@ -105,7 +105,7 @@ def test_others_are_waited_for_30_seconds_in_all(below: MemoryStore, monkeypatch
 
     clock = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep)
     monkeypatch.setattr(backends, "time", clock)
-    monkeypatch.setattr(transport, "time", clock)
+    monkeypatch.setattr(_context, "time", clock)
     assert bytes(over(below, Taken()).get_range("object", start=0, end=3000)) == CONTENT[:3000]
     assert 1030 <= now[0] < 1031
 

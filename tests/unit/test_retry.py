@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from obspec_utils._io.backends import ASYNC
 from obspec_utils._io.fetch import fetch, fetch_parts
 from obspec_utils._io.retry import Attempts, RetryBudget
-from obspec_utils._io.transport import ASYNC_TRANSPORT
 from obspec_utils._ranges import ByteRange
 from obspec_utils._version import Version
 from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
@@ -67,7 +67,7 @@ def read(request: pytest.FixtureRequest) -> Any:
         return lambda store, version=VERSION: bytes(fetch(store, "object", [ByteRange(10, 20)], version, 1)[0])
 
     def run(store: object, version: Version = VERSION) -> bytes:
-        (body,) = asyncio.run(fetch_parts(ASYNC_TRANSPORT, store, "object", [ByteRange(10, 20)], version, 1))
+        (body,) = asyncio.run(fetch_parts(ASYNC, store, "object", [ByteRange(10, 20)], version, 1))
         return bytes(body)
 
     return run

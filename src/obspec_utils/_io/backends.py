@@ -1,111 +1,99 @@
-"""What a cache does on a miss, for a thread or for a task: requests, single flight, and calls of caches that block.
+"""The steps that differ between a thread and an event loop; everything above is written once, for both.
 
-The code of the caching store is written once, as coroutines that are given a backend. `run_sync` runs one of the sync
-backend to its end.
+Code above takes a backend and is written as coroutines. Every step of the sync backend is done when it returns, so
+`run` executes such a coroutine to its end in one go, without an event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
-import sys
 import time
-from dataclasses import dataclass, field
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from obspec_utils._io.cache_threads import THREADS
-from obspec_utils._io.fetch import fetch_parts
-from obspec_utils._io.fork import check_fork
+from obspec_utils._io.concurrency import gather, gather_async
+from obspec_utils._io.gc_pause import raise_if_interrupted
 from obspec_utils._io.interruptible import interruptible
-from obspec_utils._io.request import send_first
-from obspec_utils._io.transport import ASYNC_TRANSPORT, SYNC_TRANSPORT, run
+from obspec_utils._io.response import has_method
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+    import threading
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 
     from typing_extensions import Buffer
 
-    from obspec_utils._io.buffers import BufferList
-    from obspec_utils._io.get_result import Result
     from obspec_utils._io.response import Response
-    from obspec_utils._io.single_flight import Claim, SingleFlight
-    from obspec_utils._io.transport import Transport
-    from obspec_utils._ranges import ByteRange
-    from obspec_utils._version import Version
 
-__all__ = ["ASYNC", "SYNC", "AsyncBackend", "Backend", "RequestContext", "SyncBackend", "run_sync"]
+__all__ = ["ASYNC", "SYNC", "AsyncBackend", "Backend", "SyncBackend", "run", "run_sync"]
 
 T = TypeVar("T")
 
 
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine of the sync backend to its end."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    finally:
+        coroutine.close()
+    msg = "a step of the sync backend waited for an event loop"
+    raise RuntimeError(msg)
+
+
 def run_sync(function: Callable[..., Coroutine[Any, Any, T]], *args: object) -> T:
-    """Run a coroutine of the sync backend to its end, as `interruptible` does."""
+    """Run a coroutine function of the sync backend to its end, as `interruptible` does."""
     return interruptible(lambda: run(function(*args)))
 
 
 class Backend(Protocol):
-    """The steps that differ, and what is built on them."""
+    """How a store is called, how something is waited for, and how functions that block are called."""
 
-    get: str
-    """The name of the store's method that gets an object."""
-    transport: Transport
-    """How the store is called."""
-    max_requests: int | None
-    """The most requests in flight for one fetch, if that is less than the fetch's own limit."""
+    suffix: str
+    """What the names of a store's methods end with."""
 
-    def owner(self) -> object:
-        """Return the running event loop; None in a thread."""
-        return self.transport.owner()
+    def has(self, store: object, method: str) -> bool:
+        """Tell whether a store has an obspec method, given by its sync name."""
+        return has_method(store, method + self.suffix)
+
+    async def invoke(self, store: Any, method: str, path: str, **arguments: object) -> Any:  # noqa: ANN401
+        """Call an obspec method of a store, given by its sync name."""
+        ...
+
+    async def body(self, response: Response) -> Buffer:
+        """Read the body of a response."""
+        ...
+
+    def chunks(self, response: Response, min_size: int) -> AsyncGenerator[Buffer]:
+        """Read the body of a response as it arrives, in chunks of at least `min_size` bytes but for the last."""
+        ...
+
+    async def sleep(self, seconds: float, stop: threading.Event | None = None) -> bool:
+        """Wait; return early, with True, where `stop` is set meanwhile."""
+        ...
+
+    async def gather(
+        self, job: Callable[[int], Coroutine[Any, Any, T]], count: int, limit: int, stop: threading.Event | None = None
+    ) -> list[T]:
+        """Run a job for each number below `count`, at most `limit` at a time; return the results in order."""
+        ...
 
     def task(self) -> asyncio.Task[Any] | None:
         """Return the running task; None in a thread."""
-        return self.transport.task()
+        ...
 
-    async def revalidate(self, store: object, path: str, options: dict[str, object]) -> Any:  # noqa: ANN401
-        """Get an object; return when the headers have arrived."""
-        check_fork(store)
-        return await self.transport.invoke(store, "get", path, **({"options": options} if options else {}))
+    def owner(self) -> object:
+        """Return the running event loop; None in a thread."""
+        ...
 
-    async def request_first(self, store: object, path: str, span: ByteRange, options: dict[str, object]) -> Response:
-        """Request the first bytes that are wanted of an object."""
-        return await send_first(self.transport, store, path, span, options)
+    def new_future(self) -> Any:  # noqa: ANN401 - of a thread or of an event loop
+        """Return a future whose result others can wait for."""
+        ...
 
-    async def fetch(
-        self,
-        store: object,
-        path: str,
-        spans: Sequence[ByteRange],
-        version: Version,
-        limit: int,
-        *,
-        first: Response | None,
-    ) -> list[Buffer]:
-        """Fetch spans of one version concurrently."""
-        limit = min(limit, self.max_requests or limit)
-        return await fetch_parts(self.transport, store, path, spans, version, limit, first=first)
-
-    async def single_flight(
-        self,
-        in_flight: SingleFlight[T],
-        keys: list[Hashable],
-        fetch: Callable[[list[Hashable]], Awaitable[dict[Hashable, T]]],
-        find: Callable[[Hashable], T | None],
-        keep: Callable[[Hashable, T], None],
-        claim: Claim | None = None,
-    ) -> dict[Hashable, T]:
-        """Return the results of keys, each fetched once for all callers."""
-        return await in_flight.run_many(self.transport, keys, fetch, find=find, keep=keep, claim=claim)
-
-    def claim(self, in_flight: SingleFlight[T], keys: list[Hashable], find: Callable[[Hashable], T | None]) -> Claim:
-        """Claim keys for a fetch to come."""
-        return in_flight.claim(self.transport, keys, find)
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await self.transport.sleep(seconds)
-
-    async def parts(self, result: Result, *, whole: bool) -> BufferList:
-        """Return all bytes of a result of this library."""
+    async def wait(self, future: Any) -> Any:  # noqa: ANN401
+        """Wait for the result of a future; cancelling the waiter does not cancel the future."""
         ...
 
     async def call(self, function: Callable[..., T], *args: object) -> T:
@@ -118,17 +106,53 @@ class Backend(Protocol):
 
 
 class SyncBackend(Backend):
-    """Steps in the calling thread."""
+    """Steps in the calling thread, inside `paused()`."""
 
-    get = "get"
-    transport = SYNC_TRANSPORT
+    suffix = ""
 
-    def __init__(self, max_requests: int | None = None) -> None:
-        self.max_requests = max_requests
+    async def invoke(self, store: Any, method: str, path: str, **arguments: object) -> Any:  # noqa: ANN401
+        """Call the method, unless the caller was interrupted."""
+        raise_if_interrupted()
+        return getattr(store, method)(path, **arguments)
 
-    async def parts(self, result: Result, *, whole: bool) -> BufferList:
-        """Return all bytes of a result of this library."""
-        return result.parts(whole=whole)
+    async def body(self, response: Response) -> Buffer:
+        """Read the body."""
+        return response.body()
+
+    async def chunks(self, response: Response, min_size: int) -> AsyncGenerator[Buffer]:
+        """Read the body as it arrives."""
+        for chunk in response.chunks(min_size):
+            yield chunk
+
+    async def sleep(self, seconds: float, stop: threading.Event | None = None) -> bool:
+        """Block the thread, unless the caller was interrupted."""
+        raise_if_interrupted()
+        if stop is not None:
+            return stop.wait(seconds)
+        time.sleep(seconds)  # noqa: ASYNC251 - no event loop runs this
+        return False
+
+    async def gather(
+        self, job: Callable[[int], Coroutine[Any, Any, T]], count: int, limit: int, stop: threading.Event | None = None
+    ) -> list[T]:
+        """Run the jobs here and in helper threads."""
+        return gather(lambda number: run(job(number)), count, limit, stop)
+
+    def task(self) -> None:
+        """Return None."""
+
+    def owner(self) -> None:
+        """Return None."""
+
+    def new_future(self) -> Future[Any]:
+        """Return a future of a thread."""
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()  # from now on nobody's cancel() can reach it
+        return future
+
+    async def wait(self, future: Future[Any]) -> Any:  # noqa: ANN401
+        """Block the thread until the result is there."""
+        return future.result()
 
     async def call(self, function: Callable[..., T], *args: object) -> T:
         """Call the function here."""
@@ -142,15 +166,52 @@ class SyncBackend(Backend):
 class AsyncBackend(Backend):
     """Steps of a task, which never block its event loop."""
 
-    get = "get_async"
-    transport = ASYNC_TRANSPORT
+    suffix = "_async"
 
-    def __init__(self, max_requests: int | None = None) -> None:
-        self.max_requests = max_requests
+    async def invoke(self, store: Any, method: str, path: str, **arguments: object) -> Any:  # noqa: ANN401
+        """Call the async method."""
+        return await getattr(store, f"{method}_async")(path, **arguments)
 
-    async def parts(self, result: Result, *, whole: bool) -> BufferList:
-        """Return all bytes of a result of this library."""
-        return await result.parts_async(whole=whole)
+    async def body(self, response: Response) -> Buffer:
+        """Read the body."""
+        return await response.body_async()
+
+    def chunks(self, response: Response, min_size: int) -> AsyncGenerator[Buffer]:
+        """Read the body as it arrives."""
+        return response.chunks_async(min_size)
+
+    async def sleep(self, seconds: float, stop: threading.Event | None = None) -> bool:  # noqa: ARG002 - cancelled
+        """Suspend the task."""
+        await asyncio.sleep(seconds)
+        return False
+
+    async def gather(
+        self,
+        job: Callable[[int], Awaitable[T]],
+        count: int,
+        limit: int,
+        stop: threading.Event | None = None,  # noqa: ARG002 - cancelled
+    ) -> list[T]:
+        """Run the jobs as tasks."""
+        return await gather_async(job, count, limit)
+
+    def task(self) -> asyncio.Task[Any] | None:
+        """Return the running task."""
+        return asyncio.current_task()
+
+    def owner(self) -> asyncio.AbstractEventLoop:
+        """Return the running event loop."""
+        return asyncio.get_running_loop()
+
+    def new_future(self) -> asyncio.Future[Any]:
+        """Return a future of the running event loop."""
+        return asyncio.get_running_loop().create_future()
+
+    async def wait(self, future: Any) -> Any:  # noqa: ANN401
+        """Suspend the task until the result of a future of a thread or of this loop is there."""
+        if isinstance(future, Future):
+            return await asyncio.wrap_future(future)
+        return await asyncio.shield(future)
 
     async def call(self, function: Callable[..., T], *args: object) -> T:
         """Call the function in a thread; release the leases it takes, should the task be cancelled meanwhile."""
@@ -172,38 +233,6 @@ class AsyncBackend(Backend):
     def leave(self, function: Callable[[], None]) -> None:
         """Call the function in a thread."""
         THREADS.submit(function)
-
-
-@dataclass(slots=True)
-class RequestContext:
-    """One request to a caching store.
-
-    Parameters
-    ----------
-    path
-        The path as it was given.
-    key
-        The key that the object is cached by.
-
-    Attributes
-    ----------
-    waited
-        The seconds it has waited for fetches of other processes.
-    """
-
-    backend: Backend
-    path: str
-    key: str
-    waited: float = field(default=0.0, init=False)
-
-    async def wait(self, seconds: float) -> None:
-        """Wait for other processes."""
-        if sys.is_finalizing():  # when the other threads of this process never run again
-            self.waited = math.inf
-            return
-        start = time.monotonic()
-        await self.backend.sleep(seconds)
-        self.waited += time.monotonic() - start
 
 
 SYNC: Backend = SyncBackend()

@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-__all__ = ["check_fork", "check_fork_below"]
+__all__ = ["check_fork", "check_fork_below", "this_process"]
 
 _TASKS = Path("/proc/self/task")
 # Of any release of tokio: "tokio-rt-worker" today, "tokio-runtime-w" up to obstore 0.10.
@@ -16,9 +16,15 @@ _RUNTIME_THREADS = "tokio-"
 _NAMED_AFTER = 0.1
 _LOOK_AGAIN_AFTER = 0.005
 
+_process = object()
 _used = False
 _io_before_fork = False
 _forked_after_io = False
+
+
+def this_process() -> object:
+    """Return an object that stands for this process; a forked child has another. `os.getpid` may take 4 µs."""
+    return _process
 
 
 def _is_obstore(store: object) -> bool:
@@ -104,7 +110,8 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _forked_after_io, _used  # noqa: PLW0603 - process-wide by nature
+    global _forked_after_io, _process, _used  # noqa: PLW0603 - process-wide by nature
+    _process = object()
     _forked_after_io = _forked_after_io or _io_before_fork
     _used = False
 

@@ -43,8 +43,7 @@ async def join_async(parts: BufferList) -> BufferList:
 
 
 def _join(parts: BufferList) -> BufferList:
-    for _ in parts.joining():
-        pass
+    parts.join()
     return parts
 
 
@@ -59,7 +58,7 @@ async def _join_in_steps(parts: BufferList) -> BufferList:
 
 
 async def slice_async(parts: BufferList, span: ByteRange) -> Bytes:
-    """Return a span of parts as one buffer, as `Parts.slice` does, giving way to other tasks while much is copied."""
+    """Return a span of parts as one buffer, as `BufferList.slice` does, yielding to the event loop in between."""
     if span.length > STEP:
         parts = await join_async(BufferList(list(parts.pieces(*span)), span.start))
     return parts.slice(*span)

@@ -6,11 +6,10 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from obspec_utils._io.allocation import Allocation, WriteTarget, allocate
+from obspec_utils._io.backends import ASYNC, SYNC, run_sync
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.fetch import fetch_parts
-from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.single_flight import SingleFlight
-from obspec_utils._io.transport import ASYNC_TRANSPORT, SYNC_TRANSPORT, run
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange, chain, split
 from obspec_utils._version import Version
 
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from obspec import ObjectMeta
     from typing_extensions import Buffer
 
+    from obspec_utils._io.backends import Backend
     from obspec_utils._io.response import Response
-    from obspec_utils._io.transport import Transport
     from obspec_utils._ranges import ByteRanges
 
 __all__ = ["MultipartBody", "PartLimits"]
@@ -67,23 +66,20 @@ class MultipartBody:
         their bodies can be read as they arrive.
         """
         if self._parts.stop < stop:
-            interruptible(self._load_sync, stop, whole)
+            run_sync(self._load, SYNC, stop, whole)
         return self._parts
-
-    def _load_sync(self, stop: int, whole: bool) -> None:  # noqa: FBT001
-        run(self._load(SYNC_TRANSPORT, stop, whole=whole))
 
     async def load_async(self, stop: int, *, whole: bool = False) -> BufferList:
         """Load as `load` does, on the running event loop."""
-        await self._load(ASYNC_TRANSPORT, stop, whole=whole)
+        await self._load(ASYNC, stop, whole)
         return self._parts
 
-    async def _load(self, transport: Transport, stop: int, *, whole: bool) -> None:
+    async def _load(self, backend: Backend, stop: int, whole: bool) -> None:  # noqa: FBT001
         async def fetch_missing(keys: list[Hashable]) -> dict[Hashable, _Fetched]:
-            return dict.fromkeys(keys, await self._fetch(transport, stop, whole=whole))
+            return dict.fromkeys(keys, await self._fetch(backend, stop, whole=whole))
 
         while self._parts.stop < stop:
-            await self._in_flight.run_many(transport, [None], fetch_missing, find=_nothing, keep=self._keep)
+            await self._in_flight.run_many(backend, [None], fetch_missing, find=_nothing, keep=self._keep)
 
     def window(self, position: int) -> BufferList:
         """Return the parts from 0 to beyond `position`."""
@@ -119,10 +115,10 @@ class MultipartBody:
         memory = allocate(self.version.size) if into_one else None
         return _Plan(first if first and len(batch) and batch[0] == first.span else None, start, batch, memory)
 
-    async def _fetch(self, transport: Transport, stop: int, *, whole: bool) -> _Fetched:
+    async def _fetch(self, backend: Backend, stop: int, *, whole: bool) -> _Fetched:
         plan = self._plan(stop, whole=whole)
         buffers = await fetch_parts(
-            transport,
+            backend,
             self._store,
             self._path,
             plan.spans,

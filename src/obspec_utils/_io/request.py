@@ -1,17 +1,16 @@
 """Request one range of an object, by whichever method the store has.
 
-A coroutine takes a transport. The functions without one run it in the calling thread (`request`, `request_first`) or on
-the running event loop (`request_first_async`).
+`send_...` are coroutines that take a backend; `request` and `request_first` run them in the calling thread.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from obspec_utils._io.backends import SYNC, run
 from obspec_utils._io.errors import is_range_ignored, is_range_unsupported, is_transient
 from obspec_utils._io.fork import check_fork
 from obspec_utils._io.response import Response, response_of, unwrap
-from obspec_utils._io.transport import ASYNC_TRANSPORT, SYNC_TRANSPORT, run
 from obspec_utils._ranges import ByteRange
 from obspec_utils._redact import redacted
 from obspec_utils._version import Version
@@ -22,13 +21,13 @@ if TYPE_CHECKING:
     from obspec import GetOptions, ObjectMeta
     from typing_extensions import Buffer
 
-    from obspec_utils._io.transport import Transport
+    from obspec_utils._io.backends import Backend
 
 __all__ = [
     "request",
     "request_first",
-    "request_first_async",
     "send_first",
+    "send_get",
     "send_range",
     "send_range_or_whole",
 ]
@@ -39,7 +38,7 @@ RETRY_AFTER = 0.1
 
 def request(store: object, path: str, span: ByteRange, options: Mapping[str, object] | None = None) -> Response:
     """Request one range of an object; return when the headers have arrived."""
-    return run(send_range(SYNC_TRANSPORT, store, path, span, options))
+    return run(send_range(SYNC, store, path, span, options))
 
 
 def request_first(
@@ -50,35 +49,28 @@ def request_first(
     A transient error is met with one retry, after 0.1 s: the store has already made its own. A store that can't serve
     the range (an empty object, a server without ranges) is asked for the whole object.
     """
-    return run(send_first(SYNC_TRANSPORT, store, path, ByteRange(start, start + length), options))
-
-
-async def request_first_async(
-    store: object, path: str, length: int, options: Mapping[str, object] | None = None, *, start: int = 0
-) -> Response:
-    """Request as `request_first` does, on the running event loop."""
-    return await send_first(ASYNC_TRANSPORT, store, path, ByteRange(start, start + length), options)
+    return run(send_first(SYNC, store, path, ByteRange(start, start + length), options))
 
 
 async def send_range(
-    transport: Transport, store: object, path: str, span: ByteRange, options: Mapping[str, object] | None = None
+    backend: Backend, store: object, path: str, span: ByteRange, options: Mapping[str, object] | None = None
 ) -> Response:
     """Request one range of an object, by a request of its own."""
     check_fork(store)
-    if transport.has(store, "get"):
+    if backend.has(store, "get"):
         ranged = cast("GetOptions", {**(options or {}), "range": (span.start, span.stop)})
-        return response_of(store, path, span, await transport.invoke(store, "get", path, options=ranged))
-    if transport.has(store, "get_range"):
-        body = await transport.invoke(store, "get_range", path, start=span.start, end=span.stop)
+        return response_of(store, path, span, await backend.invoke(store, "get", path, options=ranged))
+    if backend.has(store, "get_range"):
+        body = await backend.invoke(store, "get_range", path, start=span.start, end=span.stop)
         return _without_meta(store, path, span, body)
-    if transport.has(store, "get_ranges"):
-        (body,) = await transport.invoke(store, "get_ranges", path, starts=[span.start], ends=[span.stop])
+    if backend.has(store, "get_ranges"):
+        (body,) = await backend.invoke(store, "get_ranges", path, starts=[span.start], ends=[span.stop])
         return _without_meta(store, path, span, body)
     raise _unable(store, path)
 
 
 async def send_range_or_whole(
-    transport: Transport, store: object, path: str, span: ByteRange, options: Mapping[str, object] | None = None
+    backend: Backend, store: object, path: str, span: ByteRange, options: Mapping[str, object] | None = None
 ) -> Response:
     """Request one range of an object; from a store that can't serve ranges, the whole object.
 
@@ -87,17 +79,17 @@ async def send_range_or_whole(
     """
     for last in (False, True):
         try:
-            return await send_range(transport, store, path, span, options)
+            return await send_range(backend, store, path, span, options)
         except Exception as error:
-            if not (is_range_unsupported(error) and transport.has(store, "get")):
+            if not (is_range_unsupported(error) and backend.has(store, "get")):
                 raise
             if last or not is_range_ignored(error):
-                return await _send_whole(transport, store, path, span, options, error)
+                return await _send_whole(backend, store, path, span, options, error)
     raise AssertionError
 
 
 async def _send_whole(
-    transport: Transport,
+    backend: Backend,
     store: object,
     path: str,
     span: ByteRange,
@@ -105,7 +97,7 @@ async def _send_whole(
     error: Exception,
 ) -> Response:
     try:
-        result = await transport.invoke(store, "get", path, **({"options": options} if options else {}))
+        result = await send_get(backend, store, path, options)
     except Exception:  # noqa: BLE001 - the error of the range says more
         raise error from None
     finally:
@@ -113,32 +105,38 @@ async def _send_whole(
     return response_of(store, path, span, result, ranged=False)
 
 
+async def send_get(backend: Backend, store: object, path: str, options: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401
+    """Get an object; return the store's result when the headers have arrived."""
+    check_fork(store)
+    return await backend.invoke(store, "get", path, **({"options": options} if options else {}))
+
+
 async def send_first(
-    transport: Transport, store: object, path: str, span: ByteRange, options: Mapping[str, object] | None = None
+    backend: Backend, store: object, path: str, span: ByteRange, options: Mapping[str, object] | None = None
 ) -> Response:
     """Request a range of an object of which nothing is known, see `request_first`."""
     check_fork(store)
-    if not transport.has(store, "get"):
-        return await _send_first_with_head(transport, store, path, span, options)
+    if not backend.has(store, "get"):
+        return await _send_first_with_head(backend, store, path, span, options)
     try:
-        return await send_range_or_whole(transport, store, path, span, options)
+        return await send_range_or_whole(backend, store, path, span, options)
     except Exception as error:
         if not is_transient(error):
             raise
-    await transport.sleep(RETRY_AFTER)
-    return await send_range_or_whole(transport, store, path, span, options)
+    await backend.sleep(RETRY_AFTER)
+    return await send_range_or_whole(backend, store, path, span, options)
 
 
 async def _send_first_with_head(
-    transport: Transport, store: object, path: str, span: ByteRange, options: Mapping[str, object] | None
+    backend: Backend, store: object, path: str, span: ByteRange, options: Mapping[str, object] | None
 ) -> Response:
-    if options or not transport.has(store, "head"):  # conditions and versions are for get
+    if options or not backend.has(store, "head"):  # conditions and versions are for get
         raise _unable(store, path)
-    meta: ObjectMeta = await transport.invoke(store, "head", path)
+    meta: ObjectMeta = await backend.invoke(store, "head", path)
     span = ByteRange(span.start, max(span.start, min(span.stop, meta["size"])))
     if not span.length:
         return Response(store, path, span, b"", meta=meta)
-    response = await send_range(transport, store, path, span)
+    response = await send_range(backend, store, path, span)
     if response.span != span:
         Version.of(meta).check(path, Version(response.span.stop))
     response.meta = meta

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from obspec_utils._io.buffers import BufferList
-from obspec_utils._io.fork import check_fork_below
+from obspec_utils._io.fork import check_fork_below, this_process
 from obspec_utils._ranges import ByteRange
 from obspec_utils.exceptions import IncompleteReadError
 
@@ -47,7 +46,7 @@ class Response:
         length_is_known: bool = True,
     ) -> None:
         self._store = store
-        self._process = os.getpid()
+        self._process = this_process()
         self.path = path
         self.span = span
         self.meta = meta
@@ -118,7 +117,7 @@ class Response:
         return self._complete(await source.buffer_async() if hasattr(source, "buffer_async") else source)
 
     def _unread(self) -> Any:  # noqa: ANN401 - a result's `buffer` is looked for
-        if self._process != os.getpid():  # requested before a fork: it would never arrive
+        if self._process is not this_process():  # requested before a fork: it would never arrive
             check_fork_below(self._store)
         return self._source
 

@@ -30,13 +30,13 @@ class RetryBudget:
     Attributes
     ----------
     stop
-        Set when nothing of the fetch is wanted any more.
+        Set when the fetch of several parts has failed.
     """
 
     def __init__(self, parts: int) -> None:
         self._most = max(_MAX_RETRIES, parts // _PARTS_PER_RETRY)
         self._taken = itertools.count()
-        self.stop = threading.Event()
+        self.stop = threading.Event() if parts > 1 else None
 
     def take(self) -> bool:
         """Take one retry, if there is one left. One operation, so that threads need no lock."""

@@ -7,16 +7,16 @@ import sys
 import threading
 import weakref
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from obspec_utils._io.backends import ASYNC, SYNC, run_sync
 from obspec_utils._io.gc_pause import held, paused, reset_after_fork
-from obspec_utils._io.interruptible import interruptible
-from obspec_utils._io.transport import ASYNC_TRANSPORT, SYNC_TRANSPORT, run
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable, Iterable
 
-    from obspec_utils._io.transport import Transport
+    from obspec_utils._io.backends import Backend
 
 __all__ = ["Claim", "SingleFlight"]
 
@@ -33,21 +33,21 @@ class Claim:
 
     __slots__ = ("_task", "future", "joined", "keys", "owner")
 
-    def __init__(self, transport: Transport) -> None:
-        self.future = transport.new_future()
-        self.owner = transport.owner()  # an event loop; None for a thread
-        task = transport.task()
+    def __init__(self, backend: Backend) -> None:
+        self.future = backend.new_future()
+        self.owner = backend.owner()  # an event loop; None for a thread
+        task = backend.task()
         self._task = None if task is None else weakref.ref(task)
         self.keys: dict[Hashable, None] = {}  # in order
         self.joined: dict[Any, None] = {}
 
     @property
     def is_lost(self) -> bool:
-        """Whether it belongs to a task that has ended without releasing it, as Ctrl-C makes it do."""
+        """Whether it belongs to a task that has ended without releasing it, or was left in a closed loop: by Ctrl-C."""
         if self._task is None:
             return False
         task = self._task()
-        return task is None or task.done()
+        return task is None or task.done() or task.get_loop().is_closed()
 
 
 class SingleFlight(Generic[T]):
@@ -96,7 +96,7 @@ class SingleFlight(Generic[T]):
         async def fetch_one(_: list[Hashable]) -> Results[T]:
             return {key: fetch()}
 
-        return interruptible(lambda: run(self.run_many(SYNC_TRANSPORT, [key], fetch_one, find=find, keep=keep)))[key]
+        return run_sync(partial(self.run_many, SYNC, [key], fetch_one, find=find, keep=keep))[key]
 
     async def run_async(self, key: Hashable, fetch: Callable[[], Awaitable[T]], *, find: Find[T], keep: Keep[T]) -> T:
         """Return the result of a key as `run` does, on the running event loop."""
@@ -104,14 +104,14 @@ class SingleFlight(Generic[T]):
         async def fetch_one(_: list[Hashable]) -> Results[T]:
             return {key: await fetch()}
 
-        return (await self.run_many(ASYNC_TRANSPORT, [key], fetch_one, find=find, keep=keep))[key]
+        return (await self.run_many(ASYNC, [key], fetch_one, find=find, keep=keep))[key]
 
-    def claim(self, transport: Transport, keys: list[Hashable], find: Find[T]) -> Claim:
+    def claim(self, backend: Backend, keys: list[Hashable], find: Find[T]) -> Claim:
         """Claim those keys that nobody has or fetches, for `run_many` or `abandon`; others may join from now on.
 
         A thread stays inside `paused()` until then.
         """
-        claim = Claim(transport)
+        claim = Claim(backend)
         paused(self._claim, claim, keys, {}, find)
         return claim
 
@@ -123,7 +123,7 @@ class SingleFlight(Generic[T]):
 
     async def run_many(
         self,
-        transport: Transport,
+        backend: Backend,
         keys: list[Hashable],
         fetch: Callable[[list[Hashable]], Awaitable[Results[T]]],
         *,
@@ -137,13 +137,13 @@ class SingleFlight(Generic[T]):
         """
         found: Results[T] = {}
         while len(found) < len(keys):
-            mine, claim = claim or Claim(transport), None
+            mine, claim = claim or Claim(backend), None
             try:
                 paused(self._claim, mine, keys, found, find)
                 if mine.keys:
                     _collect(found, keys, await self._run_claimed(mine, fetch, keep))
                 for future in mine.joined:
-                    _collect(found, keys, await transport.wait(future))
+                    _collect(found, keys, await backend.wait(future))
             finally:
                 self.abandon(mine)  # of a task that was cancelled, or after an error while waiting
                 # An error's traceback leads to this frame: nothing here may lead back to the error.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from obspec_utils._io.buffers import BufferList
+from obspec_utils._io.fork import this_process
 from obspec_utils._io.request import request
 from obspec_utils._version import Version
 
@@ -42,7 +42,7 @@ class ResponseStream:
     def __init__(self, response: Response, block_size: int) -> None:
         self._path = response.path
         self._block_size = block_size
-        self._process = os.getpid()
+        self._process = this_process()
         self._chunks = response.chunks(STEP * block_size)
         self._rest: list[memoryview] = []  # received, not yet taken
         self._is_short = response.span.length <= _SHORT * block_size
@@ -75,7 +75,7 @@ class ResponseStream:
         RuntimeError
             In a forked child, where a response of the parent never arrives.
         """
-        if self._process != os.getpid():
+        if self._process is not this_process():
             msg = f"the response for {self._path!r} belongs to the process that was forked: request it again"
             raise RuntimeError(msg)
         if start is not None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from obspec_utils._io.backends import ASYNC
 from obspec_utils._io.get_result import Result
 from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.multipart import MultipartBody, PartLimits
-from obspec_utils._io.request import request_first, request_first_async
-from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
+from obspec_utils._io.request import request_first, send_first
+from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange
 from obspec_utils._validation import positive_int
 from obspec_utils.wrappers._wrapper import StoreWrapper
 
@@ -97,4 +98,5 @@ class SplittingReadableStore(StoreWrapper):
         """Get an object as `get` does, on the running event loop."""
         if not self._splits(path, options):
             return cast("Result", await super().get_async(path, options=options))
-        return self._result(await request_first_async(self._store, path, self._request_size, options), options)
+        span = ByteRange(0, self._request_size)
+        return self._result(await send_first(ASYNC, self._store, path, span, options), options)

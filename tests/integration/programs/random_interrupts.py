@@ -253,7 +253,8 @@ def is_over(seconds: float, condition) -> bool:
 
 
 def claims() -> list[object]:
-    return [it._claims for it in list(gc_pause._to_reset) if isinstance(it, SingleFlight) and it._claims]
+    tables = [it._claims for it in list(gc_pause._to_reset) if isinstance(it, SingleFlight)]
+    return [claim for table in tables for claim in table.values() if not claim.is_lost]
 
 
 def leases() -> list[object]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, covered_size
-from obspec_utils.caches import DiskCache, MemoryCache
+from obspec_utils._ranges import covered_size
 from obspec_utils.caches._protocol import NO_LEASE
 from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.wrappers.caching._shared_tiers import FIRST_PAUSE, MAX_PAUSE, MAX_WAIT
@@ -13,21 +12,18 @@ from obspec_utils.wrappers.caching._shared_tiers import FIRST_PAUSE, MAX_PAUSE, 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Hashable
 
-    from obspec_utils._io.backends import RequestContext
     from obspec_utils._io.buffers import BufferList
     from obspec_utils._io.response import Response
     from obspec_utils._io.single_flight import Claim
     from obspec_utils._ranges import ByteRange
     from obspec_utils.caches import Lease
+    from obspec_utils.wrappers.caching._context import RequestContext
     from obspec_utils.wrappers.caching._entries import Entry, EntryTable
     from obspec_utils.wrappers.caching._origin import Origin
     from obspec_utils.wrappers.caching._shared_tiers import SharedTiers
     from obspec_utils.wrappers.caching._stats import Counters
 
 __all__ = ["BlockLoader"]
-
-# Bytes of a large object to fetch at a time: a full wave of requests.
-_WINDOW = REQUEST_SIZE * MAX_CONCURRENT_REQUESTS
 
 
 class BlockLoader:
@@ -53,9 +49,8 @@ class BlockLoader:
         self._tiers = tiers
         self._counters = counters
         self.by_blocks = origin.by_blocks
-        self._max_read = _max_read(entries, tiers, by_blocks=origin.by_blocks)
-        self.window = _WINDOW if self._max_read is None else min(_WINDOW, max(self._max_read // 2, 1))
-        origin.first_size = min(origin.first_size, self.window)
+        self._max_read = origin.max_read
+        self.window = origin.window
 
     def too_large(self, entry: Entry, ranges: list[ByteRange] | None) -> bool:
         """Return whether no cache can keep what a read would fetch: the blocks of ranges, or the whole object."""
@@ -68,7 +63,7 @@ class BlockLoader:
     def claim(self, call: RequestContext, entry: Entry, ranges: list[ByteRange]) -> Claim:
         """Claim the blocks of ranges that are not in memory and that nobody is fetching."""
         keys: list[Hashable] = [(entry, number) for number in entry.block_numbers(ranges)]
-        return call.backend.claim(self._entries.in_flight, keys, self._entries.block)
+        return self._entries.in_flight.claim(call.backend, keys, self._entries.block)
 
     async def load(
         self,
@@ -107,7 +102,9 @@ class BlockLoader:
 
         in_flight = self._entries.in_flight
         try:
-            landed = await call.backend.single_flight(in_flight, missing, fetch, self._entries.block, self._keep, claim)
+            landed = await in_flight.run_many(
+                call.backend, missing, fetch, find=self._entries.block, keep=self._keep, claim=claim
+            )
         except ObjectChangedError:
             self._entries.invalidate_version(call.key, entry)
             raise
@@ -139,14 +136,14 @@ class BlockLoader:
             If the object has another version by now.
         """
         try:
-            return await self._origin.fetch_ranges(call.backend, call.path, entry, ranges)
+            return await self._origin.fetch_ranges(call, entry, ranges)
         except ObjectChangedError:
             self._entries.invalidate_version(call.key, entry)
             raise
 
     async def fetch_single(self, call: RequestContext, span: ByteRange) -> tuple[Entry, BufferList]:
         """Fetch a byte range by one request, of any version, without caching it."""
-        return await self._origin.fetch_single(call.backend, call.path, span)
+        return await self._origin.fetch_single(call, span)
 
     async def get_or_fetch(
         self, call: RequestContext, entry: Entry, numbers: list[int], response: Response | None, *, whole: bool
@@ -212,15 +209,6 @@ class BlockLoader:
     async def _fetch(
         self, call: RequestContext, entry: Entry, numbers: list[int], response: Response | None, *, whole: bool
     ) -> dict[int, BufferList]:
-        blocks = await self._origin.fetch(call.backend, call.path, entry, numbers, first=response, contiguous=whole)
+        blocks = await self._origin.fetch(call, entry, numbers, first=response, contiguous=whole)
         self._counters.add(misses=len(numbers), origin_bytes=sum(map(len, blocks.values())))
         return blocks
-
-
-def _max_read(entries: EntryTable, tiers: SharedTiers, *, by_blocks: bool) -> int | None:
-    """Return the most bytes of one read that some cache can keep; None if a cache does not tell."""
-    caches = [*([] if entries.memory is None else [entries.memory]), *(tier.cache for tier in tiers.tiers)]
-    # The `max_size` of other caches limits one value: they may keep many blocks.
-    totals = [cache for cache in caches if isinstance(cache, MemoryCache | DiskCache) or not by_blocks]
-    sizes = [getattr(cache, "max_size", None) for cache in totals]
-    return None if None in sizes or len(totals) < len(caches) else max(cast("list[int]", sizes))

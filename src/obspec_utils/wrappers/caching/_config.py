@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from obspec_utils._redact import shown
 from obspec_utils._validation import check_text, positive_int
-from obspec_utils.caches import Cache, MemoryCache
+from obspec_utils.caches import Cache, DiskCache, MemoryCache
 from obspec_utils.wrappers.caching._namespace import default_namespace
 
 if TYPE_CHECKING:
@@ -97,6 +97,14 @@ class Config:
             msg = f"Give at least one cache, and at most one MemoryCache, the first of them; got {shown(self.cache)}."
             raise ValueError(msg)
         return memory, shared
+
+    def max_read(self, memory: MemoryCache | None, shared: list[Cache]) -> int | None:
+        """Return the most bytes of one read that some cache can keep; None if a cache does not report it."""
+        caches = shared if memory is None else [memory, *shared]
+        # The `max_size` of other caches limits one value: they may keep many blocks.
+        totals = [cache for cache in caches if isinstance(cache, MemoryCache | DiskCache) or self.block_size is None]
+        sizes = [getattr(cache, "max_size", None) for cache in totals]
+        return None if None in sizes or len(totals) < len(caches) else max(cast("list[int]", sizes))
 
     def namespace_of(self, store: object) -> str:
         """Return the namespace of a store in shared caches."""

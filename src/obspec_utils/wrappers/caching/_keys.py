@@ -48,7 +48,7 @@ def record_key(namespace: str, path: str) -> str:
 def block_key(namespace: str, path: str, entry: Entry, number: int) -> str | None:
     """Return the key of a block; None if its version has no validator."""
     version = entry.version
-    if not version.comparable(version):
+    if not version.has_validator:
         return None
     tag = version.last_modified if version.e_tag is None else version.e_tag.removeprefix("W/")
     return _join(namespace, path, str(tag), str(version.size), str(entry.block_size), str(number))
@@ -99,7 +99,7 @@ def read_record(value: Buffer) -> tuple[ObjectMeta, Attributes, float] | None:
         version = Version.of(meta)
     except (ValueError, LookupError, OverflowError, RecursionError):
         return None
-    return (meta, attributes, validated_at) if version.comparable(version) else None
+    return (meta, attributes, validated_at) if version.has_validator else None
 
 
 def _exact(value: object, kind: type[_T]) -> _T:

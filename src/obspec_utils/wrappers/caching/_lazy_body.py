@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from obspec_utils._io.backends import ASYNC, SYNC, RequestContext, run_sync
+from obspec_utils._io.backends import ASYNC, SYNC, run_sync
 from obspec_utils._ranges import ByteRange
+from obspec_utils.wrappers.caching._context import RequestContext
 from obspec_utils.wrappers.caching._entries import concat
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ class LazyBody:
 
     blocks: BlockLoader
     path: str
-    key: str
     entry: Entry
     span: ByteRange
     response: Response | None
@@ -57,11 +57,11 @@ class LazyBody:
         """Return buffers that hold the byte at `position` and some that follow."""
         return await self._window(ASYNC, position)
 
-    async def prefetch(self, backend: Backend) -> None:
+    async def prefetch(self, backend: Backend, max_requests: int | None) -> None:
         """Load all bytes into the cache, at most a window of them at a time."""
         position = self.span.start
         while position < self.span.stop:
-            position = (await self._window(backend, position)).stop
+            position = (await self._window(backend, position, max_requests)).stop
 
     async def _load(self, backend: Backend, stop: int) -> BufferList:
         found: list[BufferList] = []
@@ -71,13 +71,13 @@ class LazyBody:
             position = found[-1].stop
         return concat(found)
 
-    async def _window(self, backend: Backend, position: int) -> BufferList:
+    async def _window(self, backend: Backend, position: int, max_requests: int | None = None) -> BufferList:
         block_size = self.entry.block_size
         stop = position + max(self.blocks.window, block_size)
         stop = min(max(stop - stop % block_size, position + 1), self.span.stop)
         response, self.response = self.response, None
         if self.owner is not backend.owner():  # only its own event loop can read its body
             response = None
-        call = RequestContext(backend, self.path, self.key)
+        call = RequestContext(backend, self.path, max_requests)
         blocks = await self.blocks.load(call, self.entry, [ByteRange(position, stop)], response=response)
         return concat([blocks[number] for number in sorted(blocks)])

@@ -13,11 +13,11 @@ from obspec_utils.wrappers.caching._entries import concat
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from obspec_utils._io.backends import RequestContext
     from obspec_utils._io.response import Response
     from obspec_utils._io.single_flight import Claim
     from obspec_utils._ranges import ByteRange
     from obspec_utils.wrappers.caching._blocks import BlockLoader
+    from obspec_utils.wrappers.caching._context import RequestContext
     from obspec_utils.wrappers.caching._entries import Entry, EntryTable
     from obspec_utils.wrappers.caching._preconditions import RequestedRanges
     from obspec_utils.wrappers.caching._revalidation import Revalidator, Validation
@@ -37,20 +37,20 @@ class Lookup(NamedTuple):
         The blocks that hold the ranges; none yet for a body that is read lazily.
     response
         For a lazy body, a response that holds its first bytes.
-    uncached
-        The ranges themselves, if their blocks are too large to be cached.
+    by_range
+        The bytes of each range, if they were not found or fetched by blocks.
     """
 
     entry: Entry
     ranges: list[ByteRange]
     blocks: dict[int, BufferList]
     response: Response | None = None
-    uncached: dict[ByteRange, BufferList] | None = None
+    by_range: dict[ByteRange, BufferList] | None = None
 
     def parts(self, span: ByteRange) -> BufferList:
         """Return buffers that hold one of the ranges."""
-        if self.uncached is not None:
-            return self.uncached[span]
+        if self.by_range is not None:
+            return self.by_range[span]
         if not span.length:
             return BufferList([])
         return concat([self.blocks[number] for number in block_indices(span, self.entry.size, self.entry.block_size)])
@@ -141,7 +141,7 @@ class ReadThrough:
 
         found = self._find(min_validated_at)
         while found is None:
-            landed = await self.call.backend.single_flight(entries.in_flight, [key], fetch, find, self._keep)
+            landed = await entries.in_flight.run_many(self.call.backend, [key], fetch, find=find, keep=self._keep)
             version: _Version = landed[key]
             # A request that others began before this one may be too old for it.
             if self._validation is not None or version.entry.validated_at >= min_validated_at:
@@ -216,15 +216,15 @@ class ReadThrough:
     ) -> Lookup | Response | None:
         if not self._several:
             return response if self.whole and not self.blocks.by_blocks else None
-        if not entry.version.comparable(entry.version):
+        if not entry.version.has_validator:
             return await self._load_single()
-        return Lookup(entry, ranges, {}, uncached=await self.blocks.fetch_uncached(self.call, entry, ranges))
+        return Lookup(entry, ranges, {}, by_range=await self.blocks.fetch_uncached(self.call, entry, ranges))
 
     async def _load_single(self) -> Lookup | None:
         """Load all ranges by one request, whose response is always of one version."""
         entry, parts = await self.blocks.fetch_single(self.call, self.wanted.cover)
         ranges = self.wanted.spans(entry.size)
-        return None if ranges is None else Lookup(entry, ranges, {}, uncached=dict.fromkeys(ranges, parts))
+        return None if ranges is None else Lookup(entry, ranges, {}, by_range=dict.fromkeys(ranges, parts))
 
     def _is_lazy(self, entry: Entry, ranges: list[ByteRange]) -> bool:
         return self.lazy and ranges[0].length > self.blocks.window and entry.block_size < entry.size

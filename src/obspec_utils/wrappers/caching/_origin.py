@@ -7,9 +7,11 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from obspec_utils._io.buffers import BufferList
+from obspec_utils._io.fetch import fetch_parts
 from obspec_utils._io.get_result import STEP, Result
+from obspec_utils._io.request import send_first, send_get
 from obspec_utils._io.response import Response, response_of
-from obspec_utils._ranges import ByteRange, coalesce_blocks, split
+from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange, coalesce_blocks, split
 from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
 from obspec_utils.wrappers.caching._entries import Entry
 
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
     from obspec import ObjectMeta
     from typing_extensions import Buffer
 
-    from obspec_utils._io.backends import Backend
     from obspec_utils._io.multipart import PartLimits
     from obspec_utils._version import Version
+    from obspec_utils.wrappers.caching._context import RequestContext
 
 __all__ = ["AUTO_BLOCK_SIZE", "AUTO_WHOLE_SIZE", "BlockSize", "Origin"]
 
@@ -31,6 +33,9 @@ BlockSize: TypeAlias = int | Literal["auto"] | None
 AUTO_BLOCK_SIZE = 1024 * 1024
 # One connection transfers this much in 0.2 s; every later read of the object is a hit.
 AUTO_WHOLE_SIZE = 8 * 1024 * 1024
+
+# A full batch of requests.
+_WINDOW = REQUEST_SIZE * MAX_CONCURRENT_REQUESTS
 
 # Assembling one block takes about as long as copying this many bytes.
 _COST_OF_BLOCK = 16 * 1024
@@ -50,15 +55,24 @@ class Origin:
         Bytes in a block; None to fetch objects whole, by a plain get.
     limits
         Size and number of the requests that a long run of blocks is split into.
+    max_read
+        The most bytes of one read that a cache can keep; None without limit.
+
+    Attributes
+    ----------
+    window
+        Bytes of a large object to fetch at a time.
     """
 
-    def __init__(self, store: object, block_size: BlockSize, limits: PartLimits) -> None:
+    def __init__(self, store: object, block_size: BlockSize, limits: PartLimits, max_read: int | None) -> None:
         self._store = store
         self._block_size = block_size
         self._limits = limits
         self.by_blocks = block_size is not None
+        self.max_read = max_read
+        self.window = _WINDOW if max_read is None else min(_WINDOW, max(max_read // 2, 1))
         # The most to request before the size of an object is known, except for one block.
-        self.first_size = limits.request_size
+        self._first_size = min(limits.request_size, self.window)
 
     @property
     def _min_block_size(self) -> int:
@@ -70,12 +84,12 @@ class Origin:
         entry = Entry(meta, attributes or {}, max(meta["size"], 1), validated_at)  # type: ignore[arg-type]
         is_whole = self._block_size is None or (self._block_size == "auto" and entry.size <= AUTO_WHOLE_SIZE)
         # Without a validator, two blocks could be of two versions: fetch the object in one request.
-        if not is_whole and entry.version.comparable(entry.version):
+        if not is_whole and entry.version.has_validator:
             entry.block_size = self._min_block_size
         return entry
 
     async def revalidate(
-        self, backend: Backend, path: str, first: ByteRange, old: Entry | None, *, conditional: bool
+        self, call: RequestContext, first: ByteRange, old: Entry | None, *, conditional: bool
     ) -> tuple[Entry, Response | None]:
         """Request the version of an object, together with the `first` bytes.
 
@@ -94,7 +108,7 @@ class Origin:
         validated_at = time.time()
         try:
             options = _if_changed(old) if old is not None and conditional else {}
-            response = await self._request(backend, path, first, options)
+            response = await self._request(call, first, options)
         except Exception as error:
             if old is None or type(error).__name__ != "NotModifiedError":
                 raise
@@ -103,7 +117,7 @@ class Origin:
         entry = self.entry(response.meta, response.attributes, validated_at)  # type: ignore[arg-type] # a get tells it
         if not response.ranged and first.start < entry.size:  # the server ignores ranges
             entry.block_size = max(entry.size, 1)
-        if old is not None and _is_same(path, old.version, entry.version):
+        if old is not None and _is_same(call.path, old.version, entry.version):
             old.validated_at = validated_at
             entry = old
         return entry, response
@@ -114,21 +128,20 @@ class Origin:
         if first.start < 0:  # a suffix, whose first block depends on the object's size
             return ByteRange(first.start - block_size + 1, 0)
         start = first.start - first.start % block_size
-        most = max(block_size, self.first_size - self.first_size % block_size)
+        most = max(block_size, self._first_size - self._first_size % block_size)
         return ByteRange(start, min(-(-first.stop // block_size) * block_size, start + most))
 
-    async def _request(self, backend: Backend, path: str, first: ByteRange, options: dict[str, object]) -> Response:
+    async def _request(self, call: RequestContext, first: ByteRange, options: dict[str, object]) -> Response:
         if self.by_blocks and first.start >= 0:
-            return await backend.request_first(self._store, path, self._first_range(first), options)
+            return await send_first(call.backend, self._store, call.path, self._first_range(first), options)
         if self.by_blocks:
             options["range"] = {"suffix": -self._first_range(first).start}
-        result = await backend.revalidate(self._store, path, options)
-        return response_of(self._store, path, ByteRange(*result.range), result, ranged=self.by_blocks)
+        result = await send_get(call.backend, self._store, call.path, options)
+        return response_of(self._store, call.path, ByteRange(*result.range), result, ranged=self.by_blocks)
 
     async def fetch(
         self,
-        backend: Backend,
-        path: str,
+        call: RequestContext,
         entry: Entry,
         numbers: list[int],
         *,
@@ -151,22 +164,29 @@ class Origin:
         """
         is_whole = numbers == [0] and entry.block_size >= entry.size
         if first is not None and is_whole and isinstance(first.source, Result):
-            parts = await backend.parts(first.source, whole=contiguous)
-            _check_length(path, parts, entry)
+            result, is_sync = first.source, call.backend.owner() is None
+            parts = result.parts(whole=contiguous) if is_sync else await result.parts_async(whole=contiguous)
+            _check_length(call.path, parts, entry)
             return {0: parts}
         runs = list(coalesce_blocks(numbers, entry.block_size, entry.size))
         if not any(_overlaps(first, run) for run in runs):
             first = None
         spans = [] if first is not None and [first.span] == runs else self._split(runs, first, entry)
-        limit = self._limits.max_concurrent
-        buffers = await backend.fetch(self._store, path, spans, entry.version, limit, first=first)
+        buffers = await self._fetch(call, spans, entry, first)
         pieces = spans if first is None else [first.span, *spans]
         if len(pieces) == len(numbers) == 1 and pieces == runs:
             return {numbers[0]: BufferList([_compact(buffers[0])], runs[0].start)}
-        return await _assemble(backend, path, entry, numbers, list(zip(pieces, buffers, strict=True)))
+        return await _assemble(call, entry, numbers, list(zip(pieces, buffers, strict=True)))
+
+    async def _fetch(
+        self, call: RequestContext, spans: Sequence[ByteRange], entry: Entry, first: Response | None = None
+    ) -> list[Buffer]:
+        limit = self._limits.max_concurrent
+        limit = min(limit, call.max_requests or limit)
+        return await fetch_parts(call.backend, self._store, call.path, spans, entry.version, limit, first=first)
 
     async def fetch_ranges(
-        self, backend: Backend, path: str, entry: Entry, ranges: list[ByteRange]
+        self, call: RequestContext, entry: Entry, ranges: list[ByteRange]
     ) -> dict[ByteRange, BufferList]:
         """Fetch any byte ranges of a version.
 
@@ -176,15 +196,15 @@ class Origin:
             If the object has another version by now.
         """
         wanted = sorted(set(ranges))
-        buffers = await backend.fetch(self._store, path, wanted, entry.version, self._limits.max_concurrent, first=None)
+        buffers = await self._fetch(call, wanted, entry)
         return {span: BufferList([buffer], span.start) for span, buffer in zip(wanted, buffers, strict=True)}
 
-    async def fetch_single(self, backend: Backend, path: str, span: ByteRange) -> tuple[Entry, BufferList]:
+    async def fetch_single(self, call: RequestContext, span: ByteRange) -> tuple[Entry, BufferList]:
         """Fetch a byte range by one request, of any version."""
         validated_at = time.time()
-        response = await backend.request_first(self._store, path, span, {})
+        response = await send_first(call.backend, self._store, call.path, span)
         entry = self.entry(response.meta, response.attributes, validated_at)  # type: ignore[arg-type] # a get tells it
-        (body,) = await backend.fetch(self._store, path, [], entry.version, 1, first=response)
+        (body,) = await self._fetch(call, [], entry, response)
         return entry, BufferList([body], response.span.start)
 
     def _split(self, runs: list[ByteRange], first: Response | None, entry: Entry) -> list[ByteRange]:
@@ -221,7 +241,7 @@ def _without(runs: list[ByteRange], response: Response | None) -> list[ByteRange
 
 def _if_changed(old: Entry) -> dict[str, object]:
     """Return the options of a get whose response is an error unless the version is another one."""
-    if not old.version.comparable(old.version):
+    if not old.version.has_validator:
         return {}
     if old.version.e_tag is not None:
         return {"if_none_match": old.version.e_tag}
@@ -249,7 +269,7 @@ def _compact(buffer: Buffer) -> Buffer:
 
 
 async def _assemble(
-    backend: Backend, path: str, entry: Entry, numbers: list[int], pieces: list[tuple[ByteRange, Buffer]]
+    call: RequestContext, entry: Entry, numbers: list[int], pieces: list[tuple[ByteRange, Buffer]]
 ) -> dict[int, BufferList]:
     """Make blocks of the pieces they arrived in, yielding to other tasks from time to time."""
     pieces.sort(key=lambda piece: piece[0])
@@ -258,11 +278,11 @@ async def _assemble(
     for number in numbers:
         span = entry.block_range(number)
         first = bisect_right(starts, span.start) - 1
-        blocks[number] = _block(path, span, pieces[max(first, 0) : bisect_left(starts, span.stop)])
+        blocks[number] = _block(call.path, span, pieces[max(first, 0) : bisect_left(starts, span.stop)])
         done += span.length + _COST_OF_BLOCK
         if done >= STEP:
             done = 0
-            await backend.sleep(0)
+            await call.backend.sleep(0)
     return blocks
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from obspec_utils._io.backends import AsyncBackend, SyncBackend, run_sync
+from obspec_utils._io.backends import ASYNC, SYNC, run_sync
 from obspec_utils._io.concurrency import gather, gather_async
 from obspec_utils._io.interruptible import interruptible
 from obspec_utils._redact import redacted, shown
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["prefetch", "prefetch_async"]
 
-_Fetch: TypeAlias = "Callable[[Backend, str], Coroutine[object, object, None]]"
+_Fetch: TypeAlias = "Callable[[Backend, str, int], Coroutine[object, object, None]]"
 _IsCached: TypeAlias = "Callable[[str], bool]"
 
 
@@ -25,10 +25,9 @@ def prefetch(fetch: _Fetch, is_cached: _IsCached, paths: Iterable[str], max_requ
     """Fetch objects with at most `max_requests` requests in flight; return an error for each that is not cached."""
     todo, requests_each = _plan(paths, max_requests)
     failed: dict[str, Exception] = {}
-    backend = SyncBackend(requests_each)
 
     def fetch_one(number: int) -> None:
-        run_sync(_try, fetch, backend, todo[number], failed)
+        run_sync(_try, fetch, SYNC, todo[number], requests_each, failed)
 
     interruptible(gather, fetch_one, len(todo), max_requests)
     return failed | _evicted(is_cached, todo, failed)
@@ -40,8 +39,11 @@ async def prefetch_async(
     """Fetch objects as `prefetch` does, on the running event loop."""
     todo, requests_each = _plan(paths, max_requests)
     failed: dict[str, Exception] = {}
-    backend = AsyncBackend(requests_each)
-    await gather_async(lambda number: _try(fetch, backend, todo[number], failed), len(todo), max_requests)
+
+    async def fetch_one(number: int) -> None:
+        await _try(fetch, ASYNC, todo[number], requests_each, failed)
+
+    await gather_async(fetch_one, len(todo), max_requests)
     return failed | _evicted(is_cached, todo, failed)
 
 
@@ -67,8 +69,8 @@ def _evicted(is_cached: _IsCached, todo: list[str], failed: dict[str, Exception]
     }
 
 
-async def _try(fetch: _Fetch, backend: Backend, path: str, failed: dict[str, Exception]) -> None:
+async def _try(fetch: _Fetch, backend: Backend, path: str, max_requests: int, failed: dict[str, Exception]) -> None:
     try:
-        await fetch(backend, path)
+        await fetch(backend, path, max_requests)
     except Exception as error:  # noqa: BLE001 - reported, path by path
         failed[path] = error

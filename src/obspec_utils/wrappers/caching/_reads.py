@@ -5,10 +5,11 @@ from __future__ import annotations
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from obspec_utils._io.backends import ASYNC, SYNC, RequestContext, run_sync
+from obspec_utils._io.backends import ASYNC, SYNC, run_sync
 from obspec_utils._io.get_result import InMemoryBody, Result, join, join_async, slice_async
 from obspec_utils._ranges import NO_OFFSET, ByteRange
 from obspec_utils.wrappers._wrapper import StoreWrapper
+from obspec_utils.wrappers.caching._context import RequestContext
 from obspec_utils.wrappers.caching._keys import cache_key
 from obspec_utils.wrappers.caching._lazy_body import LazyBody
 from obspec_utils.wrappers.caching._lookup import Lookup, ReadThrough
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CachedReads", "make_hit"]
 
-# The parts that hold a range, the range within the object, and the object's size.
-_Range: TypeAlias = "tuple[BufferList, ByteRange, int]"
 Hit: TypeAlias = "Callable[[str, int, int | None, int | None], Bytes | None]"
 
 
@@ -56,32 +55,28 @@ class CachedReads(StoreWrapper):
 
     # Lookup.
 
-    def _find_in_memory(
-        self, path: str, wanted: RequestedRanges
-    ) -> tuple[Entry, list[ByteRange], list[BufferList]] | None:
+    def _find_in_memory(self, path: str, wanted: RequestedRanges) -> Lookup | None:
         entry = self._entries.current(cache_key(path))
         ranges = None if entry is None else wanted.spans(entry.size)
         if entry is None or ranges is None:
             return None
-        held = [self._entries.held(entry, span) for span in ranges]
-        if None in held:
+        found = {span: self._entries.held(entry, span) for span in ranges}
+        if None in found.values():
             return None
-        self._counters.served(len(held), sum(span.length for span in ranges))
-        return entry, ranges, cast("list[BufferList]", held)
+        self._counters.served(len(ranges), sum(span.length for span in ranges))
+        return Lookup(entry, ranges, {}, by_range=cast("dict[ByteRange, BufferList]", found))
 
     async def _read_through(
-        self, backend: Backend, path: str, wanted: RequestedRanges, *, whole: bool = False, lazy: bool = False
+        self, call: RequestContext, wanted: RequestedRanges, *, whole: bool = False, lazy: bool = False
     ) -> Lookup | Response | None:
-        by_blocks = self._blocks.by_blocks
-        if not (self._supports(backend.get) if by_blocks else self._gets_whole(backend.get)):
+        get = "get" + call.backend.suffix
+        if not (self._supports(get) if self._blocks.by_blocks else self._gets_whole(get)):
             return None
-        call = RequestContext(backend, path, cache_key(path))
         request = ReadThrough(self._entries, self._revalidator, self._blocks, call, wanted, whole=whole, lazy=lazy)
         return await request.run()
 
     def _lazy_body(self, backend: Backend, path: str, found: Lookup) -> LazyBody:
-        key, owner = cache_key(path), backend.owner()
-        return LazyBody(self._blocks, path, key, found.entry, found.ranges[0], found.response, owner)
+        return LazyBody(self._blocks, path, found.entry, found.ranges[0], found.response, backend.owner())
 
     # get.
 
@@ -99,14 +94,15 @@ class CachedReads(StoreWrapper):
                 if parts is not None:
                     self._counters.served(1, entry.size)
                     return _result(entry, ByteRange(0, entry.size), InMemoryBody(parts))
-        held = self._find_in_memory(path, ranges_of_get(options))
-        if held is None:
+        found = self._find_in_memory(path, ranges_of_get(options))
+        if found is None:
             return None
-        entry, (span,), (parts,) = held
-        return _result(entry, span, InMemoryBody(parts))
+        (span,) = found.ranges
+        return _result(found.entry, span, InMemoryBody(found.parts(span)))
 
     async def _get_through(self, backend: Backend, path: str, options: Preconditions) -> Any:  # noqa: ANN401 - any result
-        found = await self._read_through(backend, path, ranges_of_get(options), whole=options.range is None, lazy=True)
+        call = RequestContext(backend, path)
+        found = await self._read_through(call, ranges_of_get(options), whole=options.range is None, lazy=True)
         if not isinstance(found, Lookup):
             return None if found is None else found.source
         (span,) = found.ranges
@@ -141,22 +137,14 @@ class CachedReads(StoreWrapper):
                 return result
         return cast("Result", await super().get_async(path, options=options))
 
-    # get_range.
+    # get_range and get_ranges.
 
-    def _get_range_from_memory(self, path: str, wanted: RequestedRanges) -> _Range | None:
-        held = self._find_in_memory(path, wanted)
-        if held is None:
-            return None
-        entry, (span,), (parts,) = held
-        return parts, span, entry.size
-
-    async def _get_range_through(self, backend: Backend, path: str, wanted: RequestedRanges) -> _Range | None:
-        found = await self._read_through(backend, path, wanted)
+    async def _load_ranges(self, backend: Backend, path: str, wanted: RequestedRanges) -> Lookup | None:
+        found = await self._read_through(RequestContext(backend, path), wanted)
         if not isinstance(found, Lookup):
             return None
-        (span,) = found.ranges
-        self._counters.served(0, span.length)
-        return found.parts(span), span, found.entry.size
+        self._counters.served(0, sum(span.length for span in found.ranges))
+        return found
 
     def get_range(self, path: str, *, start: int, end: int | None = None, length: int | None = None) -> Buffer:
         """Get one range of an object from the cache, or fetch and cache it."""
@@ -166,12 +154,13 @@ class CachedReads(StoreWrapper):
         wanted = ranges_of_get_range(start, end, length)
         found = None
         if wanted is not None:
-            found = self._get_range_from_memory(path, wanted) or run_sync(self._get_range_through, SYNC, path, wanted)
+            found = self._find_in_memory(path, wanted) or run_sync(self._load_ranges, SYNC, path, wanted)
         if found is None:
             return super().get_range(path, start=start, end=end, length=length)
-        parts, span, size = found
+        (span,) = found.ranges
+        parts = found.parts(span)
         # As for `Result.buffer`, a whole object is joined into one buffer, which the cache then keeps.
-        return (join(parts) if span.length == size else parts).slice(*span)
+        return (join(parts) if span.length == found.entry.size else parts).slice(*span)
 
     async def get_range_async(
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
@@ -183,27 +172,12 @@ class CachedReads(StoreWrapper):
         wanted = ranges_of_get_range(start, end, length)
         found = None
         if wanted is not None:
-            found = self._get_range_from_memory(path, wanted) or await self._get_range_through(ASYNC, path, wanted)
+            found = self._find_in_memory(path, wanted) or await self._load_ranges(ASYNC, path, wanted)
         if found is None:
             return await super().get_range_async(path, start=start, end=end, length=length)
-        parts, span, size = found
-        return (await join_async(parts)).slice(*span) if span.length == size else await slice_async(parts, span)
-
-    # get_ranges.
-
-    def _get_ranges_from_memory(self, path: str, wanted: RequestedRanges) -> list[Buffer] | None:
-        held = self._find_in_memory(path, wanted)
-        if held is None:
-            return None
-        _, ranges, parts = held
-        return [it.slice(*span) for it, span in zip(parts, ranges, strict=True)]
-
-    async def _get_ranges_through(self, backend: Backend, path: str, wanted: RequestedRanges) -> list[Buffer] | None:
-        found = await self._read_through(backend, path, wanted)
-        if not isinstance(found, Lookup):
-            return None
-        self._counters.served(0, sum(span.length for span in found.ranges))
-        return [found.parts(span).slice(*span) for span in found.ranges]
+        (span,) = found.ranges
+        parts, is_whole = found.parts(span), span.length == found.entry.size
+        return (await join_async(parts)).slice(*span) if is_whole else await slice_async(parts, span)
 
     def get_ranges(
         self,
@@ -216,11 +190,11 @@ class CachedReads(StoreWrapper):
     ) -> Sequence[Buffer]:
         """Get several ranges of an object from the cache, or fetch and cache them."""
         wanted = ranges_of_get_ranges(starts, ends, lengths, options)
+        found = None
         if wanted is not None:
-            found = self._get_ranges_from_memory(path, wanted)
-            found = run_sync(self._get_ranges_through, SYNC, path, wanted) if found is None else found
-            if found is not None:
-                return found
+            found = self._find_in_memory(path, wanted) or run_sync(self._load_ranges, SYNC, path, wanted)
+        if found is not None:
+            return [found.parts(span).slice(*span) for span in found.ranges]
         return super().get_ranges(path, starts=starts, ends=ends, lengths=lengths, **options)
 
     async def get_ranges_async(
@@ -234,11 +208,11 @@ class CachedReads(StoreWrapper):
     ) -> Sequence[Buffer]:
         """Get several ranges of an object as `get_ranges` does, on the running event loop."""
         wanted = ranges_of_get_ranges(starts, ends, lengths, options)
+        found = None
         if wanted is not None:
-            found = self._get_ranges_from_memory(path, wanted)
-            found = await self._get_ranges_through(ASYNC, path, wanted) if found is None else found
-            if found is not None:
-                return found
+            found = self._find_in_memory(path, wanted) or await self._load_ranges(ASYNC, path, wanted)
+        if found is not None:
+            return [found.parts(span).slice(*span) for span in found.ranges]
         return await super().get_ranges_async(path, starts=starts, ends=ends, lengths=lengths, **options)
 
     # head.
@@ -253,14 +227,14 @@ class CachedReads(StoreWrapper):
         """Get an object's metadata, from the cache if the object is there."""
         entry = self._find_metadata(path)
         if entry is None and self._tiers:
-            entry = run_sync(self._revalidator.find_shared, RequestContext(SYNC, path, cache_key(path)))
+            entry = run_sync(self._revalidator.find_shared, RequestContext(SYNC, path))
         return super().head(path) if entry is None else entry.metadata()
 
     async def head_async(self, path: str) -> ObjectMeta:
         """Get an object's metadata as `head` does, on the running event loop."""
         entry = self._find_metadata(path)
         if entry is None and self._tiers:
-            entry = await self._revalidator.find_shared(RequestContext(ASYNC, path, cache_key(path)))
+            entry = await self._revalidator.find_shared(RequestContext(ASYNC, path))
         return await super().head_async(path) if entry is None else entry.metadata()
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from obspec_utils.wrappers.caching._shared_tiers import FIRST_PAUSE, MAX_PAUSE, MAX_WAIT
 
 if TYPE_CHECKING:
-    from obspec_utils._io.backends import RequestContext
     from obspec_utils._io.response import Response
     from obspec_utils._ranges import ByteRange
     from obspec_utils.caches import Lease
+    from obspec_utils.wrappers.caching._context import RequestContext
     from obspec_utils.wrappers.caching._entries import Entry, EntryTable
     from obspec_utils.wrappers.caching._origin import Origin
     from obspec_utils.wrappers.caching._shared_tiers import SharedTiers
@@ -85,9 +85,7 @@ class Revalidator:
                 return Validation(old)
         conditional = old is not None and (has_bytes or bool(self._tiers))
         try:
-            entry, response = await self._origin.revalidate(
-                call.backend, call.path, first, old, conditional=conditional
-            )
+            entry, response = await self._origin.revalidate(call, first, old, conditional=conditional)
         except BaseException:
             if lease is not None:
                 call.backend.leave(lease.release)

@@ -12,6 +12,7 @@ from obspec_utils._redact import redacted
 from obspec_utils.wrappers._wrapper import StoreWrapper
 from obspec_utils.wrappers.caching._blocks import BlockLoader
 from obspec_utils.wrappers.caching._config import Config
+from obspec_utils.wrappers.caching._context import RequestContext
 from obspec_utils.wrappers.caching._entries import EntryTable
 from obspec_utils.wrappers.caching._invalidation import invalidating, invalidating_async, mutation_of
 from obspec_utils.wrappers.caching._keys import cache_key
@@ -97,9 +98,9 @@ class CachingReadableStore(CachedReads):
         )
         self._counters = Counters()
         self._entries = EntryTable(memory, config.seconds(shared=bool(shared)), shared=bool(shared))
-        parts = Origin(store, config.block_size, self._limits()), self._entries, self._tiers, self._counters
-        self._blocks = BlockLoader(*parts)
-        self._revalidator = Revalidator(*parts)
+        origin = Origin(store, config.block_size, self._limits(), config.max_read(memory, shared))
+        self._blocks = BlockLoader(origin, self._entries, self._tiers, self._counters)
+        self._revalidator = Revalidator(origin, self._entries, self._tiers, self._counters)
         self._hit = make_hit(self._entries, self._counters)
 
     def _arguments(self) -> tuple[object, ...]:
@@ -172,14 +173,14 @@ class CachingReadableStore(CachedReads):
         """Fetch whole objects into the cache as `prefetch` does, on the running event loop."""
         return await prefetch_async(self._fetch_whole, self._is_cached, paths, max_concurrent_requests)
 
-    async def _fetch_whole(self, backend: Backend, path: str) -> None:
-        found = await self._read_through(backend, path, WHOLE, whole=True, lazy=True)
+    async def _fetch_whole(self, backend: Backend, path: str, max_requests: int) -> None:
+        found = await self._read_through(RequestContext(backend, path, max_requests), WHOLE, whole=True, lazy=True)
         if not isinstance(found, Lookup):
             name = redacted(path)
             msg = f"{name!r} was not cached: it is larger than any cache of {self!r}, or its store can't get() it."
             raise ValueError(msg)  # noqa: TRY004 - it is not the type of an argument that is wrong
         if not found.blocks:
-            await self._lazy_body(backend, path, found).prefetch(backend)
+            await self._lazy_body(backend, path, found).prefetch(backend, max_requests)
 
     def _is_cached(self, path: str) -> bool:
         return bool(self._tiers) or self._entries.has_all(self._entries.find(cache_key(path)))

@@ -1,0 +1,54 @@
+"""One request to a caching store: of which object, by a thread or by a task."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from obspec_utils.wrappers.caching._keys import cache_key
+
+if TYPE_CHECKING:
+    from obspec_utils._io.backends import Backend
+
+__all__ = ["RequestContext"]
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """One request to a caching store.
+
+    Parameters
+    ----------
+    path
+        The path as it was given.
+    max_requests
+        The most requests in flight, if that is less than the store's own limit.
+
+    Attributes
+    ----------
+    key
+        The key that the object is cached by.
+    waited
+        The seconds it has waited for fetches of other processes.
+    """
+
+    backend: Backend
+    path: str
+    max_requests: int | None = None
+    key: str = field(init=False)
+    waited: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self.key = cache_key(self.path)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for other processes."""
+        if sys.is_finalizing():  # when the other threads of this process never run again
+            self.waited = math.inf
+            return
+        start = time.monotonic()
+        await self.backend.sleep(seconds)
+        self.waited += time.monotonic() - start

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from typing import Any
 
 import pytest
 
+from obspec_utils._io.backends import AsyncBackend
 from obspec_utils.wrappers import CachingReadableStore
 from tests.contracts._stores import OnlyGet
 from tests.unit._flights import WAIT, until_true
@@ -124,3 +126,30 @@ async def test_a_thread_does_not_wait_for_a_lease_of_a_task() -> None:
     release.set()
     assert bytes(await task) == CONTENT[:10]
     assert cache.held == []
+
+
+@pytest.mark.parametrize("end", ["interrupted", "in a closed loop"])
+def test_the_next_caller_releases_the_lease_of_a_task_that_can_t(end: str) -> None:
+    class Stuck(OnlyGet):
+        async def get_async(self, path: str, *, options: Any = None) -> Any:
+            await asyncio.sleep(0)
+            if end == "interrupted":
+                raise KeyboardInterrupt
+            return await asyncio.get_running_loop().create_future()
+
+    cache, loop = Leasing(), asyncio.new_event_loop()
+    below = Stuck({"object": CONTENT})
+    store = over(below, cache)
+    task = loop.create_task(store.get_range_async("object", start=0, end=10))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AsyncBackend, "leave", lambda *_: None)  # as where Ctrl-C hits again in what would release it
+        with contextlib.suppress(KeyboardInterrupt):
+            loop.run_until_complete(asyncio.wait([task], timeout=0.05))
+        loop.close()
+    assert cache.held
+    assert bytes(store.get_range("object", start=0, end=10)) == CONTENT[:10]
+    assert cache.held == []
+    if end == "interrupted":
+        assert isinstance(task.exception(), KeyboardInterrupt)
+    else:
+        task._log_destroy_pending = False  # type: ignore[attr-defined] # this is what the test is about

@@ -32,10 +32,11 @@ PART = 10_240  # a tenth of it
 
 
 class HeldStore:
-    """A store whose bodies do not arrive before they are let go."""
+    """A store whose bodies, or headers, do not arrive before `go_on` is set."""
 
-    def __init__(self, held_from: int = 0) -> None:
+    def __init__(self, held_from: int = 0, *, headers: bool = False) -> None:
         self.held_from = held_from
+        self.headers = headers
         self.arrived, self.go_on = threading.Event(), threading.Event()
         self.requests: list[tuple[int, int]] = []
         self.threads: list[int] = []
@@ -44,6 +45,8 @@ class HeldStore:
         start, stop = (options or {}).get("range", (0, len(CONTENT)))
         self.requests.append((start, min(stop, len(CONTENT))))
         self.threads.append(threading.get_ident())
+        if self.headers:
+            self.body(0, 0)
         meta = {"path": path, "size": len(CONTENT), "e_tag": '"1"', "last_modified": None, "version": None}
         span = self.requests[-1]
         return SimpleNamespace(meta=meta, range=span, attributes={}, buffer=lambda: self.body(*span))
@@ -137,11 +140,14 @@ READS: dict[str, Callable[[Any], object]] = {
 }
 
 
+@pytest.mark.parametrize("headers", [True, False], ids=["headers", "body"])
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
 def test_ctrl_c_ends_a_read_whose_bytes_do_not_arrive(
-    ctrl_c: Callable[[], None], read: Callable[[Any], object]
+    ctrl_c: Callable[[], None],
+    read: Callable[[Any], object],
+    headers: bool,  # noqa: FBT001
 ) -> None:
-    store = HeldStore()
+    store = HeldStore(headers=headers)
     interrupted(store, ctrl_c, lambda: read(store))
     assert not gc.isenabled()  # others may wait for what is under way
     store.go_on.set()
@@ -229,6 +235,37 @@ def test_a_traceback_that_is_kept_keeps_no_lease_and_no_bytes(ctrl_c: Callable[[
     assert not kept
     assert calls
     assert [call.outcome for call in calls] == [None] * len(calls)
+
+
+def test_a_result_that_comes_with_the_interrupt_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    wait = interruptible._Call.start_and_wait
+
+    def wait_and_raise(call: interruptible._Call) -> None:
+        wait(call)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(interruptible._Call, "start_and_wait", wait_and_raise)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        interruptible.interruptible(lambda: CONTENT)
+    kept = [value for frame in frames(caught.value) for value in frame.f_locals.values()]
+    assert any(isinstance(value, interruptible._Call) for value in kept)
+    assert not [value for value in kept if getattr(value, "outcome", None) is not None]
+
+
+def test_a_call_that_was_interrupted_waits_for_no_other_process(ctrl_c: Callable[[], None], tmp_path: Path) -> None:
+    waiting = threading.Event()
+
+    class Leased(DiskCache):
+        def lease(self, key: str) -> None:  # type: ignore[override] # as where another process fetches
+            waiting.set()
+
+    store = HeldStore()
+    store.arrived = waiting
+    cache = Leased(tmp_path / "cache", 1 << 20)
+    cached = CachingReadableStore(store, block_size=50_000, cache=[cache], namespace="n")  # type: ignore[arg-type]
+    interrupted(store, ctrl_c, lambda: cached.get_range("o", start=0, end=9))
+    assert is_soon(lambda: not concurrency.limiter.in_use)
+    assert store.requests == []
 
 
 def frames(error: BaseException) -> list[Any]:

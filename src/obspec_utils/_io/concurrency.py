@@ -27,9 +27,10 @@ MAX_HELPERS = 128
 
 
 class CapacityLimiter:
-    """A bounded number of tokens, one for each helper at work.
+    """A bounded number of helpers: threads, which acquire and release tokens, and tasks, which count until they end.
 
-    A SimpleQueue takes and returns them atomically and without a lock, which a forked or interrupted thread could hold.
+    A SimpleQueue takes and returns tokens atomically and without a lock, which a forked thread could hold. A task may be
+    interrupted anywhere, so that it could neither be trusted to release a token.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -38,6 +39,7 @@ class CapacityLimiter:
         reset_after_fork(self)
 
     def _reset_after_fork(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
         self._tokens: SimpleQueue[None] = SimpleQueue()
         for _ in range(self.capacity):
             self._tokens.put(None)
@@ -45,23 +47,40 @@ class CapacityLimiter:
     @property
     def in_use(self) -> int:
         """How many helpers are at work."""
-        return self.capacity - self._tokens.qsize()
+        self._drop_ended_tasks()
+        return self.capacity - self._tokens.qsize() + len(self._tasks)
 
     def is_available(self) -> bool:
-        """Tell whether a token was left just now."""
-        return not self._tokens.empty()
+        """Tell whether another helper may start just now."""
+        if self._tokens.qsize() <= len(self._tasks):
+            self._drop_ended_tasks()
+        return self._tokens.qsize() > len(self._tasks)
 
     def acquire(self) -> bool:
-        """Take a token, if one is left, without waiting."""
+        """Take a token for a thread, if one is left, without waiting."""
         try:
             self._tokens.get_nowait()
         except Empty:
             return False
-        return True
+        if self._tokens.qsize() >= len(self._tasks):
+            return True
+        self.release()
+        return False
 
     def release(self) -> None:
         """Return a token."""
         self._tokens.put(None)
+
+    def add(self, task: asyncio.Task[None]) -> None:
+        """Count a task until it ends."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _drop_ended_tasks(self) -> None:
+        """Drop tasks whose loop was stopped before it could call `discard`."""
+        for task in self._tasks.copy():
+            if task.done() or task.get_loop().is_closed():
+                self._tasks.discard(task)
 
 
 limiter = CapacityLimiter(MAX_HELPERS)
@@ -185,20 +204,15 @@ class _TaskWorkers(Generic[T]):
 
     async def run_helper(self) -> None:
         try:
-            if limiter.acquire():
-                try:
-                    await self.run_jobs()
-                finally:
-                    limiter.release()
+            await self.run_jobs()
         finally:
             self.helping -= 1
 
     def start_helpers(self) -> None:
-        for _ in range(min(self.limit - 1, self.count - self.started) - self.helping):
-            if not limiter.is_available():
-                return
+        while self.helping < min(self.limit - 1, self.count - self.started) and limiter.is_available():
+            task = self.group.create_task(self.run_helper())
+            limiter.add(task)
             self.helping += 1
-            self.group.create_task(self.run_helper())
 
 
 async def gather_async(job: Callable[[int], Awaitable[T]], count: int, limit: int) -> list[T]:

@@ -88,7 +88,7 @@ def test_collection_is_off_inside_and_on_again_after(run: Callable[[Callable[[],
 def test_collection_stays_off_if_it_was_off(run: Callable[[Callable[[], object]], None]) -> None:
     gc.disable()
     run(lambda: paused(lambda: None))
-    time.sleep(3 * gc_pause._INTERVAL)
+    time.sleep(3 * gc_pause.COLLECTION_INTERVAL)
     assert not gc.isenabled()
 
 
@@ -157,12 +157,30 @@ def test_collections_that_are_due_run_during_a_long_pause() -> None:
     assert len(kept) == 500
 
 
+def test_full_collections_take_little_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_collections() -> int:
+        return gc.get_stats()[2]["collections"]
+
+    gc.disable()
+    monkeypatch.setattr(gc_pause._state, "full_collection_after", 0.0)
+    before = full_collections()
+    for _ in range(2):
+        gc.set_threshold(1, 1, 1)
+        for generation in (0, 0, 0, 1, 1, 1):
+            gc.collect(generation)
+        kept = [[] for _ in range(10)]
+        gc_pause.collect_due()
+        assert len(kept) == 10
+    assert full_collections() == before + 1
+    assert gc_pause._state.full_collection_after > time.monotonic()
+
+
 def test_nothing_is_collected_during_a_pause_where_collection_was_off() -> None:
     gc.disable()
     with paused_elsewhere():
         gc.set_threshold(100, 10, 10)
         kept = [[] for _ in range(500)]
-        time.sleep(3 * gc_pause._INTERVAL)
+        time.sleep(3 * gc_pause.COLLECTION_INTERVAL)
         assert gc.get_count()[0] > 100
     assert len(kept) == 500
 

@@ -73,7 +73,8 @@ def nothing_stays_behind() -> Iterator[None]:
     yield
     assert is_soon(lambda: not concurrency.limiter.in_use)
     assert is_soon(gc.isenabled, 0.2)
-    tables = [it._claims for it in list(gc_pause._to_reset) if isinstance(it, SingleFlight)]
+    holders = [reference() for reference in gc_pause._to_reset]
+    tables = [it._claims for it in holders if isinstance(it, SingleFlight)]
     assert not [claim for table in tables for claim in table.values() if not claim.is_lost]
 
 
@@ -266,6 +267,66 @@ def test_a_call_that_was_interrupted_waits_for_no_other_process(ctrl_c: Callable
     interrupted(store, ctrl_c, lambda: cached.get_range("o", start=0, end=9))
     assert is_soon(lambda: not concurrency.limiter.in_use)
     assert store.requests == []
+
+
+def test_a_reader_that_is_closed_after_ctrl_c_keeps_nothing_that_arrives_later(ctrl_c: Callable[[], None]) -> None:
+    store = HeldStore(held_from=PART)
+    reader = ParallelStoreReader(store, "o", PART)  # type: ignore[arg-type]
+    reader.read(10)
+    reader.seek(5 * PART)
+    interrupted(store, ctrl_c, lambda: reader.read(100))
+    reader.close()
+    store.go_on.set()
+    assert is_soon(lambda: not concurrency.limiter.in_use)
+    assert list(reader._strategy._cache.numbers()) == []  # type: ignore[attr-defined]
+
+
+def test_users_functions_are_called_for_what_was_under_way_too(ctrl_c: Callable[[], None]) -> None:
+    store, called = HeldStore(), []
+    traced = TracingReadableStore(store, RequestTrace(), on_request=called.append)  # type: ignore[arg-type]
+    interrupted(store, ctrl_c, lambda: ParallelStoreReader(traced, "o").read(10))
+    store.go_on.set()
+    assert is_soon(lambda: called)
+
+
+def test_a_signal_handler_that_reads_meanwhile_has_a_thread_of_its_own() -> None:
+    store = HeldStore()
+    other = HeldStore()
+    other.go_on.set()
+
+    def read_other(*_: object) -> None:
+        ParallelStoreReader(other, "o").read(10)  # type: ignore[arg-type]
+        store.go_on.set()
+
+    before = signal.signal(signal.SIGUSR1, read_other)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: store.arrived.wait(WAIT) and signal.raise_signal(signal.SIGUSR1))
+            assert ParallelStoreReader(store, "o").read(10) == CONTENT[:10]  # type: ignore[arg-type]
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert other.threads
+    assert threading.get_ident() not in other.threads
+
+
+def test_objects_are_finalized_in_the_main_thread_while_it_waits() -> None:
+    class Node:
+        def __init__(self) -> None:
+            self.cycle = self
+
+        def __del__(self) -> None:
+            finalized.append(threading.get_ident())
+
+    class Littering(HeldStore):
+        def body(self, start: int, stop: int) -> bytes:
+            for _ in range(3 * gc.get_threshold()[0]):
+                Node()
+            assert is_soon(lambda: finalized)
+            return CONTENT[start:stop]
+
+    finalized: list[int] = []
+    ParallelStoreReader(Littering(), "o").read(10)  # type: ignore[arg-type]
+    assert set(finalized) == {threading.get_ident()}
 
 
 def frames(error: BaseException) -> list[Any]:

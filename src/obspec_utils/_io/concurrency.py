@@ -29,8 +29,8 @@ MAX_HELPERS = 128
 class CapacityLimiter:
     """A bounded number of helpers: threads, which acquire and release tokens, and tasks, which count until they end.
 
-    A SimpleQueue takes and returns tokens atomically and without a lock, which a forked thread could hold. A task may be
-    interrupted anywhere, so that it could neither be trusted to release a token.
+    A SimpleQueue takes and returns tokens atomically and without a lock, which a thread could hold during a fork. A
+    task may be interrupted anywhere, also before it releases a token.
     """
 
     def __init__(self, capacity: int) -> None:

@@ -17,7 +17,7 @@ import weakref
 from contextlib import suppress
 from functools import partial
 from operator import call, not_
-from time import sleep
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from obspec_utils._io.threads import in_main_thread, start_thread
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "COLLECTION_INTERVAL",
     "PauseScope",
     "call_after_pause",
+    "collect_due",
     "current_scope",
     "held",
     "inherit_scope",
@@ -42,7 +44,7 @@ __all__ = [
 T = TypeVar("T")
 
 # In seconds: how often collection is looked after while pauses last.
-_INTERVAL = 0.1
+COLLECTION_INTERVAL = 0.1
 
 
 class PauseScope:
@@ -84,6 +86,8 @@ class _State:
         self.turned_off: list[bool] = []
         self.is_watched = False  # by `_watch`
         self.may_collect = threading.Lock()
+        self.full_collection_after = 0.0
+        self.prune_at = 100
         # Called in order, up to the first that returns something true.
         self._turn_on_steps: tuple[Callable[[], object], ...] = (
             self.scopes.__len__,
@@ -117,7 +121,8 @@ class _Resettable(Protocol):
 
 _local = _Local()
 _state = _State()
-_to_reset: weakref.WeakSet[_Resettable] = weakref.WeakSet()
+# References without callbacks, in which Ctrl-C would be lost.
+_to_reset: list[weakref.ref[_Resettable]] = []
 
 
 def held(lock: threading.Lock) -> threading.Lock:
@@ -148,7 +153,7 @@ def paused(function: Callable[..., T], *args: object) -> T:
         return paused_here(scope, function, *args)
     finally:
         if _state.turned_off:  # others still pause: pauses that overlap without end must not keep collection off
-            _collect_due()
+            collect_due()
         run_callbacks(scope)
 
 
@@ -180,29 +185,33 @@ def _watch(state: _State) -> None:
     """While pauses last, run collections that are due; at their end, turn collection on where nobody else could.
 
     Nobody waits for this thread and it holds nothing: it may collect at any time. Where it meets garbage of h5py, it
-    waits for h5py's lock, which the read that is being waited for may hold.
+    waits for h5py's lock, which the read that is being waited for may hold. While the main thread waits, that collects
+    itself: in programs of one thread, objects such as those of Tk must not be finalized in another.
     """
     if state.is_watched:
         return
     state.is_watched = True
     while state.is_watched:
-        sleep(_INTERVAL)
+        sleep(COLLECTION_INTERVAL)
         state.turn_on_if_unused()
-        if state.turned_off:
-            if state.may_collect.acquire(blocking=False):
-                _collect_due()
-                state.may_collect.release()
-        else:
+        if not state.turned_off:
             state.is_watched = False
             # Whoever began to pause just before this still counts on it.
-            state.is_watched = bool(state.scopes or state.main.locked())
+            state.is_watched = bool(state.turned_off or state.scopes or state.main.locked())
+        elif not state.main.locked() and state.may_collect.acquire(blocking=False):
+            collect_due()
+            state.may_collect.release()
 
 
-def _collect_due() -> None:
-    """Run the collection the interpreter would have run by now."""
+def collect_due() -> None:
+    """Run the collection the interpreter would have run by now; a full one takes at most a twentieth of the time."""
     due = [0 < threshold < count for threshold, count in zip(gc.get_threshold(), gc.get_count(), strict=True)]
-    if due[0]:
-        gc.collect(2 if due[2] else 1 if due[1] else 0)
+    start = monotonic()
+    if due[2] and start >= _state.full_collection_after:
+        gc.collect()
+        _state.full_collection_after = start + 20 * (monotonic() - start)
+    elif due[0]:
+        gc.collect(1 if due[1] else 0)
 
 
 def current_scope() -> PauseScope | None:
@@ -245,7 +254,10 @@ def run_callbacks(scope: PauseScope) -> None:
 
 def reset_after_fork(holder: _Resettable) -> None:
     """Call `holder._reset_after_fork()` in forked children, in which locks of other threads are never released."""
-    _to_reset.add(holder)
+    _to_reset.append(weakref.ref(holder))
+    if len(_to_reset) >= _state.prune_at:
+        _to_reset[:] = [reference for reference in _to_reset if reference() is not None]
+        _state.prune_at = 2 * len(_to_reset) + 100
 
 
 def _after_fork_in_child() -> None:
@@ -255,8 +267,9 @@ def _after_fork_in_child() -> None:
     if inherited.turned_off:
         inherited.turned_off.clear()
         gc.enable()
-    for holder in list(_to_reset):
-        holder._reset_after_fork()  # noqa: SLF001 - the protocol of this module
+    for reference in _to_reset:
+        if (holder := reference()) is not None:
+            holder._reset_after_fork()  # noqa: SLF001 - the protocol of this module
 
 
 def _end_collecting() -> None:

@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from obspec_utils._io.concurrency import limiter
-from obspec_utils._io.gc_pause import PauseScope, is_paused, paused, paused_here, run_callbacks
+from obspec_utils._io.gc_pause import COLLECTION_INTERVAL, PauseScope, collect_due, paused, paused_here, run_callbacks
 from obspec_utils._io.threads import in_main_thread, start_thread
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 def interruptible(function: Callable[..., T], *args: object) -> T:
     """Call a function inside `paused()`; from the main thread, in a thread that Ctrl-C does not reach."""
-    if not in_main_thread() or is_paused():
+    if not in_main_thread():
         return paused(function, *args)
     call = _Call(function, args)
     try:
@@ -54,23 +54,31 @@ class _Call(PauseScope):
         try:
             start_thread(self.run)
         except RuntimeError:  # no thread can be started
-            self.run()
-        while not self.done.acquire(timeout=0.1):  # in steps for Windows, where Ctrl-C does not end a step
-            pass
+            self.call()
+            return
+        # In steps for Windows, where Ctrl-C does not end a step; and for the collections that are due meanwhile, which
+        # the thread that is waited for can't run.
+        while not self.done.acquire(timeout=COLLECTION_INTERVAL):
+            collect_due()
 
     def run(self) -> None:
         # It counts among the helpers, but does not wait until one of them has ended: no caller starves.
         counts = limiter.acquire()
-        try:
-            outcome = paused_here(self, self.function, *self.args)
-        except BaseException as error:  # noqa: BLE001 - raised in the caller
-            outcome, self.has_failed = error, True
+        paused_here(self, self.call)
         if counts:
             limiter.release()
+        self.done.release()  # the caller waits until now, so that collection is still off
+        if self.interrupted:
+            run_callbacks(self)
+
+    def call(self) -> None:
+        try:
+            outcome = self.function(*self.args)
+        except BaseException as error:  # noqa: BLE001 - raised in the caller
+            outcome, self.has_failed = error, True
         if not self.interrupted:
             self.outcome = outcome
         del outcome  # an error's traceback leads to this frame
-        self.done.release()  # the caller waits until now, so that collection is still off
 
     def result(self) -> Any:  # noqa: ANN401
         outcome, self.outcome = self.outcome, None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from contextlib import contextmanager
 from functools import partial
 from operator import index
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from obspec_utils._io.buffers import BufferList
     from obspec_utils._version import Version
     from obspec_utils.readers._strategy import CachedPiece, Strategy
 
@@ -88,8 +88,8 @@ class StoreReader(_BinaryFile):
         """The size of the object in bytes. Before the first read, the first piece is fetched to learn it."""
         if self._strategy.version is None:
             self._check_open()
-            with self._fetching():
-                interruptible(self._strategy.load, 0, 0)
+            with not_found_named(self._store, self._path):
+                interruptible(self._fetch, 0, 0)
         return self._strategy.size
 
     @property
@@ -270,17 +270,17 @@ class StoreReader(_BinaryFile):
         self._check_open()
         if start >= stop:
             return iter(())
-        with self._fetching():
-            buffers, self._piece = interruptible(self._strategy.load, start, stop)
+        with not_found_named(self._store, self._path):
+            buffers, self._piece = interruptible(self._fetch, start, stop)
+        if not self._open:
+            self._release()
         return buffers.pieces(start, min(stop, buffers.stop))
 
-    @contextmanager
-    def _fetching(self) -> Iterator[None]:
+    def _fetch(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
         try:
-            with not_found_named(self._store, self._path):
-                yield
+            return self._strategy.load(start, stop)
         finally:
-            if not self._open:  # closed meanwhile by another thread
+            if not self._open:  # closed meanwhile by another thread, or after an interrupt
                 self._release()
 
     # Copies and pickles have everything but the cached bytes.

@@ -207,7 +207,7 @@ class Interrupts:
 
     def call_until_interrupted(self, function) -> None:
         self.armed = True
-        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0001, 0.005))  # noqa: S311 - no secret
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0001, 0.005))
         while self.armed:  # also where the interrupt was swallowed, as by a finalizer
             function()
 
@@ -255,7 +255,8 @@ def is_over(seconds: float, condition) -> bool:
 
 
 def claims() -> list[object]:
-    tables = [it._claims for it in list(gc_pause._to_reset) if isinstance(it, SingleFlight)]
+    holders = [reference() for reference in gc_pause._to_reset]
+    tables = [it._claims for it in holders if isinstance(it, SingleFlight)]
     return [claim for table in tables for claim in table.values() if not claim.is_lost]
 
 

@@ -130,8 +130,10 @@ class _LeaseFiles:
             self._close_idle()
             file = folder.open(_NAME, os.O_RDWR | os.O_CREAT)
             found = os.fstat(file)
-            lease_file = self._files.setdefault((found.st_dev, found.st_ino), _LeaseFile())
+            identity = found.st_dev, found.st_ino
+            lease_file = self._files.get(identity) or _LeaseFile()
             lease_file.files.append(file)  # a second one only if an open file was renamed to the name just now
+            self._files[identity] = lease_file
         return lease_file
 
     def _close_idle(self) -> None:

@@ -36,22 +36,23 @@ _BATCH_SIZE = 16 * 1024 * 1024
 MAX_WAIT = 30.0
 FIRST_PAUSE, MAX_PAUSE = 0.002, 0.05
 
-# The leases that tasks of this process hold, by key and `_TaskLease`: several caches may lease the same key. A task of
-# another loop is never waited for: it may be waiting for the caller, or never run again (design/002).
-_leased_by_tasks: dict[tuple[str, int], _TaskLease] = {}
+# The leases that tasks of this process hold, by their ids. A task of another loop is never waited for: it may be
+# waiting for the caller, or never run again (design/002).
+_leased_by_tasks: dict[int, ref[_TaskLease]] = {}
 
 
 class _TaskLease:
     """Lease that only tasks of the same event loop wait for.
 
-    Ctrl-C may end a task before it releases its leases. Then the next caller in this process releases them.
+    Ctrl-C may end a task before it releases its leases. Then they go with the task, or the next caller in this process
+    releases them.
     """
 
     def __init__(self, keys: Iterable[str], lease: Lease, task: Task[Any]) -> None:
+        self.keys = tuple(keys)
         self._lease = lease
         self._task = ref(task)
-        self._marks = [(key, id(self)) for key in keys]
-        _leased_by_tasks.update(dict.fromkeys(self._marks, self))
+        _leased_by_tasks[id(self)] = ref(self)
 
     @property
     def loop(self) -> object:
@@ -61,8 +62,21 @@ class _TaskLease:
 
     def release(self) -> None:
         self._lease.release()
-        for mark in self._marks:
-            _leased_by_tasks.pop(mark, None)
+        _leased_by_tasks.pop(id(self), None)
+
+
+def _leased_elsewhere(loop: object) -> set[str]:
+    """Return the keys leased by tasks of other event loops; release the leases that lost their task."""
+    keys: set[str] = set()
+    for identity, reference in list(_leased_by_tasks.items()):
+        lease = reference()
+        if lease is None:
+            _leased_by_tasks.pop(identity, None)
+        elif lease.loop is None:
+            lease.release()
+        elif lease.loop is not loop:
+            keys.update(lease.keys)
+    return keys
 
 
 class _GuardedLease:
@@ -247,13 +261,7 @@ class SharedTiers:
         return lease if taken else None
 
     def _lease(self, names: list[str], task: Task[Any] | None) -> tuple[list[str], Lease]:
-        loop = None if task is None else task.get_loop()
-        elsewhere = set()
-        for (name, _), by_task in _leased_by_tasks.copy().items():
-            if by_task.loop is None:
-                by_task.release()
-            elif by_task.loop is not loop:
-                elsewhere.add(name)
+        elsewhere = _leased_elsewhere(None if task is None else task.get_loop())
         taken, lease = self._leasing[0].lease_many(names) if self._leasing else (names, NO_LEASE)
         if task is not None:
             lease = _TaskLease(taken, lease, task)

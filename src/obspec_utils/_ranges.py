@@ -92,18 +92,18 @@ def chain(sequences: Iterable[Sequence[ByteRange]]) -> ByteRanges:
 
 
 def split(span: ByteRange, request_size: int, max_concurrent: int, *, under_way: int = 0) -> ByteRanges:
-    """Cut a span into parts near `request_size`, in even waves of `max_concurrent` parts.
+    """Cut a span into parts near `request_size`, in even batches of `max_concurrent` parts.
 
-    Up to one wave, no part is longer than `request_size`. Beyond, the number of parts is rounded to whole waves, so
-    that the last wave is as full as the first; parts are then between 2/3 and 3/2 of `request_size`. `under_way`
-    parts of about `request_size` count into the first wave.
+    Up to one batch, no part is longer than `request_size`. Beyond, the number of parts is rounded to whole batches, so
+    that the last batch is as full as the first; parts are then between 2/3 and 3/2 of `request_size`. `under_way`
+    parts of about `request_size` count into the first batch.
     """
     if span.length <= 0:
         return ByteRanges(0, lambda _: span)
     count = -(-span.length // request_size)
     if count + under_way > max_concurrent:
-        waves = max(1, (2 * (count + under_way) + max_concurrent) // (2 * max_concurrent))
-        count = max(1, waves * max_concurrent - under_way)
+        batches = max(1, (2 * (count + under_way) + max_concurrent) // (2 * max_concurrent))
+        count = max(1, batches * max_concurrent - under_way)
     count = min(count, span.length)
     return ByteRanges(
         count, lambda part: ByteRange(*(span.start + span.length * cut // count for cut in (part, part + 1)))

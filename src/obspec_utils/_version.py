@@ -36,7 +36,7 @@ class Version:
         return self.comparable(self)
 
     def comparable(self, found: Version) -> bool:
-        """Tell whether this and `found` both tell an ETag, or both a date: more to compare than the size."""
+        """Return whether this and `found` both tell an ETag, or both a date: more to compare than the size."""
         if self.e_tag is not None and found.e_tag is not None:
             return True
         dates = (self.last_modified, found.last_modified)

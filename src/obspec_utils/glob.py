@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from obspec_utils._io.fork import check_fork_below
+from obspec_utils._io.fork import check_fork_of_wrapped
 from obspec_utils._io.not_found import is_below_a_file
 from obspec_utils._io.response import has_method, unwrap
 from obspec_utils._redact import redacted
@@ -92,25 +92,25 @@ def _parse(store: object, pattern: str, list_name: str, head_name: str) -> _Patt
 
 
 def _objects(store: List, pattern: _Pattern) -> Iterator[ObjectMeta]:
-    check_fork_below(store)
+    check_fork_of_wrapped(store)
     for page in _pages(store, pattern):
         for meta in page:
             if pattern.matches(meta["path"]):
                 yield meta
                 if pattern.path is not None:
                     return
-        check_fork_below(store)  # again, because the process may have been forked since
+        check_fork_of_wrapped(store)  # again, because the process may have been forked since
 
 
 async def _objects_async(store: ListAsync, pattern: _Pattern) -> AsyncIterator[ObjectMeta]:
-    check_fork_below(store)
+    check_fork_of_wrapped(store)
     async for page in _pages_async(store, pattern):
         for meta in page:
             if pattern.matches(meta["path"]):
                 yield meta
                 if pattern.path is not None:
                     return
-        check_fork_below(store)
+        check_fork_of_wrapped(store)
 
 
 def _pages(store: Any, pattern: _Pattern) -> Iterator[Sequence[ObjectMeta]]:  # noqa: ANN401 - it may lack a method
@@ -144,7 +144,7 @@ async def _pages_async(store: Any, pattern: _Pattern) -> AsyncIterator[Sequence[
 
 
 def _is_absent(error: Exception, *, use_head: bool) -> bool:
-    """Tell whether a path is missing, can't exist in this store, or leads through a file."""
+    """Return whether a path is missing, can't exist in this store, or leads through a file."""
     return (use_head and isinstance(error, FileNotFoundError | ValueError)) or is_below_a_file(error)
 
 
@@ -182,7 +182,7 @@ class _Pattern:
         return cls(matchers, f"{prefix}/" if prefix else None, path)
 
     def matches(self, path: Path) -> bool:
-        """Tell whether a path matches, in quadratic time: only the last `**` may have to match one more segment."""
+        """Return whether a path matches, in quadratic time: only the last `**` may have to match one more segment."""
         names = path.split("/")
         position = current = 0
         backtrack: tuple[int, int] | None = None
@@ -205,7 +205,7 @@ _NEVER = re.compile("(?!)")
 
 
 def _is_plain(segment: str) -> bool:
-    """Tell whether a segment matches only itself. Empty ones don't count, because obstore refuses paths with them."""
+    """Return whether a segment matches only itself. Empty ones don't count, because obstore refuses paths with them."""
     tokens = _TOKEN.finditer(segment)
     return segment != "" and all(token[0] != "?" and token["star"] is token["members"] for token in tokens)
 

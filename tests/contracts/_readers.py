@@ -26,7 +26,7 @@ READERS: dict[str, Callable[[Any, str], Any]] = {
     "parallel": lambda store, path: ParallelStoreReader(store, path, PIECE, 2),
     "block": lambda store, path: BlockStoreReader(store, path, PIECE, 2),
     "buffered": lambda store, path: BufferedStoreReader(store, path, PIECE),
-    "buffered in waves": lambda store, path: BufferedStoreReader(store, path, PIECE, max_concurrent_requests=2),
+    "buffered in batches": lambda store, path: BufferedStoreReader(store, path, PIECE, max_concurrent_requests=2),
     "opened": lambda store, path: open_reader(store, path, memory=90),
 }
 

@@ -22,7 +22,7 @@ __all__ = [
     "stacks_on",
 ]
 
-# Small enough for the objects of `_objects` to come in several parts and several waves.
+# Small enough for the objects of `_objects` to come in several parts and several batches.
 REQUEST_SIZE = 128
 MAX_CONCURRENT = 2
 MAX_SIZE = 1 << 20

@@ -28,7 +28,7 @@ SMALL_READERS = {
     "parallel-small": partial(ParallelStoreReader, chunk_size=PIECE, max_cached_chunks=8),
     "block-small": partial(BlockStoreReader, block_size=PIECE, max_cached_blocks=8),
     "buffered-small": partial(BufferedStoreReader, buffer_size=PIECE),
-    "waves-small": partial(BufferedStoreReader, buffer_size=PIECE, max_concurrent_requests=2),
+    "batches-small": partial(BufferedStoreReader, buffer_size=PIECE, max_concurrent_requests=2),
     "opened-small": partial(open_reader, memory=8 * PIECE),
 }
 

@@ -31,7 +31,7 @@ READERS = {
     "parallel": (ParallelStoreReader, {"chunk_size": 4_096, "max_cached_chunks": 5}),
     "block": (BlockStoreReader, {"block_size": 2_048, "max_cached_blocks": 6}),
     "buffered": (BufferedStoreReader, {"buffer_size": 1_000, "max_concurrent_requests": None}),
-    "waves": (BufferedStoreReader, {"buffer_size": 1_000, "max_concurrent_requests": 2}),
+    "batches": (BufferedStoreReader, {"buffer_size": 1_000, "max_concurrent_requests": 2}),
 }
 
 

@@ -35,7 +35,7 @@ def test_parts_tile_the_span_near_the_request_size(
 
 
 @given(st.integers(1, 20_000), numbers, st.integers(1, 40))
-def test_up_to_one_wave_no_part_is_longer_than_the_request_size(length: int, request_size: int, most: int) -> None:
+def test_up_to_one_batch_no_part_is_longer_than_the_request_size(length: int, request_size: int, most: int) -> None:
     parts = split(ByteRange(0, length), request_size, most)
     if -(-length // request_size) <= most:
         assert len(parts) == -(-length // request_size)
@@ -44,13 +44,13 @@ def test_up_to_one_wave_no_part_is_longer_than_the_request_size(length: int, req
         assert len(parts) % most == 0 or len(parts) == length
 
 
-def test_beyond_one_wave_parts_have_two_thirds_to_three_halves_of_the_request_size() -> None:
+def test_beyond_one_batch_parts_have_two_thirds_to_three_halves_of_the_request_size() -> None:
     for requests in range(19, 400):
         lengths = [part.length for part in split(ByteRange(0, requests * 1200), 1200, 18)]
         assert 800 <= min(lengths) <= max(lengths) <= 1800
 
 
-def test_256_mib_by_default_is_one_full_wave() -> None:
+def test_256_mib_by_default_is_one_full_batch() -> None:
     first = 12 << 20
     rest = split(ByteRange(first, 256 << 20), first, 18, under_way=1)
     assert len(rest) == 17

@@ -74,7 +74,7 @@ def walk_of_40_places() -> Trace:
 
 
 @every_reader
-def test_a_scattered_walk_is_few_waves_and_no_more_bytes_than_the_object_has(
+def test_a_scattered_walk_is_few_batches_and_no_more_bytes_than_the_object_has(
     remote: Remote, make: Callable[..., Any]
 ) -> None:
     content = remote.put("object", 32 * MIB)

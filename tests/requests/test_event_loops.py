@@ -15,7 +15,7 @@ from obstore.store import MemoryStore
 
 from obspec_utils._io import backends, cache_threads, get_result
 from obspec_utils._io.buffers import BufferList
-from obspec_utils._io.cache_threads import THREADS, Threads
+from obspec_utils._io.cache_threads import CACHE_THREADS, Threads
 from obspec_utils._io.get_result import slice_async
 from obspec_utils._ranges import ByteRange
 from obspec_utils.caches import DiskCache, MemoryCache
@@ -134,7 +134,7 @@ def test_the_result_of_a_huge_object_costs_no_more_than_that_of_a_large_one() ->
 async def test_other_tasks_get_their_turns_while_ranges_are_joined(
     monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
-    monkeypatch.setattr(get_result, "STEP", 99)
+    monkeypatch.setattr(get_result, "YIELD_AFTER", 99)
     content = bytes(range(250)) * 4
     parts = BufferList([content[start : start + 10] for start in range(0, 1000, 10)])
     turns = await counted(slice_async(parts, ByteRange(0, length)))
@@ -148,7 +148,7 @@ async def test_other_tasks_get_their_turns_while_blocks_are_made(
     monkeypatch.setattr(_origin, "_COST_OF_BLOCK", 0)
     counts = []
     for step in (1 << 20, BLOCK):
-        monkeypatch.setattr(_origin, "STEP", step)
+        monkeypatch.setattr(_origin, "YIELD_AFTER", step)
         turns = await counted(over(below, MemoryCache()).get_range_async("object", start=0, end=SIZE))
         assert turns.result == CONTENT
         counts.append(turns.count)
@@ -171,11 +171,11 @@ async def counted(reading: Any) -> SimpleNamespace:
 
 
 def test_a_forked_child_has_threads_of_its_own() -> None:
-    before = THREADS._calls
-    assert THREADS.submit(threading.get_ident).result(WAIT) != threading.get_ident()
-    THREADS._reset_after_fork()
-    assert THREADS._calls is not before
-    assert THREADS.submit(lambda: 5).result(WAIT) == 5
+    before = CACHE_THREADS._calls
+    assert CACHE_THREADS.submit(threading.get_ident).result(WAIT) != threading.get_ident()
+    CACHE_THREADS._reset_after_fork()
+    assert CACHE_THREADS._calls is not before
+    assert CACHE_THREADS.submit(lambda: 5).result(WAIT) == 5
 
 
 def test_what_no_thread_can_be_started_for_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +193,7 @@ def test_what_no_thread_can_be_started_for_is_done_at_once(monkeypatch: pytest.M
 def test_calls_beyond_the_most_threads_wait_for_one() -> None:
     threads = Threads()
     go_on = threading.Event()
-    calls = [threads.submit(go_on.wait, WAIT) for _ in range(cache_threads._MOST)]
+    calls = [threads.submit(go_on.wait, WAIT) for _ in range(cache_threads._MAX_THREADS)]
     waiting = threads.submit(lambda: 5)
     with pytest.raises(TimeoutError):
         waiting.result(0.05)

@@ -22,7 +22,7 @@ SIZE = 36 * MIB
 @pytest.fixture
 def content(remote: Remote) -> bytes:
     content = remote.put("object", SIZE)
-    # Long enough that all requests of a wave are there before the first of them is answered.
+    # Long enough that all requests of a batch are there before the first of them is answered.
     remote.server.configure(latency=0.1, gather=True)
     return content
 

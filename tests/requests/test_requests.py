@@ -157,7 +157,7 @@ def test_a_first_failure_is_raised_when_the_whole_get_fails_too(remote: Remote) 
 def test_the_first_failing_part_keeps_the_rest_from_being_asked_for(remote: Remote) -> None:
     remote.put("object", 2 * MIB)
     remote.server.configure(latency=0.05)
-    # The second wave must never start: its parts cover the end of the object.
+    # The second batch must never start: its parts cover the end of the object.
     remote.server.add_fault("status", status=403, covers=150_000)
     with pytest.raises(Exception, match=r"(?i)403|forbidden|denied|permission"):
         EagerStoreReader(remote.store, "object", request_size=100_000, max_concurrent_requests=4)

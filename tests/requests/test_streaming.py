@@ -267,7 +267,7 @@ def test_no_thread_stays_behind_after_a_read(remote: Remote, content: bytes, mos
 
 
 @pytest.mark.parametrize("most", [1, 2, 5, 40])
-def test_with_several_requests_allowed_it_reads_ahead_in_waves_of_them(
+def test_with_several_requests_allowed_it_reads_ahead_in_batches_of_them(
     remote: Remote, content: bytes, most: int
 ) -> None:
     remote.server.configure(latency=0.1, gather=True)

@@ -31,7 +31,7 @@ def split(store: object) -> MultipartBody:
     return MultipartBody(store, first, PartLimits(12 * MIB, 18))
 
 
-def test_ten_gigabytes_are_parts_near_the_request_size_in_full_waves() -> None:
+def test_ten_gigabytes_are_parts_near_the_request_size_in_full_batches() -> None:
     spans = split(Sized())._spans
     assert len(spans) % 18 == 0
     assert all(8 * MIB <= span.length <= 18 * MIB for span in spans)
@@ -39,7 +39,7 @@ def test_ten_gigabytes_are_parts_near_the_request_size_in_full_waves() -> None:
     assert spans[-1].stop == SIZE
 
 
-def test_the_first_chunk_of_it_waits_for_one_wave() -> None:
+def test_the_first_chunk_of_it_waits_for_one_batch() -> None:
     plan = split(Sized())._plan(1, whole=False)
     assert plan.first is not None
     assert len(plan.batch) == 18

@@ -11,7 +11,7 @@ import pytest
 from obstore.store import LocalStore, MemoryStore
 
 from obspec_utils._io import fork
-from obspec_utils._io.fork import check_fork, check_fork_below
+from obspec_utils._io.fork import check_fork, check_fork_of_wrapped
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def test_looking_at_a_wrapper_s_methods_is_no_use(unused: None, tmp_path: Path) 
 def test_a_native_store_is_refused_through_whatever_wraps_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(fork, "_forked_after_io", True)
     with pytest.raises(RuntimeError, match=r"LocalStore can't be used .*\('spawn'\) or 'forkserver'"):
-        check_fork_below(CachingReadableStore(SplittingReadableStore(LocalStore(tmp_path))))
+        check_fork_of_wrapped(CachingReadableStore(SplittingReadableStore(LocalStore(tmp_path))))
     with pytest.raises(RuntimeError, match=r"MemoryStore can't be used"):
-        check_fork_below(CachingReadableStore(MemoryStore()))
+        check_fork_of_wrapped(CachingReadableStore(MemoryStore()))
     check_fork(object())
 
 

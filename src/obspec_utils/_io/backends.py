@@ -11,7 +11,7 @@ import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from obspec_utils._io.cache_threads import THREADS
+from obspec_utils._io.cache_threads import CACHE_THREADS
 from obspec_utils._io.concurrency import gather, gather_async
 from obspec_utils._io.gc_pause import raise_if_interrupted
 from obspec_utils._io.interruptible import interruptible
@@ -55,7 +55,7 @@ class Backend(Protocol):
     """What the names of a store's methods end with."""
 
     def has(self, store: object, method: str) -> bool:
-        """Tell whether a store has an obspec method, given by its sync name."""
+        """Return whether a store has an obspec method, given by its sync name."""
         return has_method(store, method + self.suffix)
 
     async def invoke(self, store: Any, method: str, path: str, **arguments: object) -> Any:  # noqa: ANN401
@@ -215,7 +215,7 @@ class AsyncBackend(Backend):
 
     async def call(self, function: Callable[..., T], *args: object) -> T:
         """Call the function in a thread; release the leases it takes, should the task be cancelled meanwhile."""
-        running = asyncio.wrap_future(THREADS.submit(function, *args))
+        running = asyncio.wrap_future(CACHE_THREADS.submit(function, *args))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -232,7 +232,7 @@ class AsyncBackend(Backend):
 
     def leave(self, function: Callable[[], None]) -> None:
         """Call the function in a thread."""
-        THREADS.submit(function)
+        CACHE_THREADS.submit(function)
 
 
 SYNC: Backend = SyncBackend()

@@ -13,12 +13,12 @@ from obspec_utils._io.threads import start_thread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["THREADS"]
+__all__ = ["CACHE_THREADS"]
 
 T = TypeVar("T")
 
 # The calls wait for a disk or a server, not for a processor.
-_MOST = 32
+_MAX_THREADS = 32
 
 
 class Threads:
@@ -30,7 +30,7 @@ class Threads:
     """
 
     def __init__(self) -> None:
-        self._tokens = CapacityLimiter(_MOST)
+        self._tokens = CapacityLimiter(_MAX_THREADS)
         self._reset_after_fork()
         reset_after_fork(self)
 
@@ -75,4 +75,4 @@ def _run(result: Future[T], function: Callable[..., T], args: tuple[object, ...]
         del result  # the error's traceback leads to this frame
 
 
-THREADS = Threads()
+CACHE_THREADS = Threads()

@@ -107,15 +107,15 @@ class _Workers(Generic[T]):
         for _ in range(self.helpers):
             self.ended.get()
 
-    def run_jobs(self, beforehand: Callable[[], None] | None = None) -> None:
+    def run_jobs(self, before_each: Callable[[], None] | None = None) -> None:
         while not self.errors:
             number = self.next()
             if number >= self.count:
                 return
             self.started = number + 1
             try:
-                if beforehand is not None:
-                    beforehand()
+                if before_each is not None:
+                    before_each()
                 self.done[number] = self.job(number)
             except BaseException as error:  # noqa: BLE001 - raised by `results`, in the caller
                 self.errors.append(error)
@@ -194,12 +194,12 @@ class _TaskWorkers(Generic[T]):
     async def run_in_caller(self) -> None:
         await self.run_jobs(self.start_helpers)
 
-    async def run_jobs(self, beforehand: Callable[[], None] | None = None) -> None:
+    async def run_jobs(self, before_each: Callable[[], None] | None = None) -> None:
         while self.started < self.count:
             number = self.started
             self.started += 1
-            if beforehand is not None:
-                beforehand()
+            if before_each is not None:
+                before_each()
             self.done[number] = await self.job(number)
 
     async def run_helper(self) -> None:

@@ -31,18 +31,18 @@ _UNSATISFIABLE = re.compile(
 
 
 def is_range_ignored(error: Exception) -> bool:
-    """Tell whether a server ignored the Range of a request, which it may do now and then, or did not serve it right."""
+    """Return whether a server ignored the Range of a request, which it may do now and then, or did not serve it right."""
     name = type(error).__name__
     return name == "NotSupportedError" or (name == "GenericError" and _IGNORED.match(str(error)) is not None)
 
 
 def is_range_unsupported(error: Exception) -> bool:
-    """Tell whether a store can't serve a range: of an empty object, past the end, or of any object."""
+    """Return whether a store can't serve a range: of an empty object, past the end, or of any object."""
     if is_range_ignored(error):
         return True
     return type(error).__name__ == "GenericError" and _UNSATISFIABLE.match(str(error)) is not None
 
 
 def is_transient(error: Exception) -> bool:
-    """Tell whether a retry may succeed: after all but a definite response, such as not found."""
+    """Return whether a retry may succeed: after all but a definite response, such as not found."""
     return isinstance(error, _BROKEN) or (type(error).__name__ == "GenericError" and not is_range_unsupported(error))

@@ -7,14 +7,14 @@ import threading
 import time
 from pathlib import Path
 
-__all__ = ["check_fork", "check_fork_below", "this_process"]
+__all__ = ["check_fork", "check_fork_of_wrapped", "this_process"]
 
 _TASKS = Path("/proc/self/task")
 # Of any release of tokio: "tokio-rt-worker" today, "tokio-runtime-w" up to obstore 0.10.
 _RUNTIME_THREADS = "tokio-"
 # A thread bears its creator's name until it has given itself one, which takes it microseconds once it gets to run.
 _NAMED_AFTER = 0.1
-_LOOK_AGAIN_AFTER = 0.005
+_POLL_INTERVAL = 0.005
 
 _process = object()
 _used = False
@@ -59,7 +59,7 @@ def check_fork(store: object, *, using: bool = True) -> None:
         raise RuntimeError(msg)
 
 
-def check_fork_below(store: object) -> None:
+def check_fork_of_wrapped(store: object) -> None:
     """Check a store and those it wraps, where a call goes to the innermost one whatever is cached above it."""
     while store is not None:
         check_fork(store)
@@ -67,7 +67,7 @@ def check_fork_below(store: object) -> None:
 
 
 def _runtime_threads() -> bool:
-    """Tell whether this process runs threads of obstore's runtime.
+    """Return whether this process runs threads of obstore's runtime.
 
     What was read through this library tells for sure. What obstore did besides shows where the system lists threads;
     any tokio runtime counts there: a needless error in the child is better than a hang.
@@ -83,7 +83,7 @@ def _runtime_threads() -> bool:
         unnamed = {name for task, name in names.items() if int(task.name) in python}
         if not any(name in unnamed and int(task.name) not in python and _is_new(task) for task, name in names.items()):
             return False
-        time.sleep(_LOOK_AGAIN_AFTER)
+        time.sleep(_POLL_INTERVAL)
     return False
 
 
@@ -95,7 +95,7 @@ def _thread_name(task: Path) -> str:
 
 
 def _is_new(task: Path) -> bool:
-    """Tell whether a thread may not have got to give itself a name yet."""
+    """Return whether a thread may not have got to give itself a name yet."""
     try:
         after_name = (task / "stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -134,7 +134,7 @@ def held(lock: threading.Lock) -> threading.Lock:
 
 
 def is_paused() -> bool:
-    """Tell whether this thread pauses collection, or works for one that does."""
+    """Return whether this thread pauses collection, or works for one that does."""
     return _local.scope is not None or (_state.main.locked() and in_main_thread())
 
 

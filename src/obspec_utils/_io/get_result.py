@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from obspec import Attributes, ObjectMeta
 
-__all__ = ["STEP", "Body", "InMemoryBody", "Result", "join", "join_async", "slice_async"]
+__all__ = ["YIELD_AFTER", "Body", "InMemoryBody", "Result", "join", "join_async", "slice_async"]
 
 # obstore's default, so that code written for its results sees chunks of the same size.
 _MIN_CHUNK_SIZE = 10 * 1024 * 1024
 
 
 # The most bytes copied before other tasks of the event loop run: a few milliseconds.
-STEP = 8 * 1024 * 1024
+YIELD_AFTER = 8 * 1024 * 1024
 
 # Parts that are being joined, by their ids: concurrent callers wait for the one buffer.
 _joins: SingleFlight[BufferList] = SingleFlight()
@@ -51,7 +51,7 @@ async def _join_in_steps(parts: BufferList) -> BufferList:
     moved = 0
     for length in parts.joining():
         moved += length
-        if moved >= STEP:
+        if moved >= YIELD_AFTER:
             moved = 0
             await asyncio.sleep(0)
     return parts
@@ -59,7 +59,7 @@ async def _join_in_steps(parts: BufferList) -> BufferList:
 
 async def slice_async(parts: BufferList, span: ByteRange) -> Bytes:
     """Return a span of parts as one buffer, as `BufferList.slice` does, yielding to the event loop in between."""
-    if span.length > STEP:
+    if span.length > YIELD_AFTER:
         parts = await join_async(BufferList(list(parts.pieces(*span)), span.start))
     return parts.slice(*span)
 

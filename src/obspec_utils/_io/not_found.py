@@ -12,11 +12,11 @@ from obspec_utils._redact import redacted, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["is_below_a_file", "not_found_named"]
+__all__ = ["is_below_a_file", "raise_not_found"]
 
 
 def is_below_a_file(error: Exception) -> bool:
-    """Tell whether a LocalStore means by an error that a folder of the path is a file, so that nothing can be there."""
+    """Return whether a LocalStore means by an error that a folder of the path is a file, so that nothing can be there."""
     text = str(error)
     return (
         type(error).__name__ == "GenericError"
@@ -26,7 +26,7 @@ def is_below_a_file(error: Exception) -> bool:
 
 
 @contextmanager
-def not_found_named(store: object, path: str) -> Iterator[None]:
+def raise_not_found(store: object, path: str) -> Iterator[None]:
     """Raise FileNotFoundError with the path and the store, in one line, where a store says that there is no object.
 
     The store's own error, which with obstore is a kilobyte of text, is the cause. An error that already has an errno

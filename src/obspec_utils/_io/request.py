@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 # In seconds: how long a first request that failed is left before its one retry.
-RETRY_AFTER = 0.1
+FIRST_RETRY_DELAY = 0.1
 
 
 def request(store: object, path: str, span: ByteRange, options: Mapping[str, object] | None = None) -> Response:
@@ -123,7 +123,7 @@ async def send_first(
     except Exception as error:
         if not is_transient(error):
             raise
-    await backend.sleep(RETRY_AFTER)
+    await backend.sleep(FIRST_RETRY_DELAY)
     return await send_range_or_whole(backend, store, path, span, options)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from obspec_utils._io.buffers import BufferList
-from obspec_utils._io.fork import check_fork_below, this_process
+from obspec_utils._io.fork import check_fork_of_wrapped, this_process
 from obspec_utils._ranges import ByteRange
 from obspec_utils.exceptions import IncompleteReadError
 
@@ -118,7 +118,7 @@ class Response:
 
     def _unread(self) -> Any:  # noqa: ANN401 - a result's `buffer` is looked for
         if self._process is not this_process():  # requested before a fork: it would never arrive
-            check_fork_below(self._store)
+            check_fork_of_wrapped(self._store)
         return self._source
 
     def _complete(self, body: Buffer) -> Buffer:
@@ -140,7 +140,7 @@ def _wrong_length(path: str, span: ByteRange, found: str) -> IncompleteReadError
 
 
 def _is_length_known(path: str, span: ByteRange, attributes: Attributes) -> bool:
-    """Tell whether headers prove the length of a ranged response's body; raise IncompleteReadError if they disagree.
+    """Return whether headers prove the length of a ranged response's body; raise IncompleteReadError if they disagree.
 
     A proxy that compresses responses keeps their Content-Range. An object that was stored compressed has the same
     headers: only the length of the body tells them apart.
@@ -190,6 +190,6 @@ def unwrap(store: object) -> object:
 
 
 def has_method(store: object, method: str) -> bool:
-    """Tell whether a store, or the store that a wrapper stands for, has a method."""
+    """Return whether a store, or the store that a wrapper stands for, has a method."""
     told = getattr(store, "_supports", None)
     return told(method) if told is not None else hasattr(store, method)

@@ -16,7 +16,7 @@ __all__ = ["in_main_thread", "start_thread"]
 
 
 def in_main_thread() -> bool:
-    """Tell whether this is the thread that KeyboardInterrupt may be raised in, between any two bytecodes."""
+    """Return whether this is the thread that KeyboardInterrupt may be raised in, between any two bytecodes."""
     return threading.get_ident() == threading.main_thread().ident
 
 

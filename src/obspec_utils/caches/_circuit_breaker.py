@@ -60,7 +60,7 @@ class CircuitBreaker:
 
 
 def _is_panic(error: BaseException) -> bool:
-    """Tell whether a cache written in Rust panicked, which is not an Exception.
+    """Return whether a cache written in Rust panicked, which is not an Exception.
 
     Each extension module has its own class of this name, which can't be imported.
     """

@@ -42,7 +42,7 @@ def header(key: bytes, value: Buffer) -> bytes:
 
 
 def is_header_of(found: bytes, key: bytes, size: int) -> bool:
-    """Tell whether a header is for a key and any value of `size` bytes."""
+    """Return whether a header is for a key and any value of `size` bytes."""
     return len(found) == HEADER_SIZE and _HEADER.unpack(found)[:3] == (_MARK, key, size)
 
 

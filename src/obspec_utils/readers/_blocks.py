@@ -21,7 +21,7 @@ from obspec_utils._ranges import (
 from obspec_utils.readers._block_cache import BlockCache, copy_blocks
 from obspec_utils.readers._readahead import ReadaheadPolicy
 from obspec_utils.readers._strategy import NO_PIECE, Strategy
-from obspec_utils.readers._stream import STEP, ResponseStream, open_stream
+from obspec_utils.readers._stream import STREAM_STEP, ResponseStream, open_stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,8 +117,8 @@ class BlockStrategy(Strategy):
         return first
 
     def _is_short(self, length: int) -> bool:
-        """Tell whether a response is worth reading as it arrives: longer than a step, but soon drained."""
-        return STEP * self._block_size < length <= _MAX_DRAIN * self._chunk_size
+        """Return whether a response is worth reading as it arrives: longer than a step, but soon drained."""
+        return STREAM_STEP * self._block_size < length <= _MAX_DRAIN * self._chunk_size
 
     def _block_indices(self, span: ByteRange) -> range:
         """Return the blocks that a range touches."""
@@ -213,7 +213,7 @@ class BlockStrategy(Strategy):
     def _fetch_blocks(self, missing: Sequence[int], wanted: range) -> dict[int, CachedPiece]:
         """Fetch and keep the missing blocks, and what is read ahead with them."""
         span, least_part = self._plan(missing)
-        self._drain_stream(whole=span.length > STEP * self._block_size or self._connections <= STEP + 1)
+        self._drain_stream(whole=span.length > STREAM_STEP * self._block_size or self._connections <= STREAM_STEP + 1)
         lacking = set(missing)
         absent = [number for number in self._block_indices(span) if number in lacking or number not in self._cache]
         runs = list(coalesce_blocks(absent, self._block_size, self.size, max_gap=_MAX_GAP))
@@ -240,7 +240,7 @@ class BlockStrategy(Strategy):
         return ByteRange(span.start, max(span.stop, ahead.stop)), self.size
 
     def _part_size(self, least: int, length: int, runs: int) -> int:
-        """Return the size of parts that make one wave of requests, if they are not too small or too large for that."""
+        """Return the size of parts that make one batch of requests, if they are not too small or too large for that."""
         return min(max(least, -(-length // max(1, self._connections - runs + 1))), REQUEST_SIZE)
 
     def _fetch_spans(self, spans: Sequence[ByteRange], part_size: int) -> deque[BufferList]:

@@ -10,7 +10,7 @@ from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, ByteRange
 from obspec_utils._validation import positive_int
 from obspec_utils.readers._blocks import BlockStrategy
 from obspec_utils.readers._file import StoreReader
-from obspec_utils.readers._stream import STEP
+from obspec_utils.readers._stream import STREAM_STEP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +82,7 @@ class _SequentialStrategy(BlockStrategy):
         self._run_bytes += received
         if self._run_bytes <= _LONG_RUN * self._chunk_size:
             return None
-        return max(_KEPT_BEHIND * self._chunk_size // self._block_size, 2 * STEP)
+        return max(_KEPT_BEHIND * self._chunk_size // self._block_size, 2 * STREAM_STEP)
 
 
 class BufferedStoreReader(StoreReader):

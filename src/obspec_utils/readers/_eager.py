@@ -9,7 +9,7 @@ from obspec import Get
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.multipart import MultipartBody, PartLimits
-from obspec_utils._io.not_found import not_found_named
+from obspec_utils._io.not_found import raise_not_found
 from obspec_utils._io.request import request_first
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._validation import positive_int
@@ -74,7 +74,7 @@ class EagerStoreReader(StoreReader):
         The object's path in the store.
     request_size
         Target size of a part in bytes. Up to `max_concurrent_requests` parts it is the most; more parts are cut to fill
-        whole waves of requests.
+        whole batches of requests.
     file_size
         The expected size in bytes. It changes nothing, since the first response tells the size; kept for
         compatibility.
@@ -103,7 +103,7 @@ class EagerStoreReader(StoreReader):
         max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
     ) -> None:
         self._set_up(store, path, request_size, file_size, max_concurrent_requests)
-        with not_found_named(store, path):
+        with raise_not_found(store, path):
             interruptible(self._strategy.load, 0, 0)
 
     def _set_up(

@@ -9,7 +9,7 @@ from operator import index
 from typing import TYPE_CHECKING
 
 from obspec_utils._io.interruptible import interruptible
-from obspec_utils._io.not_found import not_found_named
+from obspec_utils._io.not_found import raise_not_found
 from obspec_utils._redact import redacted
 from obspec_utils._validation import check_path, check_store
 from obspec_utils.readers._strategy import NO_PIECE

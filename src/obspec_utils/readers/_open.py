@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from obspec_utils._io.interruptible import interruptible
-from obspec_utils._io.not_found import not_found_named
+from obspec_utils._io.not_found import raise_not_found
 from obspec_utils._io.request import request_first
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._validation import check_path, check_store, positive_int
@@ -56,7 +56,7 @@ def open_reader(store: Get, path: str, *, memory: int = 64 * 1024 * 1024) -> Eag
     memory = positive_int("memory", memory)
     check_store(store, path)
     check_path(path)
-    with not_found_named(store, path):
+    with raise_not_found(store, path):
         return interruptible(_open, store, path, memory)
 
 

@@ -17,7 +17,7 @@ _SCAN_MISSES = 3
 _REPEATED_DISTANCE = 3
 _REPEATED_READS = 2
 _REMEMBERED_READS = 20
-# In chunks: the first step of a scan, since a wave of requests takes as long as one of them. Also what the first jump
+# In chunks: the first step of a scan, since a batch of requests takes as long as one of them. Also what the first jump
 # fetches: files laid out for the cloud have their metadata in few pages of that size.
 _FIRST_STEP = 4
 
@@ -76,11 +76,11 @@ class ReadaheadPolicy:
         self.fetched_bytes += length
 
     def is_throttled(self, size: int) -> bool:
-        """Tell whether read-ahead stops: the object's size was fetched, and less than half of the bytes were used."""
+        """Return whether read-ahead stops: the object's size was fetched, and less than half of the bytes were used."""
         return 2 * self.used_bytes < self.fetched_bytes and self.fetched_bytes >= size - size // 64
 
     def is_sequential(self, start: int) -> bool:
-        """Tell whether a read starts where the last fetch ended, or after a short skip."""
+        """Return whether a read starts where the last fetch ended, or after a short skip."""
         return self.fetched_bytes > 0 and 0 <= start - self._fetched_to <= self._chunk_size // 4
 
     def plan(self, missing: ByteRange, size: int) -> Plan:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from obspec_utils._io.response import Response
     from obspec_utils._ranges import ByteRange
 
-__all__ = ["STEP", "ResponseStream", "open_stream"]
+__all__ = ["STREAM_STEP", "ResponseStream", "open_stream"]
 
 # In blocks: how much to wait for at a time. Little enough to return soon, enough to make the cost of a call negligible.
-STEP = 4
+STREAM_STEP = 4
 # In blocks: a response of this length has most likely arrived by the time it is read. A longer read is faster in
 # parallel.
 _SHORT = 64
@@ -43,7 +43,7 @@ class ResponseStream:
         self._path = response.path
         self._block_size = block_size
         self._process = this_process()
-        self._chunks = response.chunks(STEP * block_size)
+        self._chunks = response.chunks(STREAM_STEP * block_size)
         self._rest: list[memoryview] = []  # received, not yet taken
         self._is_short = response.span.length <= _SHORT * block_size
         self.position, self.stop = response.span
@@ -54,14 +54,14 @@ class ResponseStream:
         return self.stop - self.position
 
     def reaches_soon(self, span: ByteRange) -> bool:
-        """Tell whether reading on gets to a range sooner than a request of its own."""
+        """Return whether reading on gets to a range sooner than a request of its own."""
         near = span.start - self.position <= _MAX_SKIP * self._block_size
         little = min(span.stop, self.stop) - self.position <= _SHORT * self._block_size
         ahead = self.position <= span.start < self.stop
         return ahead and (self._is_short or (near and little))
 
     def covers(self, span: ByteRange) -> bool:
-        """Tell whether the range is still to come."""
+        """Return whether the range is still to come."""
         return self.position <= span.start and span.stop <= self.stop
 
     def read_to(self, stop: int, start: int | None = None) -> BufferList:
@@ -84,7 +84,7 @@ class ResponseStream:
         while received < stop:
             received += self._receive()
         parts = BufferList(self._rest, self.position)
-        reached = min(received, max(stop, self.position + STEP * self._block_size))
+        reached = min(received, max(stop, self.position + STREAM_STEP * self._block_size))
         self.position = reached if reached == self.stop else reached - reached % self._block_size
         self._rest = list(parts.pieces(self.position, received))
         return parts

@@ -35,7 +35,7 @@ class SplittingReadableStore(StoreWrapper):
         The store to read from.
     request_size
         Bytes in a part, 12 MiB by default, which takes cloud stores the time of a few round trips. It is the maximum up
-        to `max_concurrent_requests` parts; larger objects are split into full waves of about this size.
+        to `max_concurrent_requests` parts; larger objects are split into full batches of about this size.
     max_concurrent_requests
         The most requests in flight for one object.
 

@@ -95,7 +95,7 @@ class Folder:
             os.fchmod(self.file, _PRIVATE_FOLDER)
 
     def is_removed(self) -> bool:
-        """Tell whether the folder was removed."""
+        """Return whether the folder was removed."""
         return os.fstat(self.file).st_nlink == 0
 
     def check_writable(self) -> None:

@@ -87,22 +87,22 @@ class BlockLoader:
         ObjectChangedError
             If the object has another version by now, and not all blocks are cached.
         """
-        there = {number: self._entries.block((entry, number)) for number in entry.block_numbers(ranges)}
-        blocks = {number: parts for number, parts in there.items() if parts is not None}
-        missing: list[Hashable] = [(entry, number) for number, parts in there.items() if parts is None]
+        cached = {number: self._entries.block((entry, number)) for number in entry.block_numbers(ranges)}
+        blocks = {number: parts for number, parts in cached.items() if parts is not None}
+        missing: list[Hashable] = [(entry, number) for number, parts in cached.items() if parts is None]
         self._counters.add(hits=len(blocks))
         if not missing and claim is None:
             return blocks
-        led: list[Hashable] = []  # what this call fetches itself
+        fetched_keys: list[Hashable] = []  # what this call fetches itself
 
         def fetch(keys: list[Hashable]) -> Coroutine[Any, Any, dict[Hashable, BufferList]]:
-            unread = None if led else response  # a body is read once
-            led.extend(keys)
+            unread = None if fetched_keys else response  # a body is read once
+            fetched_keys.extend(keys)
             return self._fetch_claimed(call, entry, keys, unread)
 
         in_flight = self._entries.in_flight
         try:
-            landed = await in_flight.run_many(
+            results = await in_flight.run_many(
                 call.backend, missing, fetch, find=self._entries.block, keep=self._keep, claim=claim
             )
         except ObjectChangedError:
@@ -111,8 +111,8 @@ class BlockLoader:
         finally:
             if claim is not None:  # others may wait for it although it was not needed
                 in_flight.abandon(claim)
-        self._counters.add(joined=max(0, len(missing) - len(led)))
-        return blocks | {number: landed[entry, number] for number in there if there[number] is None}
+        self._counters.add(joined=max(0, len(missing) - len(fetched_keys)))
+        return blocks | {number: results[entry, number] for number in cached if cached[number] is None}
 
     def _keep(self, key: Hashable, parts: BufferList) -> None:
         entry, number = cast("tuple[Entry, int]", key)

@@ -61,12 +61,12 @@ class Config:
     def _seconds(self) -> float | None:
         return self.max_age.total_seconds() if isinstance(self.max_age, timedelta) else self.max_age
 
-    def seconds(self, *, shared: bool) -> float | None:
+    def max_age_seconds(self, *, shared: bool) -> float | None:
         """Return the seconds for which versions are trusted; None for ever."""
         seconds = self._seconds()
         return _SHARED_MAX_AGE if seconds is None and shared else seconds
 
-    def _given(self) -> list[Cache]:
+    def _cache_list(self) -> list[Cache]:
         if self.cache is None:
             return [MemoryCache(self.max_size)]
         given: object = self.cache
@@ -79,7 +79,7 @@ class Config:
 
     def caches(self) -> tuple[MemoryCache | None, list[Cache]]:
         """Return the memory cache, if there is one, and the shared caches."""
-        given = self._given()
+        given = self._cache_list()
         for cache in given:
             if isinstance(cache, type) or not isinstance(cache, Cache):
                 msg = (

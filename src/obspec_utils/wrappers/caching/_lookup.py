@@ -93,7 +93,7 @@ class ReadThrough:
     _validation: Validation | None = field(default=None, init=False)
     _claim: Claim | None = field(default=None, init=False)
     # Whether the bytes come from a whole get of the wrapped store.
-    _is_passed_on: bool = field(default=False, init=False)
+    _from_whole_get: bool = field(default=False, init=False)
 
     async def run(self) -> Lookup | Response | None:
         """Return the wanted bytes; None if only the wrapped store can serve them, or they are too large to be cached.
@@ -102,7 +102,7 @@ class ReadThrough:
         """
         for _ in range(_MAX_ATTEMPTS):
             entry = self.entries.find(self.call.key)
-            if entry is not None and not self._several and self._is_too_large(entry):
+            if entry is not None and not self._is_multi_range and self._is_too_large(entry):
                 return None
             try:
                 found = await self._load(await self._validated())
@@ -111,15 +111,15 @@ class ReadThrough:
                 if isinstance(error, FileNotFoundError):
                     await self.revalidator.evict_missing(self.call)
                 # A changed object is read again, except where the wrapped store itself serves it whole.
-                if not isinstance(error, ObjectChangedError) or self._is_passed_on:
+                if not isinstance(error, ObjectChangedError) or self._from_whole_get:
                     raise
             else:
                 await self._publish()
                 return found
-        return await self._load_single() if self._several else None
+        return await self._load_single() if self._is_multi_range else None
 
     @property
-    def _several(self) -> bool:
+    def _is_multi_range(self) -> bool:
         """Whether the request is for ranges that a store may serve from several versions: they never pass through."""
         return self.blocks.by_blocks and not self.wanted.single
 
@@ -141,8 +141,8 @@ class ReadThrough:
 
         found = self._find(min_validated_at)
         while found is None:
-            landed = await entries.in_flight.run_many(self.call.backend, [key], fetch, find=find, keep=self._keep)
-            version: _Version = landed[key]
+            results = await entries.in_flight.run_many(self.call.backend, [key], fetch, find=find, keep=self._keep)
+            version: _Version = results[key]
             # A request that others began before this one may be too old for it.
             if self._validation is not None or version.entry.validated_at >= min_validated_at:
                 found = version
@@ -168,7 +168,7 @@ class ReadThrough:
             self.call, self.wanted.first, old, min_validated_at, has_bytes=has_bytes
         )
         entry, response = validation.entry, validation.response
-        self._is_passed_on = response is not None and not by_blocks
+        self._from_whole_get = response is not None and not by_blocks
         if entry.size == 0:
             return _Version(entry, BufferList([]))
         if by_blocks:
@@ -214,7 +214,7 @@ class ReadThrough:
     async def _load_uncached(
         self, entry: Entry, ranges: list[ByteRange], response: Response | None
     ) -> Lookup | Response | None:
-        if not self._several:
+        if not self._is_multi_range:
             return response if self.whole and not self.blocks.by_blocks else None
         if not entry.version.has_validator:
             return await self._load_single()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.fetch import fetch_parts
-from obspec_utils._io.get_result import STEP, Result
+from obspec_utils._io.get_result import YIELD_AFTER, Result
 from obspec_utils._io.request import send_first, send_get
 from obspec_utils._io.response import Response, response_of
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange, coalesce_blocks, split
@@ -88,7 +88,7 @@ class Origin:
             entry.block_size = self._min_block_size
         return entry
 
-    async def revalidate(
+    async def request_version(
         self, call: RequestContext, first: ByteRange, old: Entry | None, *, conditional: bool
     ) -> tuple[Entry, Response | None]:
         """Request the version of an object, together with the `first` bytes.
@@ -280,7 +280,7 @@ async def _assemble(
         first = bisect_right(starts, span.start) - 1
         blocks[number] = _block(call.path, span, pieces[max(first, 0) : bisect_left(starts, span.stop)])
         done += span.length + _COST_OF_BLOCK
-        if done >= STEP:
+        if done >= YIELD_AFTER:
             done = 0
             await call.backend.sleep(0)
     return blocks

@@ -85,7 +85,7 @@ class Revalidator:
                 return Validation(old)
         conditional = old is not None and (has_bytes or bool(self._tiers))
         try:
-            entry, response = await self._origin.revalidate(call, first, old, conditional=conditional)
+            entry, response = await self._origin.request_version(call, first, old, conditional=conditional)
         except BaseException:
             if lease is not None:
                 call.backend.leave(lease.release)

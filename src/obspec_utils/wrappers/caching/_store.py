@@ -97,7 +97,7 @@ class CachingReadableStore(CachedReads):
             leases=not StoreWrapper._takes_leases(self),  # noqa: SLF001 - its own base
         )
         self._counters = Counters()
-        self._entries = EntryTable(memory, config.seconds(shared=bool(shared)), shared=bool(shared))
+        self._entries = EntryTable(memory, config.max_age_seconds(shared=bool(shared)), shared=bool(shared))
         origin = Origin(store, config.block_size, self._limits(), config.max_read(memory, shared))
         self._blocks = BlockLoader(origin, self._entries, self._tiers, self._counters)
         self._revalidator = Revalidator(origin, self._entries, self._tiers, self._counters)

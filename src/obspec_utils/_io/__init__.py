@@ -1,1 +1,1 @@
-"""What readers and wrappers have in common: requests, responses, and how they are run."""
+"""Requests, responses, retries and concurrency shared by readers and wrappers."""

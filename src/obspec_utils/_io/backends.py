@@ -1,7 +1,7 @@
-"""The steps that differ between a thread and an event loop; everything above is written once, for both.
+"""Steps that differ between a thread and an event loop. Code that uses a backend is written once, for both.
 
-Code above takes a backend and is written as coroutines. Every step of the sync backend is done when it returns, so
-`run` executes such a coroutine to its end in one go, without an event loop.
+Such code consists of coroutines that take a backend. Every step of the sync backend completes before it returns, so
+`run` executes such a coroutine in one go, without an event loop.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def run_sync(function: Callable[..., Coroutine[Any, Any, T]], *args: object) -> 
 
 
 class Backend(Protocol):
-    """How a store is called, how something is waited for, and how functions that block are called."""
+    """Call methods of a store, run jobs concurrently, and wait, in a thread or on an event loop."""
 
     suffix: str
-    """What the names of a store's methods end with."""
+    """Suffix of the names of a store's methods: empty, or `_async`."""
 
     def has(self, store: object, method: str) -> bool:
         """Return whether a store has an obspec method, given by its sync name."""
@@ -71,7 +71,7 @@ class Backend(Protocol):
         ...
 
     async def sleep(self, seconds: float, stop: threading.Event | None = None) -> bool:
-        """Wait; return early, with True, where `stop` is set meanwhile."""
+        """Sleep for `seconds`. If `stop` is set, wake up early and return True."""
         ...
 
     async def gather(
@@ -89,7 +89,7 @@ class Backend(Protocol):
         ...
 
     def new_future(self) -> Any:  # noqa: ANN401 - of a thread or of an event loop
-        """Return a future whose result others can wait for."""
+        """Return a future that other callers can wait for."""
         ...
 
     async def wait(self, future: Any) -> Any:  # noqa: ANN401
@@ -97,11 +97,11 @@ class Backend(Protocol):
         ...
 
     async def call(self, function: Callable[..., T], *args: object) -> T:
-        """Call a function that may block: on a disk, or on a server."""
+        """Call a function that may block on a disk or on a server."""
         ...
 
     def leave(self, function: Callable[[], None]) -> None:
-        """Call a function that may block without waiting for its end: after an error."""
+        """Run a blocking function to clean up after an error, on an event loop in the background."""
         ...
 
 
@@ -147,11 +147,11 @@ class SyncBackend(Backend):
     def new_future(self) -> Future[Any]:
         """Return a future of a thread."""
         future: Future[Any] = Future()
-        future.set_running_or_notify_cancel()  # from now on nobody's cancel() can reach it
+        future.set_running_or_notify_cancel()  # so that cancel() has no effect
         return future
 
     async def wait(self, future: Future[Any]) -> Any:  # noqa: ANN401
-        """Block the thread until the result is there."""
+        """Block the thread until the future has a result."""
         return future.result()
 
     async def call(self, function: Callable[..., T], *args: object) -> T:
@@ -208,13 +208,13 @@ class AsyncBackend(Backend):
         return asyncio.get_running_loop().create_future()
 
     async def wait(self, future: Any) -> Any:  # noqa: ANN401
-        """Suspend the task until the result of a future of a thread or of this loop is there."""
+        """Suspend the task until a future of a thread or of this loop has a result."""
         if isinstance(future, Future):
             return await asyncio.wrap_future(future)
         return await asyncio.shield(future)
 
     async def call(self, function: Callable[..., T], *args: object) -> T:
-        """Call the function in a thread; release the leases it takes, should the task be cancelled meanwhile."""
+        """Call the function in a thread; if the task is cancelled, release any lease that it acquires."""
         running = asyncio.wrap_future(CACHE_THREADS.submit(function, *args))
         try:
             return await asyncio.shield(running)

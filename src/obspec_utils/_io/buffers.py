@@ -1,4 +1,4 @@
-"""An object, or a piece of one, held as the parts it arrived in, or in one buffer."""
+"""Hold the bytes of an object or of a byte range in the parts they arrived in, or in one buffer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BufferList"]
 
-# Shared by all that need none, and never changed.
+# Shared empty lists of single-buffer instances; never changed.
 _NO_VIEWS: list[memoryview] = []
 _NONE: list[int] = []
 
@@ -27,23 +27,23 @@ class BufferList:
     Parameters
     ----------
     buffers
-        Bytes-like objects, one after the other. They are kept as they are, not copied before `join`.
+        Bytes-like objects of consecutive bytes. They are not copied before `join`.
     start
-        Where in the object the first byte lies.
+        Offset of the first byte in the object.
     whole
-        The one buffer that all of them are consecutive views of, if there is one.
+        The contiguous buffer that `buffers` are views of, if any.
     """
 
     __slots__ = ("_pinned", "_raw", "_starts", "_views", "_wholes", "start", "stop")
 
     def __init__(self, buffers: Sequence[Buffer], start: int = 0, whole: memoryview | None = None) -> None:
         self.start = start
-        # The one buffer, if it is plain bytes: these are sliced in half the time, and nothing else has to be kept.
+        # The buffer, if it is a single `bytes`: that is sliced in half the time and needs no other attributes.
         self._raw = buffers[0] if len(buffers) == 1 and type(buffers[0]) is bytes else None
         raw = self._raw
         self._views: list[memoryview] = [] if raw is None else _NO_VIEWS
         self._starts: list[int] = [] if raw is None else _NONE
-        # How many bytes each view keeps alive: those of the buffer it is a view of.
+        # For each view, the length of the buffer that it keeps alive.
         self._pinned: list[int] = [] if raw is None else _NONE
         self._wholes: list[memoryview] = [] if raw is None else _NO_VIEWS
         if raw is not None:
@@ -78,7 +78,7 @@ class BufferList:
         return start, start + view.nbytes, view
 
     def pieces(self, start: int, stop: int) -> Iterator[memoryview]:
-        """Yield views of the bytes from `start` to `stop`, which must lie within; nothing is copied."""
+        """Yield views of the bytes from `start` to `stop`, which must be in these buffers, without a copy."""
         while start < stop:
             first, last, view = self.window(start)
             yield view[start - first : min(stop, last) - first]
@@ -87,8 +87,8 @@ class BufferList:
     def slice(self, start: int, stop: int) -> Bytes:
         """Return the bytes from `start` to `stop` as one buffer.
 
-        A view, without a copy, where it is at least half of the buffer it keeps alive (a part, or all of them if they
-        were joined); else a copy, so that a small piece that outlives the call does not hold much more in memory.
+        This is a view if it covers at least half of the buffer that it keeps alive (a part, or the joined buffer). Else
+        it is a copy, so that a small slice does not keep much more in memory.
         """
         # One part is by far the most common, and never changed by `joining`.
         raw = self._raw
@@ -113,16 +113,16 @@ class BufferList:
         return Bytes(b"".join(self.pieces(start, stop)))
 
     def join(self) -> Bytes:
-        """Return all bytes as one buffer, which takes the place of the parts; nothing is copied the second time."""
+        """Join the parts in place and return all bytes as one buffer; a second call copies nothing."""
         for _ in self.joining():
             pass
         return self.slice(self.start, self.stop)
 
     def joining(self) -> Iterator[int]:
-        """Move the bytes into one buffer, one part at each step; yield how many bytes that were.
+        """Move the parts into one buffer and yield the length of each.
 
-        Each part is let go of as soon as it has been copied, so that at most one of them is there twice. What is read
-        meanwhile is right at any time. Who gives up on the way, or joins beside another, does no harm.
+        Each part is freed once copied, so at most one is in memory twice. Concurrent reads and joins, and abandoned
+        joins, are safe.
         """
         if self.joined:
             return
@@ -130,7 +130,7 @@ class BufferList:
         whole = memory.view
         try:
             for number, start in enumerate(self._starts):
-                if self._wholes:  # joined meanwhile by another
+                if self._wholes:  # joined by a concurrent caller
                     return
                 first = start - self.start
                 last = memory.write(first, self._views[number])
@@ -142,7 +142,7 @@ class BufferList:
             self._settle()
 
     def _settle(self) -> None:
-        """Replace all views by views of the one buffer: that of the first, if several callers joined at once."""
+        """Replace all views by views of the joined buffer: the first one, if several callers joined concurrently."""
         if not self._wholes:
             return
         whole = self._wholes[0]

@@ -1,4 +1,4 @@
-"""The threads in which shared caches are called for tasks."""
+"""Threads that call shared caches on behalf of tasks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _MAX_THREADS = 32
 
 
 class Threads:
-    """Threads of the library's own, which end as soon as there is nothing to do.
+    """Threads of this library that end as soon as there is nothing to do.
 
-    Those of the event loop may be full of functions that wait for the very task that calls. These here wait for nobody:
-    what they run asks a disk or a server. And `ThreadPoolExecutor.submit`, interrupted by Ctrl-C, may leave a thread
-    behind that keeps the interpreter from ending.
+    The loop's default executor may be full of functions that wait for the calling task (deadlock). Functions run here
+    wait only for disks and servers. And `ThreadPoolExecutor.submit`, interrupted by Ctrl-C, may leave a thread behind
+    that keeps the interpreter from ending.
     """
 
     def __init__(self) -> None:
@@ -38,9 +38,9 @@ class Threads:
         self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
 
     def submit(self, function: Callable[..., T], *args: object) -> Future[T]:
-        """Call a function inside `paused()`: in one of the threads, or here and now where none can be started.
+        """Call a function inside `paused()` in one of the threads, or in the caller if no thread can be started.
 
-        That is so while the process ends, in exit handlers and in threads that outlive the main thread.
+        No thread can be started at interpreter shutdown: in exit handlers and in threads that outlive the main thread.
         """
         result: Future[T] = Future()
         result.set_running_or_notify_cancel()
@@ -52,7 +52,7 @@ class Threads:
         return result
 
     def _work(self) -> None:
-        # Looked at again after the token was returned: a call that came in between found no token.
+        # Check again after releasing the token: a call submitted before that found none.
         while not self._calls.empty() and self._tokens.acquire():
             try:
                 self._run_all()
@@ -72,7 +72,7 @@ def _run(result: Future[T], function: Callable[..., T], args: tuple[object, ...]
         result.set_result(paused(function, *args))
     except BaseException as error:  # noqa: BLE001 - raised from the result
         result.set_exception(error)
-        del result  # the error's traceback leads to this frame
+        del result  # break the cycle error -> traceback -> frame
 
 
 CACHE_THREADS = Threads()

@@ -1,4 +1,4 @@
-"""Run the jobs of one call in the caller and in helpers: threads or tasks, bounded for the whole process."""
+"""Run the jobs of one call in the caller and in helper threads or tasks, whose number is limited in the process."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["MAX_HELPERS", "CapacityLimiter", "gather", "gather_async", "limiter"
 
 T = TypeVar("T")
 
-# The most helpers at work in the process, threads and tasks together. Seven whole objects can then be loaded at full
+# The limit of active helpers in the process, threads and tasks together. Seven whole objects can be loaded at full
 # width (17 helpers each), which is more than a 25 Gbit/s line carries at 50 MB/s a connection; and sockets stay well
-# below the 256 files that macOS lets a process have open. The caller works too, without a token: no call starves.
+# below the 256 files that macOS allows a process. The caller runs jobs too, without a token, so no call starves.
 MAX_HELPERS = 128
 
 
@@ -68,7 +68,7 @@ class CapacityLimiter:
         return False
 
     def release(self) -> None:
-        """Return a token."""
+        """Release a token."""
         self._tokens.put(None)
 
     def add(self, task: asyncio.Task[None]) -> None:
@@ -102,7 +102,7 @@ class _Workers(Generic[T]):
         self.ended: SimpleQueue[None] = SimpleQueue()  # one item for each helper that has ended
 
     def run_in_caller(self) -> None:
-        """Run jobs; before each one, start the helpers that are missing, as far as there are tokens for them."""
+        """Run jobs; before each one, start the missing helpers, as far as tokens are available."""
         self.run_jobs(self.start_helpers)
         for _ in range(self.helpers):
             self.ended.get()
@@ -145,7 +145,7 @@ class _Workers(Generic[T]):
 
     def results(self, count: int) -> list[T]:
         if self.errors:
-            # No reference cycle with the error's traceback, which would keep what was fetched in memory.
+            # Break the cycle error -> traceback -> frame, which would keep the fetched bytes in memory.
             error, self.errors, self.done = self.errors[0], [], {}
             try:
                 raise error
@@ -157,18 +157,17 @@ class _Workers(Generic[T]):
 def gather(job: Callable[[int], T], count: int, limit: int, stop: threading.Event | None = None) -> list[T]:
     """Run a job for each number below `count` in threads, at most `limit` at a time; return the results in order.
 
-    The calling thread runs jobs too, with as many helper threads as there are tokens for, of `MAX_HELPERS` in the
-    process. After the first error no more jobs start; it is raised when the running ones have ended: no thread outlives
-    the call.
+    The calling thread runs jobs too. Helper threads are limited to `MAX_HELPERS` in the process. After the first error
+    no more jobs start; it is raised when the running jobs have ended, so no thread outlives the call.
 
     Parameters
     ----------
     job
-        What to run, given a number.
+        The function to call with each number.
     count
-        How many jobs there are.
+        Number of jobs.
     limit
-        The most jobs at a time.
+        The maximum number of concurrent jobs.
     stop
         Set after the first error, to end the delays of retries.
     """
@@ -218,8 +217,8 @@ class _TaskWorkers(Generic[T]):
 async def gather_async(job: Callable[[int], Awaitable[T]], count: int, limit: int) -> list[T]:
     """Run a job for each number below `count` as tasks, at most `limit` at a time; return the results in order.
 
-    One task needs no token, its helpers do, as in `gather`. The first error cancels the other tasks and is raised when
-    they have ended.
+    The first task needs no token, its helpers do, as in `gather`. The first error cancels the other tasks and is raised
+    when they have ended.
     """
     tasks = _TaskWorkers(job, count, limit, asyncio.TaskGroup())
     error: BaseException | None = None
@@ -229,12 +228,12 @@ async def gather_async(job: Callable[[int], Awaitable[T]], count: int, limit: in
     except BaseExceptionGroup as failed:
         error = failed.exceptions[0]
     if error is not None:
-        # Outside the handler, so that it does not lead to the group, which leads back to it and to what was fetched.
+        # Raise outside the handler: `__context__` would form a cycle that keeps the fetched bytes alive.
         tasks.done.clear()
         try:
             raise error
         finally:
             del error
-    if len(tasks.done) < count:  # a job was cancelled from within: its task ended quietly
+    if len(tasks.done) < count:  # a job raised CancelledError, which a TaskGroup does not raise
         raise asyncio.CancelledError
     return [tasks.done[number] for number in range(count)]

@@ -1,4 +1,4 @@
-"""What a store's error says of the request that met it: the range can't be served, or a retry may succeed."""
+"""Classify errors of stores: range not supported, or transient (a retry may succeed)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ __all__ = ["is_range_ignored", "is_range_unsupported", "is_transient"]
 
 _BROKEN = (IncompleteReadError, ConnectionError, TimeoutError)
 
-# object_store has one error, GenericError, for an outage and for a range that was not served; its text tells them
-# apart. The texts are those of obstore 0.11 to 0.12, which tests pin. They are looked for at the start: what follows
-# may be a response's body.
+# object_store raises GenericError both for an outage and for a range that was not served; only the text differs. The
+# texts are those of obstore 0.11 to 0.12, pinned by tests. They must be at the start: a response's body may follow.
 _IGNORED = re.compile(
     r"Generic \w+ error: ("
     r"Received non-partial response when range requested"  # 200 in place of 206
@@ -31,7 +30,7 @@ _UNSATISFIABLE = re.compile(
 
 
 def is_range_ignored(error: Exception) -> bool:
-    """Return whether a server ignored the Range of a request, which it may do now and then, or did not serve it right."""
+    """Return whether the server ignored Range or sent another range."""
     name = type(error).__name__
     return name == "NotSupportedError" or (name == "GenericError" and _IGNORED.match(str(error)) is not None)
 
@@ -44,5 +43,5 @@ def is_range_unsupported(error: Exception) -> bool:
 
 
 def is_transient(error: Exception) -> bool:
-    """Return whether a retry may succeed: after all but a definite response, such as not found."""
+    """Return whether a retry may succeed. False for final errors such as 404."""
     return isinstance(error, _BROKEN) or (type(error).__name__ == "GenericError" and not is_range_unsupported(error))

@@ -1,4 +1,4 @@
-"""Fetch ranges of one version of an object: each by a request of its own, a bounded number at a time, with retries."""
+"""Fetch byte ranges of one version of an object: one request each, a limited number concurrently, with retries."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 __all__ = ["fetch", "fetch_parts", "read_first"]
 
-# How much of a body is read at a time into memory that is allocated already. 18 parts of 256 MiB then take 1.11 times
-# that in memory (1.15 with 256 KiB, 1.25 with 1 MiB), at no loss of time. Handing a chunk to an event loop costs more,
-# so there they are larger: 1.28 times the memory, and 1.23 times the time of threads that keep parts.
+# Bytes of a body to read at a time into a preallocated buffer. 256 MiB in 18 parts then take 1.11 times their size in
+# memory (1.15 with 256 KiB, 1.25 with 1 MiB), in the same time. Passing a chunk to an event loop takes longer, so
+# chunks are larger there: 1.28 times the memory, and 1.23 times the time of threads that keep parts.
 _CHUNK_SIZE = 64 * 1024
 _CHUNK_SIZE_ASYNC = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """The parts of one fetch, made when they are started: of the size that a server claims, there may be billions."""
+    """The parts of one fetch. Created lazily: a bogus object size may imply billions of parts."""
 
     backend: Backend
     store: object
@@ -47,7 +47,7 @@ class _Parts:
     budget: RetryBudget
 
     async def fetch(self, number: int) -> Buffer:
-        """Fetch a part: that of the first response, if there is one, and then those of the spans."""
+        """Fetch a part by number: that of the first response if there is one, then those of the spans."""
         target = None if self.targets is None else self.targets[number]
         if self.first is None:
             return await self._fetch_part(self.spans[number], None, target)
@@ -56,34 +56,34 @@ class _Parts:
         return await self._fetch_part(self.spans[number - 1], None, target)
 
     async def _fetch_part(self, span: ByteRange, response: Response | None, target: WriteTarget | None) -> Buffer:
-        """Fetch a part; where reading its body fails, request it again. Return an empty buffer if there is a target.
+        """Fetch a part; if reading its body fails, request it again. Return an empty buffer if there is a target.
 
-        The error raised is that of the first attempt, unless a later one is definite.
+        The error of the first attempt is raised, unless a later one is final.
         """
-        first, delay = cast("Exception | None", None), cast("float | None", None)
-        # No retries where the version can't be compared by more than the size.
+        first_error, delay = cast("Exception | None", None), cast("float | None", None)
+        # No retries if only the size of the version can be compared.
         comparable = self.version.has_validator and self.backend.has(self.store, "get")
         attempts = Attempts(self.budget, safe=comparable)
         try:
             while True:
                 try:
                     response = await self._request(span) if response is None else response
-                    if first is None or self._comparable(response):
+                    if first_error is None or self._comparable(response):
                         return await self._read(response, span, target)
                     delay = None
                 except Exception as error:
-                    if first is not None and not is_transient(error):
+                    if first_error is not None and not is_transient(error):
                         raise
-                    first = first or error
+                    first_error = first_error or error
                     delay = attempts.delay_after(error, reading=response is not None)
                 if delay is None or await self.backend.sleep(delay, self.budget.stop):
-                    raise first
+                    raise first_error
                 response = None
         finally:
-            del first  # its traceback leads to this frame
+            del first_error  # break the cycle error -> traceback -> frame
 
     async def _request(self, span: ByteRange) -> Response:
-        """Request a part; refuse a response of another version before its body is read."""
+        """Request a part; reject a response of another version before its body is read."""
         response = await send_range_or_whole(self.backend, self.store, self.path, span, self.options)
         if response.meta is not None:
             self.version.check(self.path, Version.of(response.meta))
@@ -105,7 +105,7 @@ class _Parts:
         return b""
 
     async def _pieces(self, response: Response, span: ByteRange) -> AsyncIterator[Buffer]:
-        """Read a part's bytes as they arrive; drop the others of a response to a range that was ignored."""
+        """Read a part's bytes as they arrive; if the server ignored the range, skip the other bytes."""
         backend = self.backend
         if response.span != span and not response.streams:
             yield response.slice(await backend.body(response), span)
@@ -136,21 +136,21 @@ async def fetch_parts(
     options: Mapping[str, object] | None = None,
     targets: Sequence[WriteTarget] | None = None,
 ) -> list[Buffer]:
-    """Fetch spans of one version of an object, each by a request of its own; retry a part that fails, alone.
+    """Fetch byte ranges of one version of an object, one request each; only a part that fails is retried.
 
     Parameters
     ----------
     spans
-        The ranges, within the object.
+        The byte ranges, within the object.
     version
         The version that every response must have.
     limit
-        The most requests in flight.
+        The maximum number of requests in flight.
     first
-        A response whose headers have arrived already. Its body is read beside the spans, and is first in the result.
+        A response whose headers have arrived. Its body is read concurrently with the spans, and is first in the result.
     targets
-        Where to write the bytes of each part (`first`, then the spans); the buffers returned are empty then. After an
-        error they hold anything.
+        Where to write the bytes of each part (`first`, then the spans); the returned buffers are empty then. After an
+        error their content is undefined.
 
     Raises
     ------

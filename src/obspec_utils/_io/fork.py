@@ -1,4 +1,4 @@
-"""Refuses native stores in a process that was forked after obstore had started its threads: calls would hang there."""
+"""Refuse native stores in a process that was forked after obstore had started its threads: calls would hang."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 __all__ = ["check_fork", "check_fork_of_wrapped", "this_process"]
 
 _TASKS = Path("/proc/self/task")
-# Of any release of tokio: "tokio-rt-worker" today, "tokio-runtime-w" up to obstore 0.10.
+# The prefix in any release of tokio: "tokio-rt-worker" today, "tokio-runtime-w" up to obstore 0.10.
 _RUNTIME_THREADS = "tokio-"
-# A thread bears its creator's name until it has given itself one, which takes it microseconds once it gets to run.
+# A new thread has the name of its creator until it sets its own, which takes microseconds once it runs.
 _NAMED_AFTER = 0.1
 _POLL_INTERVAL = 0.005
 
@@ -23,7 +23,7 @@ _forked_after_io = False
 
 
 def this_process() -> object:
-    """Return an object that stands for this process; a forked child has another. `os.getpid` may take 4 µs."""
+    """Return an object that identifies this process; a forked child has another. `os.getpid` may take 4 µs."""
     return _process
 
 
@@ -37,14 +37,15 @@ def check_fork(store: object, *, using: bool = True) -> None:
     Parameters
     ----------
     store
-        The store that is about to be called.
+        The store to be called.
     using
-        False if it is only looked at: that starts no threads.
+        False if no method is called, so that no thread starts.
 
     Raises
     ------
     RuntimeError
-        Where the call would hang for ever. A MemoryStore hangs too if another thread held its lock at the fork.
+        If the call would deadlock in this forked process. A call of a MemoryStore would, if another thread held its
+        lock at the fork.
     """
     global _used  # noqa: PLW0603 - process-wide by nature
     if using and not _used and _is_obstore(store):
@@ -60,7 +61,7 @@ def check_fork(store: object, *, using: bool = True) -> None:
 
 
 def check_fork_of_wrapped(store: object) -> None:
-    """Check a store and those it wraps, where a call goes to the innermost one whatever is cached above it."""
+    """Check a store and all stores it wraps, for a call that is forwarded to the innermost one, never cached."""
     while store is not None:
         check_fork(store)
         store = getattr(store, "__dict__", {}).get("_store")
@@ -69,8 +70,8 @@ def check_fork_of_wrapped(store: object) -> None:
 def _runtime_threads() -> bool:
     """Return whether this process runs threads of obstore's runtime.
 
-    What was read through this library tells for sure. What obstore did besides shows where the system lists threads;
-    any tokio runtime counts there: a needless error in the child is better than a hang.
+    `_used` records reads through this library. Otherwise look for tokio threads in /proc; another library's runtime
+    gives a needless error, which is better than a hang.
     """
     if _used or not _TASKS.is_dir():
         return _used
@@ -90,12 +91,12 @@ def _runtime_threads() -> bool:
 def _thread_name(task: Path) -> str:
     try:
         return (task / "comm").read_text().strip()
-    except OSError:  # it ended meanwhile
+    except OSError:  # the thread has ended
         return ""
 
 
 def _is_new(task: Path) -> bool:
-    """Return whether a thread may not have got to give itself a name yet."""
+    """Return whether a thread may not have set its name yet."""
     try:
         after_name = (task / "stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,9 +1,9 @@
-"""A pause of garbage collection, which keeps reads safe under h5py; and resets in forked children.
+"""Pause garbage collection during reads, to avoid deadlocks under h5py; reset locks in forked children.
 
 h5py calls a file object's `readinto()` while it holds its global lock, and the finalizers of its objects wait for
 that lock. If a read waits for another thread, or for a lock, and the garbage collector runs h5py finalizers in the
-thread it waits for, neither ever moves again. So whatever one thread of ours can wait for in another happens inside
-`paused()`. docs/design/002-locks-and-collection.md tells the whole story.
+thread it waits for, both deadlock. So everything that one thread of this library may wait for in another happens inside
+`paused()`. See docs/design/002-locks-and-collection.md.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class PauseScope:
     Attributes
     ----------
     callbacks
-        Calls of users' functions, postponed until it ends.
+        Calls of users' functions, postponed until the pause ends.
     interrupted
-        Whether the caller it works for was interrupted by Ctrl-C.
+        Whether Ctrl-C interrupted the caller.
     """
 
     def __init__(self) -> None:
@@ -68,16 +68,16 @@ class _Local(threading.local):
 
 
 class _State:
-    """Who pauses, and whether collection is off for that.
+    """Active pauses, and whether they turned collection off.
 
     Attributes
     ----------
     scopes
-        The pauses of threads that KeyboardInterrupt is never raised in: each is sure to be removed.
+        Active pauses of threads other than the main thread. Each is removed: no KeyboardInterrupt is raised there.
     main
-        Locked while the main thread pauses. `with` releases it wherever Ctrl-C hits.
+        Locked during pauses of the main thread. `with` releases it wherever Ctrl-C hits.
     turned_off
-        Not empty if collection was on, and was turned off for a pause.
+        Not empty if collection was on before the pauses and they turned it off.
     """
 
     def __init__(self) -> None:
@@ -101,16 +101,16 @@ class _State:
         """Turn collection off, after this pause has been registered."""
         if gc.isenabled():
             if not self.is_watched:
-                with suppress(RuntimeError):  # no thread can be started: whoever leaves last turns it on
+                with suppress(RuntimeError):  # no thread can be started: the last pause to end turns it on
                     start_thread(_watch, self)
             self.turned_off.append(True)  # first, for a fork or Ctrl-C in between
             gc.disable()
 
     def turn_on_if_unused(self) -> None:
-        """Turn collection on, if it was on outside of pauses, and nobody pauses.
+        """Turn collection on if no pause is active and it was on before the pauses.
 
-        One call of C: no other thread runs in between, no Ctrl-C hits, and no lock is needed, which a thread that
-        collects could hold.
+        This is one call into C: no other thread runs in between, no Ctrl-C hits, and no lock is needed, which a thread
+        that collects could hold.
         """
         any(map(call, self._turn_on_steps))
 
@@ -126,23 +126,23 @@ _to_reset: list[weakref.ref[_Resettable]] = []
 
 
 def held(lock: threading.Lock) -> threading.Lock:
-    """Return the lock to hold: this one, or another while the interpreter ends.
+    """Return the lock to hold: this one, or a new one at interpreter shutdown.
 
-    Then the other threads never run again, and one of them may have stopped while it held the lock.
+    At interpreter shutdown other threads never finish, and one of them may have stopped while it held the lock.
     """
     return threading.Lock() if sys.is_finalizing() else lock
 
 
 def is_paused() -> bool:
-    """Return whether this thread pauses collection, or works for one that does."""
+    """Return whether this thread is inside a pause, its own or that of the thread it works for."""
     return _local.scope is not None or (_state.main.locked() and in_main_thread())
 
 
 def paused(function: Callable[..., T], *args: object) -> T:
-    """Call a function while automatic collection is off, in the whole process.
+    """Call a function while automatic collection is off in the whole process.
 
-    It is on again when the last overlapping pause has ended, if it was on before. A pause begins before a lock is taken
-    or a claim is made visible to other threads, and ends after the result is published.
+    When the last overlapping pause ends, collection is turned on again if it was on before. Begin a pause before
+    acquiring a lock or making a claim visible to other threads, and end it after publishing the result.
     """
     if is_paused():
         return function(*args)
@@ -182,7 +182,7 @@ def _paused_in_main_thread(function: Callable[..., T], *args: object) -> T:
 
 
 def _watch(state: _State) -> None:
-    """While pauses last, run collections that are due; at their end, turn collection on where nobody else could.
+    """Run due collections during pauses; after the last one, turn collection on if Ctrl-C kept the pause from it.
 
     Nobody waits for this thread and it holds nothing: it may collect at any time. Where it meets garbage of h5py, it
     waits for h5py's lock, which the read that is being waited for may hold. While the main thread waits, that collects
@@ -215,7 +215,7 @@ def collect_due() -> None:
 
 
 def current_scope() -> PauseScope | None:
-    """Return the pause this thread is in, to be handed to the threads that work for it."""
+    """Return the pause of this thread, to pass it to the threads that work for it."""
     return _local.scope
 
 
@@ -225,14 +225,14 @@ def inherit_scope(scope: PauseScope | None) -> None:
 
 
 def raise_if_interrupted() -> None:
-    """Raise KeyboardInterrupt where the caller that this thread works for was interrupted."""
+    """Raise KeyboardInterrupt if the caller that this thread works for was interrupted."""
     scope = _local.scope
     if scope is not None and scope.interrupted:
         raise KeyboardInterrupt
 
 
 def call_after_pause(callback: Callable[[], None]) -> None:
-    """Run a user's callback now, or once nothing of ours is held or waited for any more."""
+    """Run a user callback now, or after the outermost pause."""
     scope = _local.scope
     if scope is None:
         callback()
@@ -246,7 +246,7 @@ def run_callbacks(scope: PauseScope) -> None:
     for callback in scope.callbacks:
         try:
             callback()
-        except BaseException as error:  # noqa: BLE001 - re-raised below, after the other callbacks had their turn
+        except BaseException as error:  # noqa: BLE001 - raised below, after the other callbacks
             first = first or error
     if first is not None:
         raise first
@@ -273,7 +273,7 @@ def _after_fork_in_child() -> None:
 
 
 def _end_collecting() -> None:
-    """Let `_watch` collect no more: a thread that ends with the interpreter, in h5py's finalizers, keeps its lock."""
+    """Stop collections in `_watch`: a thread that ends with the interpreter inside h5py's finalizers keeps its lock."""
     _state.may_collect.acquire(timeout=1)
 
 

@@ -1,4 +1,4 @@
-"""The result of a get of this library: obspec's GetResult and GetResultAsync in one."""
+"""Result of a get: obspec's GetResult and GetResultAsync in one class."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 __all__ = ["YIELD_AFTER", "Body", "InMemoryBody", "Result", "join", "join_async", "slice_async"]
 
-# obstore's default, so that code written for its results sees chunks of the same size.
+# obstore's default, so that code written for its results gets chunks of the same size.
 _MIN_CHUNK_SIZE = 10 * 1024 * 1024
 
 
-# The most bytes copied before other tasks of the event loop run: a few milliseconds.
+# The maximum number of bytes to copy before yielding to the event loop: a few milliseconds.
 YIELD_AFTER = 8 * 1024 * 1024
 
-# Parts that are being joined, by their ids: concurrent callers wait for the one buffer.
+# Joins in progress, by the ids of the parts: concurrent callers wait for one buffer.
 _joins: SingleFlight[BufferList] = SingleFlight()
 
 
 def join(parts: BufferList) -> BufferList:
-    """Return parts whose bytes are in one buffer, moving them there if they are not."""
+    """Return the parts, joined into one buffer if they are not."""
     return parts if parts.joined else _joins.run(id(parts), lambda: _join(parts), find=lambda _: None, keep=_no_keeping)
 
 
 async def join_async(parts: BufferList) -> BufferList:
-    """Join as `join` does, giving way to other tasks in between."""
+    """Join as `join` does, yielding to the event loop in between."""
     if parts.joined:
         return parts
     return await _joins.run_async(id(parts), lambda: _join_in_steps(parts), find=lambda _: None, keep=_no_keeping)
@@ -58,39 +58,39 @@ async def _join_in_steps(parts: BufferList) -> BufferList:
 
 
 async def slice_async(parts: BufferList, span: ByteRange) -> Bytes:
-    """Return a span of parts as one buffer, as `BufferList.slice` does, yielding to the event loop in between."""
+    """Return a byte range of parts as one buffer, as `BufferList.slice` does, yielding to the event loop in between."""
     if span.length > YIELD_AFTER:
         parts = await join_async(BufferList(list(parts.pieces(*span)), span.start))
     return parts.slice(*span)
 
 
 def _no_keeping(_: Hashable, __: BufferList) -> None:
-    """Keep nothing: the parts themselves have changed."""
+    """Keep nothing: parts are joined in place."""
 
 
 class Body(Protocol):
-    """Where a result's bytes come from."""
+    """Source of a result's bytes."""
 
     def load(self, stop: int, /, *, whole: bool = False) -> BufferList:
-        """Return parts that reach at least to `stop`; of a `whole` object in one buffer, if that costs no more."""
+        """Return buffers up to at least `stop`. With `whole`, in one buffer if that needs no copy."""
         ...
 
     async def load_async(self, stop: int, /, *, whole: bool = False) -> BufferList:
-        """Return parts that reach at least to `stop`; of a `whole` object in one buffer, if that costs no more."""
+        """Return buffers up to at least `stop`. With `whole`, in one buffer if that needs no copy."""
         ...
 
     def window(self, position: int, /) -> BufferList:
-        """Return parts that hold the byte at `position`, and what comes with it."""
+        """Return buffers that contain the byte at `position`."""
         ...
 
     async def window_async(self, position: int, /) -> BufferList:
-        """Return parts that hold the byte at `position`, and what comes with it."""
+        """Return buffers that contain the byte at `position`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class InMemoryBody:
-    """A body that is in memory already."""
+    """A body in memory."""
 
     parts: BufferList
 
@@ -113,14 +113,14 @@ class InMemoryBody:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """The result of a get, to be read any number of times, whole or in chunks, from threads and tasks.
+    """The result of a get. Threads and tasks can read it any number of times, whole or in chunks.
 
     Parameters
     ----------
     meta
         The object's own metadata.
     range
-        The half-open span of bytes of the object that this result holds.
+        The half-open byte range of the object that this result holds.
     attributes
         Further attributes of the object, such as its content type.
     """
@@ -131,12 +131,12 @@ class Result:
     _body: Body = field(repr=False)
 
     def parts(self, *, whole: bool = False) -> BufferList:
-        """Return all bytes, without copying any; they may reach beyond `range`.
+        """Return all bytes without a copy; the buffers may reach beyond `range`.
 
         Parameters
         ----------
         whole
-            Whether they are better in one buffer, where they are still to be fetched.
+            Prefer one contiguous buffer for bytes not fetched yet.
         """
         return self._body.load(self.range[1], whole=whole and self._is_whole())
 
@@ -145,19 +145,19 @@ class Result:
         return await self._body.load_async(self.range[1], whole=whole and self._is_whole())
 
     def buffer(self) -> Bytes:
-        """Return all bytes as one contiguous buffer. That of a whole object is kept, in place of the parts."""
+        """Return all bytes as one contiguous buffer. For a whole object, it is kept and replaces the parts."""
         parts = self.parts(whole=True)
         return (join(parts) if self._is_whole() else parts).slice(*self.range)
 
     async def buffer_async(self) -> Bytes:
-        """Return all bytes as one contiguous buffer. That of a whole object is kept, in place of the parts."""
+        """Return all bytes as one contiguous buffer. For a whole object, it is kept and replaces the parts."""
         parts = await self.parts_async(whole=True)
         span = ByteRange(*self.range)
         return (await join_async(parts)).slice(*span) if self._is_whole() else await slice_async(parts, span)
 
     @property
     def in_memory(self) -> bool:
-        """Whether all bytes are there already, so that nothing is gained by taking them bit by bit."""
+        """Whether all bytes are in memory, so streaming gains nothing."""
         return isinstance(self._body, InMemoryBody)
 
     def _is_whole(self) -> bool:
@@ -232,7 +232,7 @@ class Stream:
 
 
 class _Rechunker:
-    """Chunks put together until they are large enough."""
+    """Collect chunks until they have a minimum size."""
 
     def __init__(self, min_size: int) -> None:
         self.min_size = min_size

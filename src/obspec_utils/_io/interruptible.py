@@ -1,8 +1,8 @@
-"""Calls that Ctrl-C interrupts at once, and never in the middle of anything.
+"""Let Ctrl-C return at once without leaving shared state half changed.
 
-Only the main thread receives KeyboardInterrupt, between any two bytecodes, and never inside of a call into obstore. So
-what the main thread would do is done by a thread made for the call: the main thread waits, and leaves when it is
-interrupted. The other thread ends by itself what is under way, sends no further request, and releases what it claimed.
+Only the main thread receives KeyboardInterrupt, between any two bytecodes, and never inside a call into obstore, so the
+main thread's calls run in a new thread; on Ctrl-C the main thread stops waiting. The other thread completes its
+request, sends no more, and releases its claims.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def interruptible(function: Callable[..., T], *args: object) -> T:
 
 
 class _Call(PauseScope):
-    """A call, and the pause of the thread that carries it out."""
+    """A call, and the pause of the thread that runs it."""
 
     def __init__(self, function: Callable[..., Any], args: tuple[object, ...]) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class _Call(PauseScope):
             collect_due()
 
     def run(self) -> None:
-        # It counts among the helpers, but does not wait until one of them has ended: no caller starves.
+        # Takes a token if there is one; never waits for it, so no caller starves.
         counts = limiter.acquire()
         paused_here(self, self.call)
         if counts:

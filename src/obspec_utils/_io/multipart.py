@@ -29,22 +29,22 @@ _Fetched: TypeAlias = "tuple[int, Sequence[Buffer] | BufferList]"
 
 
 class PartLimits(NamedTuple):
-    """How a whole object is fetched: parts near `request_size` bytes, `max_concurrent` of them in flight."""
+    """The size of parts, about `request_size` bytes, and the maximum number of them in flight."""
 
     request_size: int = REQUEST_SIZE
     max_concurrent: int = MAX_CONCURRENT_REQUESTS
 
 
 class MultipartBody:
-    """The body of a first response, and the further parts of its object.
+    """Body of an object whose first response has arrived.
 
-    The further parts are not requested before `load`. Loaded parts are kept, so the body can be read again.
+    The other parts are fetched by `load` and kept, so the body can be read again.
     """
 
     def __init__(
         self, store: object, first: Response, limits: PartLimits, options: Mapping[str, object] | None = None
     ) -> None:
-        meta: ObjectMeta = first.meta  # type: ignore[assignment] # a first answer always tells it
+        meta: ObjectMeta = first.meta  # type: ignore[assignment] # always set on a first response
         self._store = store
         self._path = first.path
         self.version = Version.of(meta)
@@ -60,10 +60,10 @@ class MultipartBody:
         self._in_flight: SingleFlight[_Fetched] = SingleFlight()
 
     def load(self, stop: int, *, whole: bool = False) -> BufferList:
-        """Return the parts from 0 to at least `stop`; fetch those that are missing, in full batches.
+        """Return the parts from 0 to at least `stop`; fetch the missing ones, in full batches.
 
-        If the `whole` object is wanted and nothing was fetched yet, the parts are written into one buffer, if
-        their bodies can be read as they arrive.
+        With `whole`, if nothing was fetched yet and bodies can be read as they arrive, the parts are written into one
+        buffer.
         """
         if self._parts.stop < stop:
             run_sync(self._load, SYNC, stop, whole)
@@ -91,7 +91,7 @@ class MultipartBody:
 
     def _keep(self, _: Hashable, fetched: _Fetched) -> None:
         start, buffers = fetched
-        if self._parts.stop == self.version.size:  # fetched by a thread and a task at once: keep the first
+        if self._parts.stop == self.version.size:  # fetched by a thread and a task concurrently: keep the first
             return
         if isinstance(buffers, BufferList):
             self._parts = buffers
@@ -99,12 +99,12 @@ class MultipartBody:
             self._buffers += buffers[len(self._buffers) - start :]
             self._parts = BufferList(self._buffers)
         if self._parts.stop == self.version.size:
-            self._buffers = []  # last: now the parts alone hold the bytes, so that joining them frees memory
+            self._buffers = []  # last: only the parts hold the bytes, so that joining them frees memory
 
     def _plan(self, stop: int, *, whole: bool) -> _Plan:
         """Plan what to fetch next: the missing parts up to `stop`, and those that fill the last batch."""
         start = len(self._buffers)
-        if self._parts.stop >= stop:  # read after the buffers, which are empty once all parts are there
+        if self._parts.stop >= stop:  # read after the buffers, which are empty once all parts are fetched
             return _Plan(None, start, self._spans[:0], None)
         needed = bisect_left(self._spans, stop, key=lambda span: span.start) - start
         batches = -(-needed // self._limits.max_concurrent)
@@ -132,7 +132,7 @@ class MultipartBody:
 
 
 class _Plan(NamedTuple):
-    """The parts of one batch: the first of them may have a response already, and all may be written into one buffer."""
+    """The parts of one batch. The first may have a response already, and all may be written into one buffer."""
 
     first: Response | None
     start: int
@@ -146,11 +146,11 @@ class _Plan(NamedTuple):
 
     @property
     def targets(self) -> list[WriteTarget] | None:
-        """Where to write each part; None for buffers of their own."""
+        """Where to write each part; None for a separate buffer each."""
         return None if self.memory is None else [WriteTarget(self.memory, span.start) for span in self.batch]
 
     def fetched(self, buffers: Sequence[Buffer]) -> _Fetched:
-        """Return what was fetched, and the number of its first part."""
+        """Return the number of the first part and the fetched parts."""
         if self.memory is None:
             return self.start, buffers
         whole = self.memory.view
@@ -158,4 +158,4 @@ class _Plan(NamedTuple):
 
 
 def _nothing(_: Hashable) -> None:
-    """Find nothing: whether more has to be fetched is decided after a fetch."""
+    """Return None: `_load` checks after each fetch whether bytes are missing."""

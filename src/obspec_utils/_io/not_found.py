@@ -1,4 +1,4 @@
-"""Tell in one line that there is no such object, whichever words the store has for it."""
+"""Raise a one-line FileNotFoundError for a missing object."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["is_below_a_file", "raise_not_found"]
 
 
 def is_below_a_file(error: Exception) -> bool:
-    """Return whether a LocalStore means by an error that a folder of the path is a file, so that nothing can be there."""
+    """Return whether a LocalStore error means ENOTDIR: a parent of the path is a file."""
     text = str(error)
     return (
         type(error).__name__ == "GenericError"
@@ -27,7 +27,7 @@ def is_below_a_file(error: Exception) -> bool:
 
 @contextmanager
 def raise_not_found(store: object, path: str) -> Iterator[None]:
-    """Raise FileNotFoundError with the path and the store, in one line, where a store says that there is no object.
+    """Raise FileNotFoundError with the path and the store, in one line, if the store reports a missing object.
 
     The store's own error, which with obstore is a kilobyte of text, is the cause. An error that already has an errno
     and a filename stays as it is.
@@ -46,6 +46,6 @@ def raise_not_found(store: object, path: str) -> Iterator[None]:
 
 def _not_found(store: object, path: str) -> FileNotFoundError:
     store = unwrap(store)
-    told = shown(store)
-    name = type(store).__name__ if told.startswith("<") else told  # a repr that only tells an address in memory
+    text = shown(store)
+    name = type(store).__name__ if text.startswith("<") else text  # a repr with only an address in memory
     return FileNotFoundError(errno.ENOENT, f"No such object in {name}", redacted(path))

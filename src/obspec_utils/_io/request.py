@@ -1,4 +1,4 @@
-"""Request one range of an object, by whichever method the store has.
+"""Request one byte range of an object with any method that the store has.
 
 `send_...` are coroutines that take a backend; `request` and `request_first` run them in the calling thread.
 """
@@ -32,7 +32,7 @@ __all__ = [
     "send_range_or_whole",
 ]
 
-# In seconds: how long a first request that failed is left before its one retry.
+# Delay before the one retry of a failed first request, in seconds.
 FIRST_RETRY_DELAY = 0.1
 
 
@@ -44,10 +44,10 @@ def request(store: object, path: str, span: ByteRange, options: Mapping[str, obj
 def request_first(
     store: object, path: str, length: int, options: Mapping[str, object] | None = None, *, start: int = 0
 ) -> Response:
-    """Request the first `length` bytes of an object, or as many from `start`; this also tells size and version.
+    """Request `length` bytes of an object from `start`, and its size and version.
 
-    A transient error is met with one retry, after 0.1 s: the store has already made its own. A store that can't serve
-    the range (an empty object, a server without ranges) is asked for the whole object.
+    Retry a transient error once, after 0.1 s, on top of the store's own retries. If the range can't be served (an empty
+    object, a server without ranges), request the whole object.
     """
     return run(send_first(SYNC, store, path, ByteRange(start, start + length), options))
 
@@ -55,7 +55,7 @@ def request_first(
 async def send_range(
     backend: Backend, store: object, path: str, span: ByteRange, options: Mapping[str, object] | None = None
 ) -> Response:
-    """Request one range of an object, by a request of its own."""
+    """Request one range of an object; return when the headers have arrived."""
     check_fork(store)
     if backend.has(store, "get"):
         ranged = cast("GetOptions", {**(options or {}), "range": (span.start, span.stop)})
@@ -72,10 +72,10 @@ async def send_range(
 async def send_range_or_whole(
     backend: Backend, store: object, path: str, span: ByteRange, options: Mapping[str, object] | None = None
 ) -> Response:
-    """Request one range of an object; from a store that can't serve ranges, the whole object.
+    """Request one range of an object; the whole object if the store can't serve the range.
 
-    A server that ignored the range is asked once more before all of the object is requested: it may ignore Range only
-    now and then. If that request fails too, the error of the range is raised.
+    If a server ignored the range, retry once before requesting the whole object: it may ignore Range only sometimes. If
+    the request for the whole object fails too, raise the error of the range.
     """
     for last in (False, True):
         try:
@@ -98,10 +98,10 @@ async def _send_whole(
 ) -> Response:
     try:
         result = await send_get(backend, store, path, options)
-    except Exception:  # noqa: BLE001 - the error of the range says more
+    except Exception:  # noqa: BLE001 - the error of the range is more specific
         raise error from None
     finally:
-        del error  # its traceback leads to this frame
+        del error  # break the cycle error -> traceback -> frame
     return response_of(store, path, span, result, ranged=False)
 
 
@@ -114,7 +114,7 @@ async def send_get(backend: Backend, store: object, path: str, options: Mapping[
 async def send_first(
     backend: Backend, store: object, path: str, span: ByteRange, options: Mapping[str, object] | None = None
 ) -> Response:
-    """Request a range of an object of which nothing is known, see `request_first`."""
+    """Send the first request for an object, see `request_first`."""
     check_fork(store)
     if not backend.has(store, "get"):
         return await _send_first_with_head(backend, store, path, span, options)
@@ -130,7 +130,7 @@ async def send_first(
 async def _send_first_with_head(
     backend: Backend, store: object, path: str, span: ByteRange, options: Mapping[str, object] | None
 ) -> Response:
-    if options or not backend.has(store, "head"):  # conditions and versions are for get
+    if options or not backend.has(store, "head"):  # only get takes options
         raise _unable(store, path)
     meta: ObjectMeta = await backend.invoke(store, "head", path)
     span = ByteRange(span.start, max(span.start, min(span.stop, meta["size"])))
@@ -144,13 +144,13 @@ async def _send_first_with_head(
 
 
 def _without_meta(store: object, path: str, span: ByteRange, body: Buffer) -> Response:
-    # A store cuts a range that runs past the end. Whether that is where the object should end is for the version check.
+    # Stores truncate a range at the object's end; the version check compares the size.
     return Response(store, path, ByteRange(span.start, span.start + memoryview(body).nbytes), body)
 
 
 def _unable(store: object, path: str) -> TypeError:
     name = type(unwrap(store)).__name__  # a wrapper has all methods itself
     return TypeError(
-        f"Can't read {redacted(path)!r}: {name} has neither get() nor head() together with get_range() or "
-        "get_ranges(). Give a store with one of these, for example one of obstore.store."
+        f"Can't read {redacted(path)!r}: {name} has neither get() nor head() with get_range() or get_ranges(). "
+        "Pass a store that has one of these, such as obstore.store.S3Store."
     )

@@ -19,14 +19,14 @@ __all__ = ["Response", "has_method", "response_of", "unwrap"]
 
 
 class Response:
-    """The headers of a response. Its body is read on demand, and once.
+    """The headers of a response. Its body is read on demand, once.
 
     Attributes
     ----------
     span
-        The bytes the body holds. Of a store that ignores ranges this is more than was requested.
+        The byte range of the body. It is larger than requested if the server ignores ranges.
     meta
-        The object's metadata; None from a store that can only `get_range`.
+        The object's metadata; None for a response of `get_range` or `get_ranges`.
     ranged
         Whether the request had a range.
     """
@@ -57,18 +57,18 @@ class Response:
 
     @property
     def source(self) -> GetResult | GetResultAsync | Buffer:
-        """The result that the store returned, to pass it on or to read it in another way."""
+        """The result that the store returned."""
         return self._source
 
     @property
     def streams(self) -> bool:
-        """Whether the body may be read as it arrives: its length is known, and it costs no more than reading it whole.
+        """Whether to read the body as it arrives: its length is known, and streaming is as fast as reading it whole.
 
         A LocalStore reads files whole at once, but streams them in steps of 8 KiB: 256 MiB take 1.2 s, not 0.14.
         """
-        if not self._length_is_known:  # nothing of it is returned before all of it was compared with the range
+        if not self._length_is_known:  # compare the whole body with the range before returning any byte of it
             return False
-        if getattr(self._source, "in_memory", False):  # of a cache: a stream would keep all of it alive
+        if getattr(self._source, "in_memory", False):  # from a cache: chunks would keep the whole body alive
             return False
         return hasattr(self._source, "stream") and type(unwrap(self._store)).__name__ != "LocalStore"
 
@@ -108,7 +108,7 @@ class Response:
         self._check_length(length)
 
     def slice(self, body: Buffer, span: ByteRange) -> Buffer:
-        """Return the bytes of a span of the body that was read, without keeping the rest in memory."""
+        """Return a byte range of a body that was read, without keeping the rest in memory."""
         return BufferList([body], self.span.start).slice(*span)
 
     async def body_async(self) -> Buffer:
@@ -116,8 +116,8 @@ class Response:
         source = self._unread()
         return self._complete(await source.buffer_async() if hasattr(source, "buffer_async") else source)
 
-    def _unread(self) -> Any:  # noqa: ANN401 - a result's `buffer` is looked for
-        if self._process is not this_process():  # requested before a fork: it would never arrive
+    def _unread(self) -> Any:  # noqa: ANN401 - with or without `buffer` and `stream`
+        if self._process is not this_process():  # requested before a fork: the body would never arrive
             check_fork_of_wrapped(self._store)
         return self._source
 
@@ -132,10 +132,9 @@ class Response:
 
 
 def _wrong_length(path: str, span: ByteRange, found: str) -> IncompleteReadError:
-    asked = f"bytes {span.start} to {span.stop} of {path!r}"
     return IncompleteReadError(
-        f"The response for {asked} has {found}, not {span.length} bytes: the connection was cut, or "
-        "a proxy changed the body. Read again."
+        f"Expected {span.length} bytes ({span.start} to {span.stop}) of {path!r}, got {found}. "
+        "The connection broke, or a proxy changed the body. Retry the read."
     )
 
 
@@ -143,10 +142,10 @@ def _is_length_known(path: str, span: ByteRange, attributes: Attributes) -> bool
     """Return whether headers prove the length of a ranged response's body; raise IncompleteReadError if they disagree.
 
     A proxy that compresses responses keeps their Content-Range. An object that was stored compressed has the same
-    headers: only the length of the body tells them apart.
+    headers; only the length of the body differs.
     """
     headers = {str(name).lower(): value for name, value in attributes.items()}
-    length = headers.get("content-length")  # not told by obstore's stores
+    length = headers.get("content-length")  # not reported by obstore's stores
     if length is not None and str(length) != str(span.length):
         raise _wrong_length(path, span, f"Content-Length: {length}")
     return length is not None or headers.get("content-encoding", "identity") == "identity"
@@ -155,41 +154,41 @@ def _is_length_known(path: str, span: ByteRange, attributes: Attributes) -> bool
 def response_of(
     store: object, path: str, wanted: ByteRange, result: GetResult | GetResultAsync, *, ranged: bool = True
 ) -> Response:
-    """Return the response of a store's result, which must hold the range that is `wanted`.
+    """Return the response for a store's result, which must hold the byte range `wanted`.
 
     Parameters
     ----------
     ranged
-        Whether the request had a range. If not, the body's length is that of the object, which the store took from
-        the same headers.
+        Whether the request had a range. If not, the body has the length of the object, which the store took from the
+        same headers.
 
     Raises
     ------
     IncompleteReadError
-        If the headers say that the body holds something else, or has another length than its range.
+        If the headers report another range, or a length other than that of the range.
     """
     meta = result.meta
     span = ByteRange(*result.range)
     if span.start > wanted.start or span.stop < min(wanted.stop, meta["size"]):
         asked = f"bytes {wanted.start} to {wanted.stop} of {path!r}"
-        msg = f"The response to the request for {asked} holds bytes {span.start} to {span.stop}. Read again."
+        msg = f"Expected {asked}, got bytes {span.start} to {span.stop}. Retry the read."
         raise IncompleteReadError(msg)
     attributes = result.attributes or {}
     known = _is_length_known(path, span, attributes) if ranged and attributes else True
-    if attributes:  # the length is the response's, not the object's, whose attributes may go with other ranges
+    if attributes:  # without the length of this response: results for other ranges may get the same attributes
         attributes = {name: value for name, value in attributes.items() if str(name).lower() != "content-length"}
     return Response(store, path, span, result, meta=meta, attributes=attributes, ranged=ranged, length_is_known=known)
 
 
 def unwrap(store: object) -> object:
     """Return the innermost wrapped store."""
-    unwrap: Any = store
-    while hasattr(unwrap, "_supports"):  # a wrapper
-        unwrap = unwrap._store  # noqa: SLF001 - where every wrapper keeps it
-    return unwrap
+    inner: Any = store
+    while hasattr(inner, "_supports"):  # a wrapper
+        inner = inner._store  # noqa: SLF001 - where every wrapper keeps it
+    return inner
 
 
 def has_method(store: object, method: str) -> bool:
-    """Return whether a store, or the store that a wrapper stands for, has a method."""
-    told = getattr(store, "_supports", None)
-    return told(method) if told is not None else hasattr(store, method)
+    """Return whether a store, or the store inside a wrapper, has a method."""
+    supports = getattr(store, "_supports", None)
+    return supports(method) if supports is not None else hasattr(store, method)

@@ -1,8 +1,8 @@
-"""Retry rules of a part that failed: whether it is requested again, how often, and after which delay. No I/O.
+"""Decide whether, how often and after which delay a failed part is retried. No I/O.
 
-A store made by obstore tries again by itself when a request fails before its headers are there, and goes on with a body
-that broke as long as it knows the object's ETag. What is left for us are bodies it gave up on or cannot check, bodies
-that end early without an error, and stores written in Python. docs/design/004-retries-and-one-buffer.md tells more.
+obstore retries requests that fail before the headers, and resumes broken bodies if the object has an ETag. Retried
+here: bodies it gave up on or can't verify, bodies that end early, and stores written in Python. See
+docs/design/004-retries-and-one-buffer.md.
 """
 
 from __future__ import annotations
@@ -14,45 +14,44 @@ from obspec_utils._io.errors import is_transient
 
 __all__ = ["Attempts", "RetryBudget"]
 
-# Delays before the retries of a part, in seconds; so there are two at most. A broken connection is replaced at once, a
-# server that restarts or sheds load gets a moment. After three failures within a second the caller gets the error.
+# Delays before the retries of a part, in seconds, so at most two retries. A broken connection is soon replaced; a
+# server that restarts or sheds load gets half a second. After three failures within a second the caller gets the error.
 _DELAYS = (0.1, 0.5)
-# The most retries of one fetch. Single connections break by themselves; where more
-# than these do, something is wrong with the network or the server, and more requests would make it worse.
+# Maximum retries per fetch; more failures mean a bad network or an overloaded server.
 _MAX_RETRIES = 4
-# A fetch of thousands of parts takes minutes, and may meet more: one in so many is allowed for, where that is more.
+# Large fetches may retry one part in eight.
 _PARTS_PER_RETRY = 8
 
 
 class RetryBudget:
-    """The retries that the parts of one fetch have left.
+    """The number of retries that the parts of one fetch share.
 
     Attributes
     ----------
     stop
-        Set when the fetch of several parts has failed.
+        Set when a fetch of several parts has failed; None for a single part.
     """
 
     def __init__(self, parts: int) -> None:
-        self._most = max(_MAX_RETRIES, parts // _PARTS_PER_RETRY)
+        self._limit = max(_MAX_RETRIES, parts // _PARTS_PER_RETRY)
         self._taken = itertools.count()
         self.stop = threading.Event() if parts > 1 else None
 
     def take(self) -> bool:
-        """Take one retry, if there is one left. One operation, so that threads need no lock."""
-        return next(self._taken) < self._most
+        """Take one retry if any is left. This is one atomic operation, so threads need no lock."""
+        return next(self._taken) < self._limit
 
 
 class Attempts:
-    """The further tries of one part.
+    """Retry schedule of one part.
 
     Parameters
     ----------
     budget
-        What all parts of the fetch share.
+        The retries that all parts of the fetch share.
     safe
-        Whether an answer to a further try can be compared with the version by more than its size. If not, there is no
-        further try: bytes of another version would go unnoticed.
+        Whether responses have an ETag or a date to compare. Without one, no retry: a replaced object would go
+        unnoticed.
     """
 
     def __init__(self, budget: RetryBudget, *, safe: bool) -> None:
@@ -62,8 +61,7 @@ class Attempts:
     def delay_after(self, error: Exception, *, reading: bool) -> float | None:
         """Return the delay before the retry of the part; None if there is no retry.
 
-        A GenericError is passing only where the body was being read. One that came in place of headers has been met
-        with all the tries that the store was made with.
+        A GenericError before the headers is final: the store has used up its retries.
         """
         if not is_transient(error) or (type(error).__name__ == "GenericError" and not reading):
             return None

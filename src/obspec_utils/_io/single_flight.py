@@ -22,14 +22,14 @@ __all__ = ["Claim", "SingleFlight"]
 
 T = TypeVar("T")
 
-# The result of a fetch, by keys. Nothing, where its task was cancelled: one of those who wait takes over.
+# The results of a fetch by key. Empty if its task was cancelled; a waiter then fetches.
 Results: TypeAlias = "dict[Hashable, T]"
 Find: TypeAlias = "Callable[[Hashable], T | None]"
 Keep: TypeAlias = "Callable[[Hashable, T], None]"
 
 
 class Claim:
-    """The keys that one caller fetches, the future of their results, and the futures of the keys that others fetch."""
+    """The keys that one caller fetches, the future of their results, and the futures of keys that others fetch."""
 
     __slots__ = ("_task", "future", "joined", "keys", "owner")
 
@@ -43,7 +43,7 @@ class Claim:
 
     @property
     def is_lost(self) -> bool:
-        """Whether it belongs to a task that has ended without releasing it, or was left in a closed loop: by Ctrl-C."""
+        """Whether its task has ended without releasing it, or was left in a closed event loop (by Ctrl-C)."""
         if self._task is None:
             return False
         task = self._task()
@@ -51,20 +51,19 @@ class Claim:
 
 
 class SingleFlight(Generic[T]):
-    """The fetches under way, each by a thread or by a task, each of one key or of several.
+    """Running fetches of one or several keys, each by a thread or by a task.
 
     A thread joins fetches of threads. A task joins those and the fetches of tasks of its own event loop. A thread never
     waits for a task: it may be running on that task's own loop, or hold a lock that the loop waits for. So there is at
-    most one fetch for each key by threads, and one for each event loop. A caller of several keys first fetches those
-    that nobody else fetches, then waits for the others, so that no two callers wait for each other.
+    most one fetch of each key by threads, and one by each event loop. A caller of several keys first fetches those it
+    has claimed, then waits for the others, so that no two callers wait for each other.
 
-    Threads are those that Ctrl-C does not reach: what the main thread asks for is done by `interruptible`. A task may
-    end anywhere; its claims are then replaced by the next caller that meets them.
+    Ctrl-C does not reach these threads: calls of the main thread run in another thread, see `interruptible`. A task may
+    end anywhere; the next caller of the same keys then replaces its claims.
 
-    Everything a thread may wait for happens inside `paused()`.
+    Everything that a thread may wait for happens inside `paused()`.
 
-    A caller says how to look up a key where results are kept (`find`), which is done once more before a fetch starts,
-    and how to keep a result (`keep`), which is left out for a fetch that was invalidated meanwhile.
+    `find(key)` looks a key up again before a fetch; `keep(key, value)` stores a result unless it was invalidated.
     """
 
     def __init__(self) -> None:
@@ -77,7 +76,7 @@ class SingleFlight(Generic[T]):
         self._claims: dict[tuple[Hashable, object], Claim] = {}
 
     def invalidate(self, keys: Iterable[Hashable] | None = None, also: Callable[[], None] | None = None) -> None:
-        """Do not keep what is being fetched for keys (None: for any key), and let nobody join it.
+        """Discard the results of running fetches for `keys` (None: all) and prevent joins.
 
         Call `also` in the same critical section, in which no result is kept.
         """
@@ -91,7 +90,7 @@ class SingleFlight(Generic[T]):
                 also()
 
     def run(self, key: Hashable, fetch: Callable[[], T], *, find: Find[T], keep: Keep[T]) -> T:
-        """Return the result of a key: found, fetched by another thread meanwhile, or fetched by this one."""
+        """Return the result of a key: found, fetched by another thread, or fetched by this one."""
 
         async def fetch_one(_: list[Hashable]) -> Results[T]:
             return {key: fetch()}
@@ -107,16 +106,16 @@ class SingleFlight(Generic[T]):
         return (await self.run_many(ASYNC, [key], fetch_one, find=find, keep=keep))[key]
 
     def claim(self, backend: Backend, keys: list[Hashable], find: Find[T]) -> Claim:
-        """Claim those keys that nobody has or fetches, for `run_many` or `abandon`; others may join from now on.
+        """Claim the keys that are neither found nor being fetched, for `run_many` or `abandon`; others may join now.
 
-        A thread stays inside `paused()` until then.
+        A thread must stay inside `paused()` until then.
         """
         claim = Claim(backend)
         paused(self._claim, claim, keys, {}, find)
         return claim
 
     def abandon(self, claim: Claim) -> None:
-        """Release what was claimed, if nothing was published for it."""
+        """Release the claimed keys, if no result was published for them."""
         if claim.keys and not claim.future.done():
             paused(self._publish, claim)
             _finish(claim.future, {})
@@ -131,9 +130,9 @@ class SingleFlight(Generic[T]):
         keep: Keep[T],
         claim: Claim | None = None,
     ) -> Results[T]:
-        """Return the results of several keys; `fetch` is called with those that nobody has or fetches.
+        """Return the results of several keys; call `fetch` with those that are neither found nor being fetched.
 
-        A `claim` is for some of them. In a thread, all of it happens inside `paused()`.
+        `claim` has some of the keys already. A thread must be inside `paused()`.
         """
         found: Results[T] = {}
         while len(found) < len(keys):
@@ -145,14 +144,14 @@ class SingleFlight(Generic[T]):
                 for future in mine.joined:
                     _collect(found, keys, await backend.wait(future))
             finally:
-                self.abandon(mine)  # of a task that was cancelled, or after an error while waiting
-                # An error's traceback leads to this frame: nothing here may lead back to the error.
+                self.abandon(mine)  # if the task was cancelled, or waiting raised an error
+                # Break the cycle error -> traceback -> frame.
                 del mine
                 future = None
         return found
 
     def _claim(self, claim: Claim, keys: list[Hashable], found: Results[T], find: Find[T]) -> None:
-        """Look keys up once more, join the fetches of those that are being fetched, and claim the rest."""
+        """Look keys up again, join their running fetches, and claim the rest."""
         claims, owner = self._claims, claim.owner
         with held(self._lock):
             for key in keys:
@@ -163,7 +162,7 @@ class SingleFlight(Generic[T]):
                     found[key] = value
                     continue
                 other = claims.get((key, None)) or claims.get((key, owner))
-                if other is None or other.is_lost or sys.is_finalizing():  # when other threads never publish
+                if other is None or other.is_lost or sys.is_finalizing():  # at shutdown other threads never finish
                     claim.keys[key] = None
                     claims[key, owner] = claim
                 else:
@@ -187,7 +186,7 @@ class SingleFlight(Generic[T]):
             del future, claim
 
     def _publish(self, claim: Claim, results: Results[T] | None = None, keep: Keep[T] | None = None) -> None:
-        """End a fetch, and keep its results unless they were invalidated."""
+        """Remove the claims of a fetch, and keep its results unless they were invalidated."""
         with held(self._lock):
             for key in claim.keys:
                 if self._claims.get((key, claim.owner)) is claim:
@@ -197,11 +196,11 @@ class SingleFlight(Generic[T]):
 
 
 def _finish(future: Any, outcome: Results[Any] | Exception) -> None:  # noqa: ANN401
-    with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody waits on it any more
+    with contextlib.suppress(RuntimeError):  # the event loop is closed, so no task waits
         if isinstance(outcome, Exception):
             future.set_exception(outcome)
             if not isinstance(future, Future):
-                future.exception()  # seen, even if nobody waits
+                future.exception()  # mark as retrieved
         else:
             future.set_result(outcome)
 

@@ -8,6 +8,6 @@ __all__ = ["moved"]
 
 
 def moved(old: str, *new: str) -> None:
-    """Warn the module that imports `old` that its names are in `new` now."""
+    """Issue a DeprecationWarning in the module that imports `old`; its names are in `new` now."""
     msg = f"{old} is deprecated: import the same names from {' and '.join(new)}"
     warnings.warn(msg, DeprecationWarning, stacklevel=3)

@@ -1,4 +1,4 @@
-"""Which bytes to ask for: spans in, spans out. No I/O and no store, so every rule can be tested by itself."""
+"""Split, join and resolve byte ranges. No I/O and no store, so every rule can be tested by itself."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ __all__ = [
     "split",
 ]
 
-# The parts of whole objects and of long reads, by default: 12 MiB take a cloud store the time of a few round trips.
+# The default size of the parts of whole objects and long reads: a cloud store sends 12 MiB in a few round trips' time.
 REQUEST_SIZE = 12 * 1024 * 1024
 MAX_CONCURRENT_REQUESTS = 18
 
-# Stores count bytes in 64 bits; what does not fit is an error of theirs.
+# Stores count bytes in 64 bits; larger offsets are left to the store, which raises an error.
 NO_OFFSET = 1 << 64
 
 
@@ -42,19 +42,19 @@ class ByteRange(NamedTuple):
 
     @property
     def length(self) -> int:
-        """How many bytes it covers."""
+        """The number of bytes."""
         return self.stop - self.start
 
 
 class ByteRanges(Sequence[ByteRange]):
-    """Spans that are computed when they are asked for: of the size that a server claims, there may be billions.
+    """A sequence of byte ranges. Created lazily: a bogus object size may imply billions of parts.
 
     Parameters
     ----------
     count
-        How many there are.
+        Number of ranges.
     at
-        Return the one with a number, from 0 on.
+        Function that returns the range with a number, from 0 on.
     """
 
     __slots__ = ("_at", "_count")
@@ -80,7 +80,7 @@ class ByteRanges(Sequence[ByteRange]):
 
 
 def chain(sequences: Iterable[Sequence[ByteRange]]) -> ByteRanges:
-    """Return the spans of several sequences, one after the other."""
+    """Concatenate several sequences of byte ranges."""
     some = [spans for spans in sequences if len(spans)]
     stops = list(accumulate(map(len, some), initial=0))
 
@@ -92,11 +92,11 @@ def chain(sequences: Iterable[Sequence[ByteRange]]) -> ByteRanges:
 
 
 def split(span: ByteRange, request_size: int, max_concurrent: int, *, under_way: int = 0) -> ByteRanges:
-    """Cut a span into parts near `request_size`, in even batches of `max_concurrent` parts.
+    """Split a byte range into parts near `request_size`, in full batches of `max_concurrent` parts.
 
-    Up to one batch, no part is longer than `request_size`. Beyond, the number of parts is rounded to whole batches, so
+    Up to one batch, no part is longer than `request_size`. Beyond, the number of parts is rounded to full batches, so
     that the last batch is as full as the first; parts are then between 2/3 and 3/2 of `request_size`. `under_way`
-    parts of about `request_size` count into the first batch.
+    parts of about `request_size`, which are being fetched already, count into the first batch.
     """
     if span.length <= 0:
         return ByteRanges(0, lambda _: span)
@@ -111,7 +111,7 @@ def split(span: ByteRange, request_size: int, max_concurrent: int, *, under_way:
 
 
 def block_indices(span: ByteRange, size: int, block_size: int) -> range:
-    """Return the indices of the blocks of `block_size` bytes that a span of an object of `size` bytes touches."""
+    """Return the indices of the blocks of `block_size` bytes that a range of an object of `size` bytes touches."""
     stop = min(span.stop, size)
     if span.start >= stop:
         return range(0)
@@ -119,7 +119,7 @@ def block_indices(span: ByteRange, size: int, block_size: int) -> range:
 
 
 def covered_size(spans: Iterable[ByteRange], size: int, block_size: int) -> int:
-    """Return how many bytes the blocks have that spans of an object of `size` bytes touch, each block counted once."""
+    """Return the total size of the blocks that ranges of an object of `size` bytes touch; count each block once."""
     total = reached = 0
     for blocks in sorted((block_indices(span, size, block_size) for span in spans), key=lambda blocks: blocks.start):
         first = max(blocks.start, reached)
@@ -130,9 +130,9 @@ def covered_size(spans: Iterable[ByteRange], size: int, block_size: int) -> int:
 
 
 def coalesce_blocks(blocks: Iterable[int], block_size: int, size: int, *, max_gap: int = 0) -> Iterator[ByteRange]:
-    """Join neighbouring blocks, given in ascending order, into as few spans as cover them.
+    """Join neighbouring blocks, given in ascending order, into as few byte ranges as possible.
 
-    Blocks with at most `max_gap` others between them count as neighbours; the span covers those others, too.
+    Blocks with at most `max_gap` others between them count as neighbours; the range includes those others, too.
     """
     runs: list[list[int]] = []
     for block in blocks:
@@ -144,9 +144,9 @@ def coalesce_blocks(blocks: Iterable[int], block_size: int, size: int, *, max_ga
 
 
 def resolve_range(wanted: object, size: int) -> ByteRange | None:
-    """Turn the `range` option of a get into a span of an object of `size` bytes.
+    """Turn the `range` option of a get into a byte range of an object of `size` bytes.
 
-    Returns None where only the store can answer: malformed and negative ranges, empty ones, a suffix that is not
+    Return None if only the store can serve it: malformed and negative ranges, empty ones, a suffix that is not
     positive, and ranges that start past the end.
     """
     try:
@@ -180,11 +180,11 @@ def _mapping_bounds(wanted: Mapping[str, int], size: int) -> tuple[int, int]:
 
 
 def resolve_length(start: object, end: object, length: object, size: int) -> ByteRange | None:
-    """Turn the arguments of a get_range into a span, or None where only the store can answer (see `resolve_range`)."""
+    """Turn the arguments of a get_range into a byte range; None if only the store can serve it, see `resolve_range`."""
     if (end is None) == (length is None):
         return None
     stop = end if length is None else length
-    if type(start) is int and type(stop) is int:  # as nearly always: the fast way through
+    if type(start) is int and type(stop) is int:  # fast path, for nearly all calls
         return _within(start, stop if length is None else start + stop, size)
     try:
         first = index(start)  # type: ignore[arg-type]

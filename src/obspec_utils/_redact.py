@@ -1,6 +1,6 @@
 """Hide credentials in messages, reprs, warnings and traces.
 
-What may be a credential is hidden: `http://host:80/a@b` may have a password.
+Anything that may be a credential is hidden: `http://host:80/a@b` may have a password.
 """
 
 from __future__ import annotations

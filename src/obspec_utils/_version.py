@@ -1,4 +1,4 @@
-"""What tells one version of an object from another."""
+"""Compare versions of an object by size, ETag and date."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Version"]
 
-# What an HTTPStore tells where the server told no date.
+# The date that an HTTPStore returns if the server sent none.
 _NO_DATE = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What tells one version of an object from another, as far as its store reports it."""
+    """The size, ETag and date of an object, as far as its store reports them."""
 
     size: int
     e_tag: str | None = None
@@ -27,16 +27,16 @@ class Version:
 
     @classmethod
     def of(cls, meta: ObjectMeta) -> Version:
-        """Take the version out of an object's metadata."""
+        """Return the version in an object's metadata."""
         return cls(meta["size"], meta.get("e_tag"), meta.get("last_modified"))
 
     @property
     def has_validator(self) -> bool:
-        """Whether there is an ETag or a date: more to compare than the size."""
+        """Whether the version has an ETag or a date, so that more than the size can be compared."""
         return self.comparable(self)
 
     def comparable(self, found: Version) -> bool:
-        """Return whether this and `found` both tell an ETag, or both a date: more to compare than the size."""
+        """Return whether both versions have an ETag, or both a date, so that more than the size can be compared."""
         if self.e_tag is not None and found.e_tag is not None:
             return True
         dates = (self.last_modified, found.last_modified)
@@ -55,6 +55,6 @@ class Version:
         if changed:
             msg = (
                 f"{path!r} changed while it was being read: expected {self}, found {found}. "
-                "Nothing was returned, so that no result mixes two versions; open the object anew to read the new one."
+                "No bytes were returned, so no result mixes two versions. Open the object again to read the new one."
             )
             raise ObjectChangedError(msg)

@@ -10,10 +10,10 @@ __all__ = ["IncompleteReadError", "ObjectChangedError"]
 
 
 class ObjectChangedError(PreconditionError):
-    """The object was replaced, shrank or grew between two requests of one read.
+    """Raised if an object was replaced, or its size changed, between two requests of one read.
 
-    Raised if the sizes differ, or else the ETags, or else, where there is no ETag, the Last-Modified dates. From a
-    store that sends neither, or that has no `get`, a replacement of the same size is not noticed.
+    The sizes are compared, then the ETags or, without ETags, the Last-Modified dates. If a store sends neither, or has
+    no `get`, a replacement of the same size is not noticed.
 
     A subclass of `obspec.exceptions.PreconditionError`, so code that handles a failed condition handles this too.
     """
@@ -23,7 +23,7 @@ class ObjectChangedError(PreconditionError):
 
 
 class IncompleteReadError(OSError):
-    """A store answered a request with fewer or more bytes than its own headers said."""
+    """Raised if a response has fewer or more bytes than its headers declare."""
 
     def __init__(self, message: str) -> None:
         super().__init__(redacted(message))

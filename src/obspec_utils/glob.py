@@ -61,7 +61,7 @@ def glob(store: List, pattern: str) -> Iterator[Path]:
     ValueError
         Immediately, if the pattern is a URL instead of relative to the store.
     RuntimeError
-        From `next`, in a process that was forked after the threads of obstore had started.
+        From `next`, in a process that was forked after obstore had started its threads.
     """
     return (meta["path"] for meta in glob_objects(store, pattern))
 

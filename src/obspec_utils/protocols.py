@@ -1,4 +1,4 @@
-"""What a store must offer to be read from, and what a reader offers to code that expects a file."""
+"""Protocols of the stores that can be read from, and of the file objects that readers are."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ __all__ = ["ReadableFile", "ReadableStore"]
 
 @runtime_checkable
 class ReadableStore(Get, GetAsync, GetRange, GetRangeAsync, GetRanges, GetRangesAsync, Head, HeadAsync, Protocol):
-    """A store that objects can be read from in every way obspec knows, sync and async.
+    """A store with all methods of obspec that read objects, sync and async.
 
-    Every obstore store is one, and so is every wrapper and store of this library. Functions and classes of this
-    library that need less say so with a smaller protocol. `isinstance` looks for the methods by name only.
+    All stores of obstore and all wrappers of this library are such stores. Functions and classes that need fewer
+    methods declare a smaller protocol. `isinstance` checks the names of the methods only.
     """
 
 
 @runtime_checkable
 class ReadableFile(Protocol):
-    """A file object that can be read and moved in: `io.BytesIO`, an open binary file, any reader of this library."""
+    """A file object with `read`, `seek` and `tell`: `io.BytesIO`, an open binary file, any reader of this library."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return up to `size` bytes from the current position on, or all that is left if `size` is negative."""
+        """Return up to `size` bytes from the current position, or all remaining bytes if `size` is negative."""
         ...
 
     def seek(self, offset: int, whence: int = 0, /) -> int:

@@ -132,7 +132,7 @@ class ObjectStoreRegistry(Generic[StoreT]):
         Parameters
         ----------
         url
-            A URL with a scheme: `s3://bucket`, `https://host/path`, `file:///tmp`.
+            A URL with a scheme, such as `s3://bucket`, `https://host/path` or `file:///tmp`.
         store
             Any object; the registry calls none of its methods.
 
@@ -267,7 +267,7 @@ def _root(store: object) -> list[str]:
 
 def _container_roots(store: object, key: UrlKey) -> list[list[str]]:
     """Return the possible paths of the store's bucket at the host of an http(s) URL, the most likely first."""
-    config = getattr(store, "config", None)  # it has secrets, so only names are read from it
+    config = getattr(store, "config", None)  # it may have secrets, so only names are read from it
     if key.scheme not in _WEB_SCHEMES or not isinstance(config, Mapping):
         return []
     container = _setting(config, "bucket", "container_name")

@@ -1,4 +1,4 @@
-"""Names for the two kinds of string that the library passes around."""
+"""Type aliases for URLs and paths."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TypeAlias
 __all__ = ["Path", "Url"]
 
 Url: TypeAlias = str
-"""Where an object is, with a scheme: `s3://bucket/key`, `https://host/path`, `file:///tmp/a.nc`."""
+"""URL of an object, with a scheme: `s3://bucket/key`, `https://host/path`, `file:///tmp/a.nc`."""
 
 Path: TypeAlias = str
-"""Where an object is within a store, without a leading slash: `key`."""
+"""Path of an object within a store, without a leading slash: `key`."""

@@ -121,7 +121,8 @@ class Telling:
 @pytest.mark.parametrize("name", ["Content-Length", "content-length"])
 def test_a_length_that_is_told_is_compared_before_the_body_is_read(name: str) -> None:
     result = Told(bytes(10), (0, 10), {name: "11"})
-    with pytest.raises(IncompleteReadError, match=r"Expected 10 bytes \(0 to 10\) of 'object', got Content-Length: 11\."):
+    message = r"Expected 10 bytes \(0 to 10\) of 'object', got Content-Length: 11\."
+    with pytest.raises(IncompleteReadError, match=message):
         request(Telling(result), "object", ByteRange(0, 10))
     assert not result.read
 

@@ -57,7 +57,7 @@ def test_what_failed_is_told_path_by_path(remote: Remote, call: Sync | Async, bl
     assert set(failed) == {"missing", "large"}
     assert isinstance(failed["missing"], FileNotFoundError)
     assert isinstance(failed["large"], ValueError)
-    assert str(failed["large"]).startswith("'large' was not cached: it is larger than any cache")
+    assert str(failed["large"]).startswith("'large' was not cached: it exceeds the max_size of every cache")
     assert store.cached_paths == ["small"]
 
 
@@ -73,7 +73,7 @@ def test_an_object_larger_than_a_window_is_prefetched_in_windows(remote: Remote,
 
 def test_wrong_paths_and_numbers_are_refused(remote: Remote, call: Sync | Async) -> None:
     store = CachingReadableStore(remote.store)
-    with pytest.raises(TypeError, match=r"paths must be several paths, such as \['object'\]"):
+    with pytest.raises(TypeError, match=r"paths must be an iterable of str, such as \['object'\]"):
         call.prefetch(store, "object")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="max_concurrent_requests must be positive, got 0"):
         call.prefetch(store, ["object"], max_concurrent_requests=0)

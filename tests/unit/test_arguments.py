@@ -180,8 +180,8 @@ WRONG_OPTIONS = {
         r"^cache must be a cache such as .*, got PurePosixPath\('c'\)$",
     ),
     "a number": ({"cache": 5}, TypeError, r"^cache must be a cache such as .*, got 5$"),
-    "folders": ({"cache": ["/tmp/c"]}, TypeError, r"^A cache needs the methods get, put, .*; got '/tmp/c'\.$"),
-    "a class": ({"cache": MemoryCache}, TypeError, r"^A cache needs the methods .*; got <class '.*MemoryCache'>\.$"),
+    "folders": ({"cache": ["/tmp/c"]}, TypeError, r"^A cache must have the methods get, put, .*, got '/tmp/c'$"),
+    "a class": ({"cache": MemoryCache}, TypeError, r"^A cache must have the methods .*, got <class '.*MemoryCache'>$"),
     "age as text": ({"max_age": "60"}, TypeError, r"^max_age must be a number of seconds, a timedelta .*, got '60'$"),
     "age as list": ({"max_age": [60]}, TypeError, r"^max_age must be a number of seconds, a timedelta .*, got \[60\]$"),
     "size as text": (
@@ -255,9 +255,13 @@ def test_a_redis_cache_refuses_a_prefix_that_is_no_text():
 
 
 NO_SETS_OF_PATHS = {
-    "one path": ("a.nc", TypeError, r"^paths must be several paths, such as \['a\.nc'\], got 'a\.nc'$"),
-    "a pathlib path": (PurePosixPath("a"), TypeError, r"^paths must be several paths, .*, got PurePosixPath\('a'\)$"),
-    "None": (None, TypeError, r"^paths must be several paths, .*, got None$"),
+    "one path": ("a.nc", TypeError, r"^paths must be an iterable of str, such as \['a\.nc'\], got 'a\.nc'$"),
+    "a pathlib path": (
+        PurePosixPath("a"),
+        TypeError,
+        r"^paths must be an iterable of str, .*, got PurePosixPath\('a'\)$",
+    ),
+    "None": (None, TypeError, r"^paths must be an iterable of str, .*, got None$"),
     "pathlib paths": ([PurePosixPath("a")], TypeError, r"^path must be a str such as 'a/b\.nc', got PurePosixPath\("),
     "URLs": (["s3://b/a"], ValueError, r"^path must be relative to the store, .*, got the URL 's3://b/a'"),
 }

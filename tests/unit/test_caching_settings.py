@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "store", [MemoryStore(), OnlyGet({}), SplittingReadableStore(MemoryStore())], ids=lambda store: type(store).__name__
 )
 def test_a_store_that_does_not_tell_what_it_reads_needs_a_namespace(store: Any, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"namespace= to share a cache: where a (MemoryStore|OnlyGet)"):
+    with pytest.raises(ValueError, match=r"^Pass namespace=: the location of this (MemoryStore|OnlyGet) "):
         CachingReadableStore(store, cache=DiskCache(tmp_path, 10**6))
     CachingReadableStore(store, cache=DiskCache(tmp_path, 10**6), namespace="mine")
     CachingReadableStore(store, cache=MemoryCache())

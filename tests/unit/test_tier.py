@@ -265,5 +265,5 @@ def test_a_cache_says_its_sizes_in_numbers() -> None:
     store = Over().store(MemoryCache(), Cache())
     assert store.cache_info().tiers[1].size is None
     assert "-" in str(store.cache_info())
-    with pytest.raises(TypeError, match="max_size of a cache is the most bytes a value may have"):
+    with pytest.raises(TypeError, match="max_size of a cache must be a number of bytes or None, got"):
         Over().store(DictCache("1 MiB"))  # type: ignore[arg-type]

@@ -75,8 +75,8 @@ def _runtime_threads() -> bool:
     """
     if _used or not _TASKS.is_dir():
         return _used
-    give_up = time.monotonic() + _NAMED_AFTER
-    while time.monotonic() < give_up:
+    deadline = time.monotonic() + _NAMED_AFTER
+    while time.monotonic() < deadline:
         python = {thread.native_id for thread in threading.enumerate()}
         names = {task: _thread_name(task) for task in _TASKS.iterdir()}
         if any(name.startswith(_RUNTIME_THREADS) for name in names.values()):

@@ -10,7 +10,7 @@ from obspec_utils._redact import redacted
 
 __all__ = ["CircuitBreaker"]
 
-# A cache whose server is away is waited for once in this time (s).
+# A failed cache is retried once in this time (s).
 _OPEN_FOR = 10.0
 
 
@@ -46,7 +46,7 @@ class CircuitBreaker:
         return True
 
     def record_failure(self, error: BaseException) -> None:
-        """Open the circuit. Warn of the first error, as soon as this thread holds no lock."""
+        """Open the circuit. Warn of the first error once this thread holds no lock."""
         self._open_until = time.monotonic() + _OPEN_FOR
         if self._has_warned:
             return

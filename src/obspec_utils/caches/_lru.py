@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LruCache"]
 
-# The overhead of so many entries is not counted, so that a budget of ten blocks holds ten blocks.
+# The overhead of this many entries is not counted, so that a budget of ten blocks holds ten blocks.
 _UNCOUNTED = 1024
 
 K = TypeVar("K")
@@ -23,8 +23,8 @@ V = TypeVar("V")
 class LruCache(Generic[K, V]):
     """Keep values within a budget; evict the least recently used ones.
 
-    Lookups take no lock, because each step is one atomic operation of an OrderedDict. Changes take a lock, which is
-    never held over anything else.
+    Lookups need no lock, because each step is one atomic operation of an OrderedDict. Changes hold a lock, which is
+    held for nothing else.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class LruCache(Generic[K, V]):
     Attributes
     ----------
     entries
-        The values and their sizes, by key. Read it where calling `get` takes too long; never change it.
+        The values and their sizes, by key. Read it if calling `get` takes too long; never change it.
     evictions
         The number of values evicted for space.
     """

@@ -29,8 +29,8 @@ class MemoryCache(Cache):
     Parameters
     ----------
     max_size
-        The budget in bytes. From the 1,025th value on, each counts for 2,048 bytes more than it has, which is about
-        what a small object takes beside its bytes.
+        The budget in bytes. From the 1,025th value on, each value counts as 2,048 bytes more than its size, which is
+        about the overhead of a small object.
 
     Raises
     ------
@@ -40,7 +40,7 @@ class MemoryCache(Cache):
 
     def __init__(self, max_size: int = 256 * 1024 * 1024) -> None:
         self.max_size = positive_int("max_size", max_size)
-        # Users put values under str keys; stores put blocks under keys of their own, which want to know of evictions.
+        # Users put values under str keys; stores put blocks under their own keys, whose `on_evict` is called.
         self.values: LruCache[Any, Any] = LruCache(self.max_size, _notify, overhead=_OVERHEAD)
 
     @property

@@ -18,12 +18,13 @@ __all__ = ["NO_LEASE", "Cache", "Lease", "Leases", "LeasingCache", "ManyCache"]
 class Cache(Protocol):
     """A cache of bytes by key.
 
-    Implement these four methods to use a cache of your own in a `CachingReadableStore`. They are called from several
-    threads at once, never from the thread of an event loop, and may block. Reads wait for them without a limit, so
-    network calls need timeouts. A cache may evict anything at any time, but must return each value whole and only under
-    its own key. An exception counts as a miss and is warned of once.
+    Implement these four methods to use your own cache in a `CachingReadableStore`. They are called from several threads
+    concurrently, never from the thread of an event loop, and may block. Reads wait for them without a limit, so network
+    calls need timeouts. A cache may evict any value at any time, but must return each value whole and only under its
+    own key. An exception counts as a miss; only the first one issues a warning.
 
-    Optional: `max_size`, the largest value in bytes to be put; the method of `LeasingCache`; those of `ManyCache`.
+    Optional: `max_size`, the size of the largest value to be put, in bytes; the methods of `LeasingCache` and
+    `ManyCache`.
     """
 
     @abstractmethod
@@ -108,4 +109,4 @@ class Leases:
 
 
 NO_LEASE: Lease = Leases(())
-"""The lease of callers who need none."""
+"""The lease of callers that need none."""

@@ -39,17 +39,17 @@ _MAX_STALE = 65_536
 
 
 class RedisCache(ManyCache, LeasingCache):
-    """Cache values in a Redis server, shared by all who use the same server and prefix.
+    """Cache values in a Redis server, shared by all clients with the same server and prefix.
 
     The budget is the server's: set `maxmemory`, and `maxmemory-policy allkeys-lru` to evict the least recently used
     values. With the default policy, `noeviction`, a full server keeps nothing new and goes on serving what it has.
 
-    If the server is away, too slow, refuses a command or sends an invalid reply, nothing is cached and nothing fails.
-    One RuntimeWarning says so, and the server is retried every 10 s. Values that were deleted or replaced in between
-    are not served by this object afterwards.
+    If the server is unreachable or too slow, refuses a command or sends an invalid reply, nothing is cached and no read
+    fails. One RuntimeWarning is issued, and the server is retried every 10 s. Values that were deleted or replaced in
+    the meantime are not served by this object afterwards.
 
     Each value has a header with the SHA-256 of its key, its length and a checksum. A value with another header counts
-    as missing. The checksum finds accidents; anyone who can write to the server decides what others read.
+    as missing. The checksum detects accidental damage only: anyone who can write to the server can forge values.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class RedisCache(ManyCache, LeasingCache):
     ttl
         Seconds, or a `timedelta`, after which values expire. By default they don't.
     max_value_size
-        The largest value in bytes to send or receive. All who share values should use the same.
+        The largest value in bytes to send or receive. All caches that share values should use the same.
     timeout
         The longest wait in seconds for connecting and for more of a reply, for a URL only. A whole command, connecting
         included, may take five times that, and once more for each MiB it moves: with 1 s, a link must move 1 MiB/s.
@@ -99,7 +99,7 @@ class RedisCache(ManyCache, LeasingCache):
         self._server = _connect(client, self._timeout)
         self._breaker = CircuitBreaker(repr(self))
         self._write_breaker = CircuitBreaker(repr(self))  # for a server that refuses writes, but can be read
-        # Values that were deleted or replaced while the server could not be told: not to be served any more.
+        # Values that were deleted or replaced while the server was unreachable; they are not served any more.
         self._stale: set[bytes] = set()
         self._all_stale = False
 
@@ -217,7 +217,7 @@ class RedisCache(ManyCache, LeasingCache):
         return f"{self._prefix}{kind}{key}".encode("utf-8", "surrogatepass")
 
     def _call(self, command: Callable[[], T], *, writes: bool = False) -> T | None:
-        """Return what a command returns; None while the server can't be used."""
+        """Return the result of a command; None while the server can't be used."""
         if self._breaker.is_open or (writes and self._write_breaker.is_open):
             return None
         with self._breaker:

@@ -185,7 +185,7 @@ def _reply(connection: Any, command: str, is_valid: Callable[[Any], bool]) -> An
         return error
     if is_valid(reply):
         return reply
-    msg = f"{command} was answered by a {type(reply).__name__} that makes no sense"
+    msg = f"the reply to {command} is not valid: a {type(reply).__name__}"
     raise redis.InvalidResponse(msg)
 
 
@@ -292,7 +292,7 @@ class _Socket:
         _limits.end += _limits.timeout * size / _MIB
         _limits.size -= size
         if _limits.size < 0:
-            msg = "the reply is larger than any that makes sense"
+            msg = "the reply is larger than the limit"
             raise OSError(msg)
 
 

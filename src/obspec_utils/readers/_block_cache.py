@@ -19,10 +19,10 @@ __all__ = ["BlockCache", "copy_blocks"]
 class BlockCache:
     """A two-segment LRU: blocks that were only read ahead are evicted before blocks that were used.
 
-    So reading through a large file does not evict the small pieces that are read again and again.
+    So reading through a large file does not evict small pieces that are read repeatedly.
 
-    There is no lock. Each step is one operation of an OrderedDict, which is atomic, and each change ends with eviction
-    if there are too many blocks; threads that change the cache at the same time may evict one block too many.
+    There is no lock. Each step is one atomic operation of an OrderedDict, and each change ends with eviction if there
+    are too many blocks; threads that change the cache concurrently may evict one block too many.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class BlockCache:
         self.max_blocks = max_blocks
         self._used: OrderedDict[int, CachedPiece] = OrderedDict()
         self._readahead: OrderedDict[int, CachedPiece] = OrderedDict()
-        # Not methods: their calls would take a good part of the time of a small read.
+        # Bound methods, for speed on small reads.
         self.get = self._used.get
         self.touch = self._used.move_to_end
 
@@ -56,11 +56,11 @@ class BlockCache:
         if block is not None:
             self._used[number] = block
             self._readahead.pop(number, None)
-            self.evict(0)  # of another thread's changes meanwhile
+            self.evict(0)  # another thread may have added blocks
         return block
 
     def evict(self, count: int, max_blocks: int | None = None) -> None:
-        """Evict until there is space for `count` blocks: before they are fetched, so that not both take memory."""
+        """Evict until there is space for `count` blocks. Call it before fetching them, so that not both take memory."""
         space = (self.max_blocks if max_blocks is None else max_blocks) - count
         for segment in (self._readahead, self._used):
             while segment and len(self._used) + len(self._readahead) > space:
@@ -70,13 +70,13 @@ class BlockCache:
     def add(self, blocks: Mapping[int, CachedPiece], using: Container[int], max_blocks: int | None = None) -> None:
         """Keep blocks, those in `using` as used; evict others until there are at most `max_blocks`."""
         max_blocks = self.max_blocks if max_blocks is None else min(max_blocks, self.max_blocks)
-        for number in blocks:  # fetched by another thread meanwhile
+        for number in blocks:  # another thread may have fetched it, too
             self._used.pop(number, None)
             self._readahead.pop(number, None)
         self.evict(len(blocks), max_blocks)
         for number, block in list(blocks.items())[-max_blocks:]:
             (self._used if number in using else self._readahead)[number] = block
-        self.evict(0)  # of another thread's changes meanwhile
+        self.evict(0)  # another thread may have added blocks
 
     def clear(self) -> None:
         """Evict all blocks."""
@@ -87,10 +87,10 @@ class BlockCache:
 def copy_blocks(
     fetched: deque[BufferList], numbers: Sequence[int], block_size: int, size: int
 ) -> dict[int, CachedPiece]:
-    """Copy blocks of an object of `size` bytes out of `fetched`, which is emptied meanwhile.
+    """Copy blocks of an object of `size` bytes out of `fetched`, and remove the copied parts from it.
 
-    A view would keep all that was fetched with it in memory. Incomplete blocks are left out: the first response may
-    end within one.
+    A view would keep the whole fetched part in memory. Incomplete blocks are left out: the first response may end
+    within one.
     """
     blocks: dict[int, CachedPiece] = {}
     for number in numbers:

@@ -1,4 +1,4 @@
-"""Fetch an object by blocks: those that are missing, and more where the access pattern suggests it."""
+"""Fetch an object in blocks: the missing ones, and more if the access pattern suggests it."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
 __all__ = ["BlockStrategy"]
 
 _BLOCKS_PER_CHUNK = 16
-# Smaller blocks would cost more to look after than to fetch.
+# The overhead of smaller blocks would exceed the cost of fetching them.
 _MIN_BLOCK_SIZE = 4096
-# Missing blocks with no more cached blocks between them are one request: fetching those again takes less time.
+# The maximum number of cached blocks that are fetched again, to request the missing blocks around them at once.
 _MAX_GAP = 2
-# In chunks: if no more than this is left of an open response, it is read to its end before other requests are sent.
+# If no more than this is left of an open response, it is read to its end before other requests are sent (chunks).
 _MAX_DRAIN = 4
 
 
 class BlockStrategy(Strategy):
     """Keep blocks of an object, a sixteenth of a chunk each, up to `budget` bytes.
 
-    A chunk is what the first request asks for, and the least size of a part of a longer fetch. At most `connections`
+    A chunk is the size of the first request, and the minimum size of a part of a longer fetch. At most `connections`
     requests are in flight.
     """
 
@@ -72,7 +72,7 @@ class BlockStrategy(Strategy):
         block = self._get(number)
         try:
             self._touch(number)
-        except KeyError:  # not used before, or evicted this moment by another thread
+        except KeyError:  # not used before, or just evicted by another thread
             block = block or self._promote(number)
         return block or NO_PIECE
 
@@ -117,7 +117,7 @@ class BlockStrategy(Strategy):
         return first
 
     def _is_short(self, length: int) -> bool:
-        """Return whether a response is worth reading as it arrives: longer than a step, but soon drained."""
+        """Return whether to read a response as it arrives: it is longer than a step, but soon drained."""
         return STREAM_STEP * self._block_size < length <= _MAX_DRAIN * self._chunk_size
 
     def _block_indices(self, span: ByteRange) -> range:
@@ -125,7 +125,7 @@ class BlockStrategy(Strategy):
         return block_indices(span, self.size, self._block_size)
 
     def _span(self, first: int, last: int) -> ByteRange:
-        """Return the bytes from the first block to the last."""
+        """Return the byte range from the first block to the last."""
         return ByteRange(first * self._block_size, min((last + 1) * self._block_size, self.size))
 
     def _promote(self, number: int) -> CachedPiece | None:
@@ -135,13 +135,13 @@ class BlockStrategy(Strategy):
         return block
 
     def _cached(self, numbers: Sequence[int]) -> dict[int, CachedPiece]:
-        """Return those of the blocks that are cached, which counts as a use of them."""
+        """Return the cached ones of the blocks, and count this as a use of them."""
         blocks: dict[int, CachedPiece] = {}
         for number in numbers:
             block = self._get(number) or self._promote(number)
             if block is not None:
                 blocks[number] = block
-                with suppress(KeyError):  # evicted this moment by another thread
+                with suppress(KeyError):  # just evicted by another thread
                     self._touch(number)
         return blocks
 
@@ -158,8 +158,8 @@ class BlockStrategy(Strategy):
         return BufferList([blocks[number][2] for number in wanted], blocks[wanted[0]][0]), blocks[wanted[-1]]
 
     def _read_stream(self, missing: Sequence[int], wanted: range) -> dict[int, CachedPiece]:
-        """Read on in the open response, if it leads to the missing blocks, to the last of them or to its end."""
-        # Taken out, so that another thread can't read it at the same time.
+        """Read on in the open response, if it reaches the missing blocks soon, to the last of them or to its end."""
+        # Take it out, so that another thread can't read it concurrently.
         stream, self._stream = self._stream, None
         if stream is None:
             return {}
@@ -176,7 +176,7 @@ class BlockStrategy(Strategy):
         begun = stream.position
         try:
             parts = stream.read_to(min(stop, stream.stop))
-        except Exception:  # noqa: BLE001 - requested again by itself, which raises what is wrong
+        except Exception:  # noqa: BLE001 - the blocks are requested again, which raises the error
             return {}
         received = stream.position - begun
         self._policy.note_fetch(stream.position, received)
@@ -187,23 +187,23 @@ class BlockStrategy(Strategy):
         return {number: blocks[number] for number in missing if number in blocks}
 
     def _max_blocks_after(self, stop: int, received: int) -> int | None:  # noqa: ARG002 - for subclasses
-        """Return how many blocks to keep, now that `received` bytes came of a response that ends at `stop`."""
+        """Return the number of blocks to keep after receiving `received` bytes of a response that ends at `stop`."""
         return None
 
     def _open_stream(self, span: ByteRange) -> None:
-        """Request a range to be read as it arrives, if the store can do that."""
+        """Request a range to read it as it arrives, if the store supports that."""
         self._stream = open_stream(self._store, self._path, span, cast("Version", self.version), self._block_size)
         self._streams = self._stream is not None
 
     def _drain_stream(self, *, whole: bool) -> None:
-        """Free the connection for other requests: leave a response of which much is left, read a `whole` short one."""
+        """Free the connection for other requests: abandon a response with a long rest; if `whole`, read a short one."""
         if self._ranges_ignored:
             return
         stream, self._stream = self._stream, None
         if stream is None:
             return
         if stream.remaining > _MAX_DRAIN * self._chunk_size:
-            # As much as the connection's buffers hold has been sent.
+            # About this much has been sent, into the connection's buffers.
             self._policy.fetched_bytes += _MAX_DRAIN * self._chunk_size
         elif whole:
             self._read_on(stream, stream.stop, (), range(0))
@@ -211,7 +211,7 @@ class BlockStrategy(Strategy):
             self._stream = stream
 
     def _fetch_blocks(self, missing: Sequence[int], wanted: range) -> dict[int, CachedPiece]:
-        """Fetch and keep the missing blocks, and what is read ahead with them."""
+        """Fetch and keep the missing blocks and those to be read ahead."""
         span, least_part = self._plan(missing)
         self._drain_stream(whole=span.length > STREAM_STEP * self._block_size or self._connections <= STREAM_STEP + 1)
         lacking = set(missing)
@@ -231,22 +231,22 @@ class BlockStrategy(Strategy):
         return self._add_blocks(fetched, absent, wanted)
 
     def _plan(self, missing: Sequence[int]) -> tuple[ByteRange, int]:
-        """Return the bytes to fetch, and the least size of a part."""
+        """Return the byte range to fetch, and the minimum size of a part."""
         span = self._span(missing[0], missing[-1])
         if not self._ranges_ignored:
             return self._policy.plan(span, self.size)
-        # The rest of the object is sent anyway: as much of it as half of the memory holds.
+        # The rest of the object is sent in any case: read as much of it as half of the memory holds.
         ahead = self._span(missing[0], missing[0] + self._cache.max_blocks // 2 - 1)
         return ByteRange(span.start, max(span.stop, ahead.stop)), self.size
 
     def _part_size(self, least: int, length: int, runs: int) -> int:
-        """Return the size of parts that make one batch of requests, if they are not too small or too large for that."""
+        """Return a size of parts that makes one batch of requests, unless they would be too small or too large."""
         return min(max(least, -(-length // max(1, self._connections - runs + 1))), REQUEST_SIZE)
 
     def _fetch_spans(self, spans: Sequence[ByteRange], part_size: int) -> deque[BufferList]:
-        """Fetch ranges in parts of about `part_size`, side by side; return the parts in order.
+        """Fetch ranges in parallel parts of about `part_size`; return the parts in order.
 
-        The caller frees each part as soon as it is copied.
+        The caller frees each part once it is copied.
         """
         if self._ranges_ignored:
             return deque(self._read_whole(span) for span in spans)
@@ -264,10 +264,10 @@ class BlockStrategy(Strategy):
             if stream is None or not stream.covers(span):
                 response = request_first(self._store, self._path, span.length, start=span.start)
                 self._pin_response(response)
-                self._ranges_ignored = not response.ranged  # a server may serve ranges now and then
+                self._ranges_ignored = not response.ranged  # a server may serve ranges sometimes
                 stream = ResponseStream(response, self._block_size)
             parts = stream.read_to(span.stop, start=span.start)
-        except Exception:  # noqa: BLE001 - requested by itself, with retries, which raises what is wrong
+        except Exception:  # noqa: BLE001 - the range is requested again, with retries, which raises the error
             (body,) = fetch(self._store, self._path, [span], cast("Version", self.version), 1)
             return BufferList([body], span.start)
         if stream.position < stream.stop:
@@ -284,7 +284,7 @@ class BlockStrategy(Strategy):
         return blocks
 
     def _read_uncached(self, span: ByteRange, wanted: range) -> BufferList:
-        """Serve a read that is longer than the cache, and keep nothing of it."""
+        """Serve a read that is longer than the cache, without caching it."""
         held = self._cached(sorted(number for number in self._cache.numbers() if number in wanted)).values()
         edges = [span.start, *(edge for start, stop, _ in held for edge in (start, stop)), span.stop]
         runs = [ByteRange(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]

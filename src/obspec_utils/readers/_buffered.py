@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["BufferedStoreReader"]
 
-# All in buffers. The memory for random reads: as much as the parallel reader has by default.
+# All constants are in buffers. The memory for random reads: the default of the parallel reader.
 _BUDGET = 64
 # After a sequential run of the first length, only the second is kept.
 _LONG_RUN = 8
 _KEPT_BEHIND = 2
-# Each response is so many times as long as the one before, up to a maximum. Each costs a round trip: through 128 MiB
-# at 50 MB/s and 30 ms, in seven requests, they are 5 % of the time. Bytes that are not read are not sent, so that a
-# long response is cheap to abandon; but a server or a client may close one that is read slowly (obstore: after 30 s).
+# The growth factor of responses, and their maximum. Each response costs a round trip: for 128 MiB at 50 MB/s and 30 ms,
+# in seven requests, these are 5 % of the time. Bytes that are not read are not sent, so that a long response is cheap
+# to abandon; but a server or a client may close one that is read slowly (obstore: after 30 s).
 _GROWTH = 4
 _MAX_RESPONSE = 64
 # A longer read is fetched in parallel.
@@ -67,7 +67,7 @@ class _SequentialStrategy(BlockStrategy):
         )
 
     def _open_next(self, start: int) -> None:
-        """Request a response: longer than the last one where it continues that, else a short one."""
+        """Open a response: longer than the last one if it continues that, else a short one."""
         if start == self._response_stop:
             self._response_buffers = min(self._response_buffers * _GROWTH, _MAX_RESPONSE)
         else:
@@ -86,15 +86,14 @@ class _SequentialStrategy(BlockStrategy):
 
 
 class BufferedStoreReader(StoreReader):
-    """Read an object sequentially, ahead of what is asked for.
+    """Read an object sequentially, with read-ahead.
 
-    Sequential reads are served from one response, which is read as it arrives: while the caller works on one piece,
-    the next ones come in. Short skips forward read on in the same response; other jumps abandon it. Each response is
-    four times as long as the one before, up to 64 buffers.
+    Sequential reads are served from one response, which is read as it arrives: while the caller processes one piece,
+    the next ones are received. Short skips forward read on in the same response; other jumps abandon it. Each response
+    is four times as long as the one before, up to 64 buffers.
 
-    Memory: in sequence two buffers, after the first eight, and what the operating system receives ahead for the
-    connection. Random reads, and reads longer than four buffers, are served as by `ParallelStoreReader`, with up to 64
-    buffers of memory.
+    Memory: for sequential reads two buffers, after the first eight, and the receive buffers of the connection. Random
+    reads, and reads longer than four buffers, are served as by `ParallelStoreReader`, with up to 64 buffers of memory.
 
     Parameters
     ----------
@@ -105,8 +104,8 @@ class BufferedStoreReader(StoreReader):
     buffer_size
         Bytes of the first request, and the unit of read-ahead.
     max_concurrent_requests
-        Read ahead with up to that many requests in flight, instead of one response at a time: several times as fast if
-        the bandwidth of each connection is limited, for up to 64 buffers of memory.
+        Read ahead with up to this many requests in flight, instead of one response at a time. That is several times as
+        fast if the bandwidth of each connection is limited, and takes up to 64 buffers of memory.
 
     Raises
     ------

@@ -73,13 +73,12 @@ class EagerStoreReader(StoreReader):
     path
         The object's path in the store.
     request_size
-        Target size of a part in bytes. Up to `max_concurrent_requests` parts it is the most; more parts are cut to fill
-        whole batches of requests.
+        Target size of a part in bytes. Up to `max_concurrent_requests` parts it is the maximum; larger objects are
+        split into full batches of requests.
     file_size
-        The expected size in bytes. It changes nothing, since the first response tells the size; kept for
-        compatibility.
+        The expected size in bytes. It has no effect, since the first response has the size; kept for compatibility.
     max_concurrent_requests
-        The most requests in flight.
+        The maximum number of requests in flight.
 
     Raises
     ------
@@ -136,7 +135,7 @@ class EagerStoreReader(StoreReader):
 
     @classmethod
     def _from_response(cls, store: Any, path: str, first: Response, request_size: int) -> Self:  # noqa: ANN401 - the constructor's arguments
-        """Make a reader of an object whose first response is there already."""
+        """Make a reader of an object whose first response has arrived."""
         reader = cls.__new__(cls)
         reader._set_up(store, path, request_size).load_from(first)  # noqa: SLF001 - of this class
         return reader

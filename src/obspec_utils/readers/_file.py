@@ -52,8 +52,8 @@ class StoreReader(_BinaryFile):
     def __init_subclass__(cls, **options: object) -> None:
         """Copy the methods that h5py calls into each class.
 
-        h5py calls them while an error is set. CPython 3.11 and 3.12 then find only what is in the object's own class,
-        so that h5py over a missing object would now and then raise AttributeError.
+        h5py calls them while an error is set. CPython 3.11 and 3.12 then find only methods in the object's own class,
+        so that h5py over a missing object would sometimes raise AttributeError.
         """
         super().__init_subclass__(**options)
         for name in _CALLED_BY_H5PY:
@@ -85,7 +85,7 @@ class StoreReader(_BinaryFile):
 
     @property
     def size(self) -> int:
-        """The size of the object in bytes. Before the first read, the first piece is fetched to learn it."""
+        """The size of the object in bytes. Before the first read, this sends the first request."""
         if self._strategy.version is None:
             self._check_open()
             with not_found_named(self._store, self._path):
@@ -118,7 +118,7 @@ class StoreReader(_BinaryFile):
     def seek(self, offset: int, whence: int = 0, /) -> int:
         """Move to an offset from the start, from the position (1) or from the end (2); return the position.
 
-        Only a seek from the end may send a request: the first one, which tells the size.
+        Only a seek from the end may send a request: the first one, whose response has the size.
         """
         if whence == 0 and type(offset) is int and 0 <= offset <= sys.maxsize and self._open:
             self._position = offset
@@ -143,12 +143,12 @@ class StoreReader(_BinaryFile):
         return self._position
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return `size` bytes, fewer only at the end of the object; all that are left if it is negative or None."""
+        """Return `size` bytes, fewer only at the end of the object; all remaining if it is negative or None."""
         position = self._position
         start, stop, data = self._piece
         if not start <= position < stop:
             start, stop, data = self._piece = self._find(position)
-            if not self._open:  # closed meanwhile by another thread
+            if not self._open:  # closed by another thread
                 self._release()
         if type(size) is int and position < (end := position + size) <= stop:
             self._position = end
@@ -176,7 +176,7 @@ class StoreReader(_BinaryFile):
         start, stop, data = self._piece
         if not start <= position < stop:
             start, stop, data = self._piece = self._find(position)
-            if not self._open:  # closed meanwhile by another thread
+            if not self._open:  # closed by another thread
                 self._release()
         if end <= stop:
             target[:] = data[position - start : end - start]
@@ -195,12 +195,12 @@ class StoreReader(_BinaryFile):
         length = io.BytesIO().write(buffer)
         return io.BytesIO(self.read(length)).readinto(buffer)
 
-    # As in io.BytesIO: a read never returns less than was asked for, so these are the same.
+    # As in io.BytesIO: a read never returns fewer bytes than requested before the end, so these are the same.
     read1 = read
     readinto1 = readinto
 
     def readall(self) -> bytes:
-        """Return all that is left."""
+        """Return all remaining bytes."""
         return self.read()
 
     def readline(self, size: int | None = -1, /) -> bytes:
@@ -247,7 +247,7 @@ class StoreReader(_BinaryFile):
         self._strategy.clear()
 
     def _end(self, position: int, size: int | None) -> int:
-        """Return where a read of `size` bytes ends, if the object is that long."""
+        """Return the end of a read of `size` bytes, if the object is that long."""
         length = -1 if size is None else index(size)
         if length > sys.maxsize:
             msg = f"can't read {length} bytes at once"
@@ -259,7 +259,7 @@ class StoreReader(_BinaryFile):
         first, last, data = self._piece
         if not first <= start < last:
             first, last, data = self._piece = self._find(start)
-            if not self._open:  # closed meanwhile by another thread
+            if not self._open:  # closed by another thread
                 self._release()
         if start < stop <= last:
             return bytes(data[start - first : stop - first])
@@ -283,7 +283,7 @@ class StoreReader(_BinaryFile):
             if not self._open:  # closed meanwhile by another thread, or after an interrupt
                 self._release()
 
-    # Copies and pickles have everything but the cached bytes.
+    # Copies and pickles have the position and version, without cached bytes.
 
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[()], tuple[int, Version | None]]:
         self._check_open()

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["open_reader"]
 
 _CHUNK_SIZE = 1024 * 1024
-# Read-ahead needs several chunks of memory: with less than that many, chunks are smaller.
+# Read-ahead needs this many chunks of memory: with less memory, chunks are smaller.
 _MIN_CHUNKS = 16
 
 
 def open_reader(store: Get, path: str, *, memory: int = 64 * 1024 * 1024) -> EagerStoreReader | ParallelStoreReader:
     """Open an object with the reader that suits its size.
 
-    The first request, for at most 1 MiB, tells the size. An object of up to `memory` bytes is loaded whole, in
-    parallel parts; a larger one is read on demand and ahead, with `memory` bytes of it cached.
+    The response to the first request, for at most 1 MiB, has the size. An object of up to `memory` bytes is loaded
+    whole, in parallel parts; a larger one is read on demand, with read-ahead, and `memory` bytes of it are cached.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def open_reader(store: Get, path: str, *, memory: int = 64 * 1024 * 1024) -> Eag
     path
         The object's path in the store.
     memory
-        The most bytes kept in memory, beside the read being served.
+        The maximum number of bytes kept in memory, besides the read being served.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def _open(store: Get, path: str, memory: int) -> EagerStoreReader | ParallelStor
     chunk_size = min(_CHUNK_SIZE, max(1, memory // _MIN_CHUNKS))
     first = request_first(store, path, chunk_size)
     if cast("ObjectMeta", first.meta)["size"] <= memory:
-        # As many parts as may be in flight, if they are not too small or too large for that.
+        # One batch of parts, unless they would be too small or too large.
         part_size = min(max(chunk_size, -(-memory // MAX_CONCURRENT_REQUESTS)), REQUEST_SIZE)
         return EagerStoreReader._from_response(store, path, first, part_size)  # noqa: SLF001 - of this package
     reader = ParallelStoreReader(store, path, chunk_size, memory // chunk_size)

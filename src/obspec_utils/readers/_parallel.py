@@ -1,4 +1,4 @@
-"""A reader for random access: blocks fetched on demand, and ahead where the access pattern suggests it."""
+"""A reader for random access: fetch blocks on demand, and ahead if the access pattern suggests it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["BlockStoreReader", "ParallelStoreReader"]
 
 
 class ParallelStoreReader(StoreReader):
-    """Fetch blocks of an object on demand, keep those used last, and read ahead by access pattern.
+    """Fetch blocks of an object on demand, keep the most recently used, and read ahead by access pattern.
 
     A miss fetches the missing blocks, a sixteenth of a chunk each. Sequential reads, scans in steps and reads that
     return to the same range fetch more, in steps that grow up to half of the memory, in up to 18 parallel requests.
@@ -33,7 +33,7 @@ class ParallelStoreReader(StoreReader):
     chunk_size
         Bytes of the first request, and the unit of read-ahead.
     max_cached_chunks
-        The most chunks kept in memory, as blocks of a sixteenth of a chunk.
+        The maximum number of chunks kept in memory, in blocks of a sixteenth of a chunk.
 
     Raises
     ------
@@ -52,7 +52,7 @@ class ParallelStoreReader(StoreReader):
 
 
 class BlockStoreReader(ParallelStoreReader):
-    """The same reader, with the parameter names that VirtualiZarr uses.
+    """Read as `ParallelStoreReader`, with the parameter names that VirtualiZarr uses.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ class BlockStoreReader(ParallelStoreReader):
     path
         The object's path in the store. No request is sent before the first read.
     block_size
-        `chunk_size` of the other, in bytes.
+        `chunk_size` of `ParallelStoreReader`, in bytes.
     max_cached_blocks
-        `max_cached_chunks` of the other.
+        `max_cached_chunks` of `ParallelStoreReader`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How much to fetch around a miss. Offsets in, offsets out, no I/O: the policy can be run on recorded traces."""
+"""Decide how much to fetch around a miss. Offsets in, offsets out, no I/O: the policy can be run on recorded traces."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ __all__ = ["Plan", "ReadaheadPolicy"]
 # the metadata of a NetCDF4 file of 120 MB lies about one chunk apart.
 _SCAN_DISTANCE = 16
 _SCAN_MISSES = 3
-# In chunks. Two of the last 20 reads within this distance are repeated reads of one range: more than by chance.
+# In chunks. Two of the last 20 reads within this distance are repeated reads of one range, not a coincidence.
 _REPEATED_DISTANCE = 3
 _REPEATED_READS = 2
 _REMEMBERED_READS = 20
-# In chunks: the first step of a scan, since a batch of requests takes as long as one of them. Also what the first jump
-# fetches: files laid out for the cloud have their metadata in few pages of that size.
+# In chunks: the first step of a scan, since a batch of requests takes as long as one of them. Also the page that the
+# first jump fetches: files laid out for the cloud have their metadata in a few pages of that size.
 _FIRST_STEP = 4
 
 
 class Plan(NamedTuple):
-    """The bytes to have after a miss, and the least size of a part."""
+    """The byte range to fetch after a miss, and the minimum size of a part."""
 
     span: ByteRange
     least_part: int
 
 
 class ReadaheadPolicy:
-    """Decide by the reads so far what to fetch in addition to missing bytes.
+    """Decide from the previous reads what to fetch in addition to missing bytes.
 
     - Sequential reads: read ahead, in steps that double.
-    - Scans, misses near each other one after the other: the same, with a quarter of the step before the miss, since
-      scans move back and forth.
+    - Scans (successive misses near each other): the same, with a quarter of the step before the miss, since scans move
+      back and forth.
     - The first jump, if it is short: a page.
-    - Repeated reads of one range: that range, as far as those reads show it.
-    - Other reads: only what is missing.
+    - Repeated reads of one range: that range, estimated from those reads.
+    - Other reads: only the missing bytes.
 
     Once as many bytes were fetched as the object has, only missing bytes are fetched, unless at least half of the
     fetched bytes were used. So wasted bytes never exceed the object's size, or the used bytes by more than one step.
@@ -84,9 +84,9 @@ class ReadaheadPolicy:
         return self.fetched_bytes > 0 and 0 <= start - self._fetched_to <= self._chunk_size // 4
 
     def plan(self, missing: ByteRange, size: int) -> Plan:
-        """Return what to fetch, at least what is missing, of an object of `size` bytes.
+        """Return the byte range to fetch, at least the missing one, of an object of `size` bytes.
 
-        The read must have been noted before.
+        Call `note_read` first.
         """
         distance = missing.start - self._fetched_to
         first_jump = self.fetched_bytes and not self._misses and 0 <= distance <= _SCAN_DISTANCE * self._chunk_size
@@ -99,7 +99,7 @@ class ReadaheadPolicy:
         return Plan(self._clip(missing, span, size), least_part)
 
     def _extended(self, missing: ByteRange) -> ByteRange:
-        """Return what the access pattern suggests to fetch."""
+        """Return the byte range that the access pattern suggests to fetch."""
         start = missing.start
         if not self.fetched_bytes:
             return ByteRange(start, start + self._chunk_size)
@@ -127,7 +127,7 @@ class ReadaheadPolicy:
         if len(near) < _REPEATED_READS:
             return None
         first, last = min(*near, missing.start), max(*near, missing.stop)
-        # k points drawn from a range miss, at each end, about as much of it as lies between two of them.
+        # k random points in a range leave at each end about as much of it as there is between two of them.
         margin = max((last - first) // (len(near) + 1), self._chunk_size // 4)
         # A range that would take much of the memory is worth less than the blocks it would evict.
         return ByteRange(first - margin, last + margin) if last - first + 2 * margin <= self._max_step // 4 else None

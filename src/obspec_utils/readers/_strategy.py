@@ -1,4 +1,4 @@
-"""What a reader's file asks of its strategy: the bytes of one version of an object."""
+"""The interface of a reader's strategy, which provides the bytes of one version of an object."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STREAM_STEP", "ResponseStream", "open_stream"]
 
-# In blocks: how much to wait for at a time. Little enough to return soon, enough to make the cost of a call negligible.
+# In blocks: the bytes to wait for at a time. Few enough to return soon, enough to make the cost of a call negligible.
 STREAM_STEP = 4
 # In blocks: a response of this length has most likely arrived by the time it is read. A longer read is faster in
 # parallel.
@@ -27,16 +27,16 @@ _MAX_SKIP = 16
 
 
 class ResponseStream:
-    """The body of a response, taken from the front in whole blocks.
+    """The body of a response, read from the front in whole blocks.
 
-    No thread reads it: what arrives before it is asked for waits in the connection's buffers.
+    No thread reads ahead: bytes that arrive before they are read stay in the connection's buffers.
 
     Attributes
     ----------
     position
-        Where the next block starts.
+        Offset of the next block.
     stop
-        Where the response ends.
+        End of the response.
     """
 
     def __init__(self, response: Response, block_size: int) -> None:
@@ -44,30 +44,30 @@ class ResponseStream:
         self._block_size = block_size
         self._process = this_process()
         self._chunks = response.chunks(STREAM_STEP * block_size)
-        self._rest: list[memoryview] = []  # received, not yet taken
+        self._rest: list[memoryview] = []  # received, not yet read
         self._is_short = response.span.length <= _SHORT * block_size
         self.position, self.stop = response.span
 
     @property
     def remaining(self) -> int:
-        """The number of bytes still to be taken."""
+        """The number of bytes not yet read."""
         return self.stop - self.position
 
     def reaches_soon(self, span: ByteRange) -> bool:
-        """Return whether reading on gets to a range sooner than a request of its own."""
+        """Return whether reading on reaches a range sooner than a separate request."""
         near = span.start - self.position <= _MAX_SKIP * self._block_size
         little = min(span.stop, self.stop) - self.position <= _SHORT * self._block_size
         ahead = self.position <= span.start < self.stop
         return ahead and (self._is_short or (near and little))
 
     def covers(self, span: ByteRange) -> bool:
-        """Return whether the range is still to come."""
+        """Return whether the whole range is in the unread rest."""
         return self.position <= span.start and span.stop <= self.stop
 
     def read_to(self, stop: int, start: int | None = None) -> BufferList:
         """Return the bytes from `position` at least up to `stop`, and move `position` by whole blocks.
 
-        If the store hands out longer chunks, `position` moves a few blocks beyond `stop`. What comes before `start` is
+        If the store returns longer chunks, `position` moves a few blocks beyond `stop`. Bytes before `start` are
         dropped.
 
         Raises
@@ -95,7 +95,7 @@ class ResponseStream:
         return self._rest[-1].nbytes
 
     def _skip_to(self, start: int) -> None:
-        """Drop what comes before the block of a position, as it arrives."""
+        """Drop the bytes before the block of a position, as they arrive."""
         start -= start % self._block_size
         while self.position < start:
             if not self._rest:
@@ -108,12 +108,12 @@ class ResponseStream:
 
 
 def open_stream(store: object, path: str, span: ByteRange, version: Version, block_size: int) -> ResponseStream | None:
-    """Request a range to be read as it arrives; return None if that fails, so that it is fetched instead."""
+    """Request a range to read it as it arrives; return None if that fails, so that the caller fetches it."""
     try:
         response = request(store, path, span)
         if response.meta is not None:
             version.check(path, Version.of(response.meta))
-    except Exception:  # noqa: BLE001 - the fetch meets the same error, retries it or raises it
+    except Exception:  # noqa: BLE001 - the caller's fetch retries or raises the same error
         return None
     # A store may ignore the range, or return bodies only as a whole.
     return ResponseStream(response, block_size) if response.span == span and response.streams else None

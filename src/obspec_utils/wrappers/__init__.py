@@ -1,4 +1,4 @@
-"""Stores around stores: each adds one thing, and they stack in any order."""
+"""Store wrappers. They can be stacked; the outermost is called first, so the order decides what is cached or traced."""
 
 from obspec_utils.wrappers._splitting import SplittingReadableStore
 from obspec_utils.wrappers.caching._stats import CacheInfo, TierInfo

@@ -25,7 +25,7 @@ __all__ = ["SplittingReadableStore"]
 class SplittingReadableStore(StoreWrapper):
     """Fetch whole objects in parallel parts; forward everything else unchanged.
 
-    `get` and `get_async` request the first part, whose headers tell the object's size and version. The other parts are
+    `get` and `get_async` request the first part, whose headers have the object's size and version. The other parts are
     requested when the result is read, one request each. Each response is checked to be of the same version: by its
     ETag, or else its Last-Modified date, or else only its size. `head()` is only called if the store has no `get`.
 
@@ -37,7 +37,7 @@ class SplittingReadableStore(StoreWrapper):
         Bytes in a part, 12 MiB by default, which takes cloud stores the time of a few round trips. It is the maximum up
         to `max_concurrent_requests` parts; larger objects are split into full batches of about this size.
     max_concurrent_requests
-        The most requests in flight for one object.
+        The maximum number of requests in flight for one object.
 
     Raises
     ------
@@ -64,11 +64,11 @@ class SplittingReadableStore(StoreWrapper):
         return PartLimits(self._request_size, self._max_concurrent_requests)
 
     def _gets_whole(self, method: str) -> bool:
-        # By parts, if the wrapped store only serves ranges.
+        # In parts, if the wrapped store only serves ranges.
         return super()._gets_whole(method) or self._supports(method.replace("get", "head"))
 
     def _splits(self, path: str, options: GetOptions | None) -> bool:
-        """Return whether a get is for a whole object of a store that gains by splitting."""
+        """Return whether a get is for a whole object, and splitting it is faster with this store."""
         given: Any = {} if options is None else options
         if not isinstance(given, dict) or "range" in given or given.get("head", False) is not False:
             return False
@@ -87,7 +87,7 @@ class SplittingReadableStore(StoreWrapper):
         Raises
         ------
         ObjectChangedError
-            On reading, if the object was replaced meanwhile.
+            When the result is read, if the object was replaced since the first request.
         """
         if not self._splits(path, options):
             return cast("Result", super().get(path, options=options))

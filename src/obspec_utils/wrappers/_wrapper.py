@@ -49,7 +49,7 @@ class StoreWrapper:
     _store: ReadableStore
 
     if TYPE_CHECKING:
-        # Forwarded by `__getattr__`; these are the types, as obspec has them.
+        # Forwarded by `__getattr__`; these declare the types.
         list = obspec.List.list
         list_async = obspec.ListAsync.list_async
         list_with_delimiter = obspec.ListWithDelimiter.list_with_delimiter
@@ -72,7 +72,7 @@ class StoreWrapper:
         return ()
 
     def _options(self) -> dict[str, Any]:
-        """Return the keyword arguments of the constructor, without those of no effect."""
+        """Return the keyword arguments of the constructor, without defaults."""
         return {}
 
     def _supports(self, method: str) -> bool:
@@ -112,7 +112,7 @@ class StoreWrapper:
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as typed as the store's own attribute
         """Forward any other public attribute to the wrapped store."""
-        if name.startswith("_"):  # above all `_store` itself, which is missing while a copy is being made
+        if name.startswith("_"):  # such as `_store` itself, which is missing while a copy is made
             msg = f"{type(self).__name__!r} object has no attribute {name!r}"
             raise AttributeError(msg)
         attribute = getattr(self._store, name)

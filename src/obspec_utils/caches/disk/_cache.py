@@ -49,7 +49,7 @@ class DiskCache(ManyCache, LeasingCache):
     removed while in use, it is created again; if it is moved, it stays in use.
 
     After construction, and in copies unpickled on a machine where `directory` can't be used, errors do not stop reads.
-    Values are not cached, one RuntimeWarning says why, and puts are retried every 10 s.
+    Values are not cached, one RuntimeWarning has the reason, and puts are retried every 10 s.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class DiskCache(ManyCache, LeasingCache):
         return None
 
     def put(self, key: str, value: Buffer) -> None:
-        """Keep a value and replace a former one, if the budget and the disk have room for it."""
+        """Keep a value and replace a former one, if the budget and the disk have space for it."""
         name, view = digest(key), as_bytes_view(value)
         if not self._breaker.is_open and disk_size(HEADER_SIZE + view.nbytes) <= self._budget:
             with self._breaker, contextlib.suppress(IsADirectoryError):  # a folder in place of the value
@@ -211,7 +211,7 @@ def _read(folder: Folder, key: bytes) -> bytes | None:
 def _read_checked(file: int, key: bytes) -> bytes | None:
     head = os.read(file, HEADER_SIZE)
     size = os.fstat(file).st_size - HEADER_SIZE
-    # Checked first, so that a damaged file can't make us allocate the size it claims.
+    # Check the header first, so that a damaged file can't cause a large allocation.
     if not is_header_of(head, key, size):
         return None
     value = os.read(file, size)

@@ -42,7 +42,7 @@ _EVICT_TO = 0.9
 _MAX_SCAN_AGE = 3600  # s
 _MAX_TEMPORARY_AGE = 600 * 10**9  # ns
 _NAME_LENGTH = 64  # a SHA-256 in hexadecimal
-_FIRST_NAP, _LONGEST_NAP = 0.0001, 0.01
+_FIRST_PAUSE, _MAX_PAUSE = 0.0001, 0.01  # s
 
 
 class _LockFile(io.FileIO):
@@ -60,8 +60,8 @@ def _locked(folder: Folder) -> Iterator[int]:
     TimeoutError
         If other processes hold the lock for too long; one of them may have been stopped.
     """
-    give_up = time.monotonic() + _LOCK_TIMEOUT
-    nap = _FIRST_NAP
+    deadline = time.monotonic() + _LOCK_TIMEOUT
+    pause = _FIRST_PAUSE
     while True:
         with _LockFile(folder.open(_COUNTER, os.O_RDWR | os.O_CREAT), "r+b") as file:
             reset_after_fork(file)
@@ -73,11 +73,11 @@ def _locked(folder: Folder) -> Iterator[int]:
                     if not file.closed:
                         fcntl.flock(file.fileno(), fcntl.LOCK_UN)
                 return
-        if time.monotonic() >= give_up:
+        if time.monotonic() >= deadline:
             msg = f"{folder.path}/{_COUNTER} has been locked by another process for {_LOCK_TIMEOUT:g} s"
             raise TimeoutError(errno.ETIMEDOUT, msg)
-        time.sleep(nap)
-        nap = min(2 * nap, _LONGEST_NAP)
+        time.sleep(pause)
+        pause = min(2 * pause, _MAX_PAUSE)
 
 
 def _acquire(file: int) -> bool:
@@ -102,7 +102,7 @@ def scan(folder: Folder) -> list[tuple[int, int, str]]:
         name, temporary, _ = entry.name.partition(".")
         if len(name) != _NAME_LENGTH:
             continue  # the counter, the leases
-        with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
+        with contextlib.suppress(FileNotFoundError):  # removed by another process
             found = entry.stat(follow_symlinks=False)
             if not temporary:
                 values.append((found.st_mtime_ns, disk_size(found.st_size), name))

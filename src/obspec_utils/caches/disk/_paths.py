@@ -193,6 +193,6 @@ _open: weakref.WeakValueDictionary[tuple[int, int], Folder] = weakref.WeakValueD
 
 
 def open_folder(directory: str, *, make: bool) -> Folder:
-    """Return the private folder in a directory, see `Folder`."""
+    """Open the private folder in a directory, see `Folder`."""
     folder = Folder(directory, make=make)
     return _open.setdefault(folder.identity, folder)

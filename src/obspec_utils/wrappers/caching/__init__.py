@@ -1,1 +1,1 @@
-"""The store that caches what is read through it."""
+"""A store that caches the objects read through it."""

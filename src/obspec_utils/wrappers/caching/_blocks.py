@@ -27,9 +27,10 @@ __all__ = ["BlockLoader"]
 
 
 class BlockLoader:
-    """Find and fetch blocks, each block once for all that ask at the same time.
+    """Find and fetch blocks, each block once for all concurrent callers.
 
-    Processes that share a cache fetch once too, as a best effort: after `MAX_WAIT`, or without leases, each fetches.
+    Processes that share a cache fetch a block once, too, as a best effort: after `MAX_WAIT`, or without leases, each
+    process fetches it.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ class BlockLoader:
         return covered_size(ranges, entry.size, entry.block_size) > self._max_read
 
     def claim(self, call: RequestContext, entry: Entry, ranges: list[ByteRange]) -> Claim:
-        """Claim the blocks of ranges that are not in memory and that nobody is fetching."""
+        """Claim the blocks of ranges that are neither in memory nor being fetched."""
         keys: list[Hashable] = [(entry, number) for number in entry.block_numbers(ranges)]
         return self._entries.in_flight.claim(call.backend, keys, self._entries.block)
 
@@ -93,7 +94,7 @@ class BlockLoader:
         self._counters.add(hits=len(blocks))
         if not missing and claim is None:
             return blocks
-        fetched_keys: list[Hashable] = []  # what this call fetches itself
+        fetched_keys: list[Hashable] = []  # by this call
 
         def fetch(keys: list[Hashable]) -> Coroutine[Any, Any, dict[Hashable, BufferList]]:
             unread = None if fetched_keys else response  # a body is read once
@@ -109,7 +110,7 @@ class BlockLoader:
             self._entries.invalidate_version(call.key, entry)
             raise
         finally:
-            if claim is not None:  # others may wait for it although it was not needed
+            if claim is not None:  # other callers may wait for it even if this one did not need it
                 in_flight.abandon(claim)
         self._counters.add(joined=max(0, len(missing) - len(fetched_keys)))
         return blocks | {number: results[entry, number] for number in cached if cached[number] is None}
@@ -148,7 +149,7 @@ class BlockLoader:
     async def get_or_fetch(
         self, call: RequestContext, entry: Entry, numbers: list[int], response: Response | None, *, whole: bool
     ) -> dict[int, BufferList]:
-        """Return blocks from the shared caches; fetch the others and put them there.
+        """Return blocks from the shared caches; fetch the missing ones and put them there.
 
         Parameters
         ----------
@@ -192,7 +193,7 @@ class BlockLoader:
         *,
         whole: bool,
     ) -> dict[int, BufferList]:
-        """Fetch leased blocks, except those that another process has put into a cache just before."""
+        """Fetch leased blocks, except those that another process put into a cache before the lease was acquired."""
         try:
             found = await self._find_shared(call, entry, names)
             missing = [number for number in names if number not in found]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Config"]
 
 _MAX_SIZE = 256 * 1024 * 1024
-# Seconds for which versions are trusted where a cache is shared, by default.
+# The default of `max_age` for shared caches, in seconds.
 _SHARED_MAX_AGE = 3600.0
 
 
@@ -55,7 +55,10 @@ class Config:
             msg = f"namespace must not be empty, got {self.namespace!r}"
             raise ValueError(msg)
         if self.cache is not None and self.max_size != _MAX_SIZE:
-            msg = f"Give the budget to the caches, not both cache= and max_size={self.max_size}."
+            msg = (
+                f"max_size={self.max_size} can't be combined with cache=: set it on the cache, "
+                "as in cache=MemoryCache(...)"
+            )
             raise ValueError(msg)
 
     def _seconds(self) -> float | None:
@@ -73,7 +76,7 @@ class Config:
         if isinstance(given, Cache):
             return [given]
         if isinstance(given, str | PathLike) or not isinstance(given, Iterable):
-            msg = f"cache must be a cache such as DiskCache('/tmp/cache', 10**9), or several, got {shown(given)}"
+            msg = f"cache must be a cache such as DiskCache('/tmp/cache', 10**9), or a list, got {shown(given)}"
             raise TypeError(msg)
         return list(given)
 
@@ -83,23 +86,21 @@ class Config:
         for cache in given:
             if isinstance(cache, type) or not isinstance(cache, Cache):
                 msg = (
-                    "A cache needs the methods get, put, delete and clear (obspec_utils.caches.Cache); got "
-                    f"{shown(cache)}."
+                    "A cache must have the methods get, put, delete and clear (obspec_utils.caches.Cache), got "
+                    f"{shown(cache)}"
                 )
                 raise TypeError(msg)
             if not isinstance(getattr(cache, "max_size", None), int | float | None):
-                msg = (
-                    f"The max_size of a cache is the most bytes a value may have, a number or None; got {shown(cache)}."
-                )
+                msg = f"max_size of a cache must be a number of bytes or None, got {shown(cache)}"
                 raise TypeError(msg)
         memory, shared = (given[0], given[1:]) if given and isinstance(given[0], MemoryCache) else (None, given)
         if not given or any(isinstance(cache, MemoryCache) for cache in shared):
-            msg = f"Give at least one cache, and at most one MemoryCache, the first of them; got {shown(self.cache)}."
+            msg = f"cache must have at least one cache, and a MemoryCache only in first place, got {shown(self.cache)}"
             raise ValueError(msg)
         return memory, shared
 
     def max_read(self, memory: MemoryCache | None, shared: list[Cache]) -> int | None:
-        """Return the most bytes of one read that some cache can keep; None if a cache does not report it."""
+        """Return the maximum number of bytes of one read that a cache can keep; None if a cache does not report it."""
         caches = shared if memory is None else [memory, *shared]
         # The `max_size` of other caches limits one value: they may keep many blocks.
         totals = [cache for cache in caches if isinstance(cache, MemoryCache | DiskCache) or self.block_size is None]

@@ -23,16 +23,16 @@ class RequestContext:
     Parameters
     ----------
     path
-        The path as it was given.
+        The path as the caller passed it.
     max_requests
-        The most requests in flight, if that is less than the store's own limit.
+        The maximum number of requests in flight, if it is less than the store's own limit.
 
     Attributes
     ----------
     key
-        The key that the object is cached by.
+        The cache key of the object.
     waited
-        The seconds it has waited for fetches of other processes.
+        The seconds that this request has waited for fetches of other processes.
     """
 
     backend: Backend
@@ -46,7 +46,7 @@ class RequestContext:
 
     async def wait(self, seconds: float) -> None:
         """Wait for other processes."""
-        if sys.is_finalizing():  # when the other threads of this process never run again
+        if sys.is_finalizing():  # at interpreter shutdown other threads never finish
             self.waited = math.inf
             return
         start = time.monotonic()

@@ -28,7 +28,7 @@ __all__ = ["BlockKey", "Entry", "EntryTable", "concat"]
 # with blocks if that is more: each insertion beyond the limit examines the oldest few.
 _MAX_EMPTY = 4096
 _EXAMINED = 4
-# How many paths are remembered as invalidated.
+# The maximum number of invalidated paths to keep.
 _MAX_INVALIDATED = 65_536
 
 
@@ -44,7 +44,7 @@ class Entry:
     block_size
         Bytes in each block but the last; at least the object's size if it is cached whole.
     validated_at
-        When the request that told this version was made (`time.time()`).
+        Time of the request that returned this version (`time.time()`).
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class Entry:
 
 
 class BlockKey(NamedTuple):
-    """Key of a block in memory. The cache calls `on_evict` once the block is not there any more."""
+    """Key of a block in memory. The cache calls `on_evict` after removing the block."""
 
     entry: Entry
     block: int
@@ -98,8 +98,7 @@ class BlockKey(NamedTuple):
 class EntryTable:
     """The entry of each object, and its blocks in memory.
 
-    Entries outlive their blocks for a while. An entry without blocks proves nothing by itself: what is fetched for it
-    is compared with its version.
+    Entries outlive their blocks for a while. Bytes fetched for an entry are checked against its version.
 
     Parameters
     ----------
@@ -113,7 +112,7 @@ class EntryTable:
     Attributes
     ----------
     in_flight
-        The fetches under way. Its lock guards every change of this table; each change is atomic for readers.
+        The running fetches. Its lock guards every change of this table; each change is atomic for readers.
     """
 
     def __init__(self, memory: MemoryCache | None, max_age: float | None = None, *, shared: bool = False) -> None:
@@ -126,7 +125,7 @@ class EntryTable:
         # Versions validated before these times have to be validated again.
         self._cleared_at = 0.0
         self._invalidated_at: LruCache[str, float] = LruCache(_MAX_INVALIDATED)
-        # Bound methods of the dicts: a hit is too short for calls in between.
+        # Bound methods, for speed on hits.
         self.values = self._values.entries
         self.find: Callable[[str], Entry | None] = self._entries.get
         self.block: Callable[[Hashable], BufferList | None] = self._values.get
@@ -135,7 +134,7 @@ class EntryTable:
     # Lookup.
 
     def current(self, key: str) -> Entry | None:
-        """Return the entry of an object if it is recent enough and some cache may have blocks of it."""
+        """Return the entry of an object if it is fresh and a cache may have blocks of it."""
         entry = self._entries.get(key)
         if entry is None or not (entry.blocks or self._shared):
             return None
@@ -147,7 +146,7 @@ class EntryTable:
         return min_validated_at <= entry.validated_at and (self.max_age is None or entry.validated_at <= time.time())
 
     def min_validated_at(self, key: str) -> float:
-        """Return the earliest time of validation that a read which starts now can trust."""
+        """Return the earliest time of validation that is fresh for a read that starts now."""
         least = 0.0 if self.max_age is None else time.time() - self.max_age
         return max(least, self._cleared_at, self._invalidated_at.peek(key) or 0.0)
 
@@ -172,7 +171,7 @@ class EntryTable:
     # Changes, under the lock of `in_flight`.
 
     def put(self, key: str, entry: Entry) -> Entry:
-        """Make an entry the current one of an object; return it, or the one that stands for the same version."""
+        """Make an entry the current one of an object; return it, or the existing entry of the same version."""
         former = self._entries.get(key)
         if former is not None and former is not entry and former.is_same(entry):
             former.validated_at = max(former.validated_at, entry.validated_at)
@@ -219,7 +218,7 @@ class EntryTable:
     # Invalidation, which takes the lock.
 
     def invalidate(self, keys: Iterable[str] | None) -> None:
-        """Drop objects, or all of them (None), and keep nothing of their fetches under way."""
+        """Drop objects (None: all) and discard the results of their running fetches."""
         now = time.time()
         if keys is None:
             self._cleared_at = now
@@ -230,13 +229,13 @@ class EntryTable:
             self.in_flight.invalidate([key], partial(self.drop, key))
 
     def invalidate_version(self, key: str, entry: Entry) -> None:
-        """Drop a version that the object does not have any more, and trust no copy of it validated until now."""
+        """Remove an outdated version; copies validated before are not trusted."""
         since = max(self._invalidated_at.peek(key) or 0.0, nextafter(entry.validated_at, inf))
         self._invalidated_at.put(key, since, 1)
         self.in_flight.invalidate([], partial(self.drop, key, entry))
 
     def evict_missing(self, key: str) -> None:
-        """Drop an object that does not exist any more; a fetch under way may find a new one."""
+        """Drop an object that does not exist any more; a running fetch may find a new one."""
         self.in_flight.invalidate([], partial(self.drop, key))
 
     # Statistics.

@@ -1,4 +1,4 @@
-"""Methods that change objects: which objects they change, and how to invalidate these around the call."""
+"""Wrap put, delete, copy and rename so that they invalidate what they change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Mutation(NamedTuple):
     names
         The names of its leading arguments in obspec, which are paths.
     changed
-        How many of them, counted from the last, it changes.
+        Number of trailing path arguments that are changed (copy 1, rename 2).
     """
 
     names: tuple[str, ...]
@@ -36,7 +36,7 @@ _MUTATIONS = {
 
 
 def mutation_of(method: str) -> Mutation | None:
-    """Return what a store's method changes, sync or async; None if it changes nothing."""
+    """Return the mutation of a store's method, sync or async; None if it changes nothing."""
     return _MUTATIONS.get(method.removesuffix("_async"))
 
 

@@ -1,4 +1,4 @@
-"""Keys of the caches, and the record of an object's version in shared ones: JSON, which any process can read."""
+"""Keys of the caches, and the record of an object's version in shared caches, in JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["block_key", "cache_key", "read_record", "record_key", "write_record"]
 
-# Changed whenever the meaning of keys or values changes, so that releases do not find each other's values.
+# Change this with the meaning of keys or values, so that releases do not find each other's values.
 _FORMAT = "1"
 # Limits of a record and of an ETag (bytes): several times what servers accept as metadata.
 _MAX_SIZE = 65_536
@@ -76,14 +76,14 @@ def _written(value: object) -> object:
 
 
 def _checksum(record: dict[str, object]) -> int:
-    # A user's own cache may have no checksums; a damaged size would look as good as the right one.
+    # A cache may lack checksums; a corrupted size would go unnoticed.
     return crc32(json.dumps(record).encode())
 
 
 def read_record(value: Buffer) -> tuple[ObjectMeta, Attributes, float] | None:
     """Return the metadata, attributes and time of a record; None unless it has exactly the form that is written.
 
-    A shared cache may contain anything, and the result goes into requests and keys, where it must not raise or panic.
+    A shared cache may contain anything, and the result is used in requests and keys, which must not raise or panic.
     """
     view = memoryview(value)
     if view.nbytes > _MAX_SIZE:
@@ -117,7 +117,7 @@ def _text(value: object) -> str:
 
 def _e_tag(value: object) -> str:
     text = _exact(value, str)
-    # As a header, with a control character in it, it makes obstore panic.
+    # obstore panics if a header has a control character.
     if not text.isprintable() or len(text) > _MAX_TAG:
         msg = "no ETag"
         raise ValueError(msg)
@@ -143,7 +143,7 @@ def _time(value: object) -> float:
 def _date(value: object) -> datetime:
     written = _exact(value, dict)
     date = datetime.fromisoformat(_exact(written.get("time"), str))
-    if len(written) > 1 or date.tzinfo is not UTC:  # obstore takes no other zone
+    if len(written) > 1 or date.tzinfo is not UTC:  # obstore accepts no other zone
         msg = "no date in UTC"
         raise ValueError(msg)
     return date

@@ -1,4 +1,4 @@
-"""One request that memory cannot serve: validate the version of the object, then load the blocks of that version."""
+"""Serve a read that memory cannot: validate the version of the object, then load the blocks of that version."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Lookup", "ReadThrough"]
 
-# Attempts of a read whose object is replaced meanwhile; then the wrapped store serves it.
+# Attempts of a read while its object is replaced; then the wrapped store serves it.
 _MAX_ATTEMPTS = 4
 
 
 class Lookup(NamedTuple):
-    """The bytes of one version that a request is for.
+    """Bytes located for a request.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Lookup(NamedTuple):
     response
         For a lazy body, a response that holds its first bytes.
     by_range
-        The bytes of each range, if they were not found or fetched by blocks.
+        The bytes of each range, if they are not in `blocks`.
     """
 
     entry: Entry
@@ -66,7 +66,7 @@ class _Version:
 
 @dataclass(slots=True)
 class ReadThrough:
-    """One request.
+    """Serve one read that memory cannot.
 
     Parameters
     ----------
@@ -77,9 +77,9 @@ class ReadThrough:
     wanted
         The byte ranges.
     whole
-        Whether the whole object is wanted, maybe in one buffer.
+        Whether the whole object is requested, preferably in one buffer.
     lazy
-        Whether more than a window may be fetched later.
+        Whether to return a body that is loaded window by window.
     """
 
     entries: EntryTable
@@ -96,9 +96,9 @@ class ReadThrough:
     _from_whole_get: bool = field(default=False, init=False)
 
     async def run(self) -> Lookup | Response | None:
-        """Return the wanted bytes; None if only the wrapped store can serve them, or they are too large to be cached.
+        """Return the requested bytes; None if only the wrapped store can serve them, or they are too large to cache.
 
-        If a whole object turns out too large only now, return the response of the wrapped store.
+        If only the response shows that a whole object is too large, return that response.
         """
         for _ in range(_MAX_ATTEMPTS):
             entry = self.entries.find(self.call.key)
@@ -120,7 +120,7 @@ class ReadThrough:
 
     @property
     def _is_multi_range(self) -> bool:
-        """Whether the request is for ranges that a store may serve from several versions: they never pass through."""
+        """Whether a request by blocks has several ranges: not forwarded, since a store may mix versions of them."""
         return self.blocks.by_blocks and not self.wanted.single
 
     def _is_too_large(self, entry: Entry) -> bool:
@@ -129,7 +129,7 @@ class ReadThrough:
     # Step 1: the version.
 
     async def _validated(self) -> _Version:
-        """Return the version of the object, validated as late as this request needs."""
+        """Return the version of the object, validated at or after `min_validated_at`."""
         entries, key = self.entries, self.call.key
         min_validated_at = entries.min_validated_at(key)
 
@@ -143,7 +143,7 @@ class ReadThrough:
         while found is None:
             results = await entries.in_flight.run_many(self.call.backend, [key], fetch, find=find, keep=self._keep)
             version: _Version = results[key]
-            # A request that others began before this one may be too old for it.
+            # Another caller's request may be too old, if it began before this one.
             if self._validation is not None or version.entry.validated_at >= min_validated_at:
                 found = version
         return found
@@ -174,7 +174,7 @@ class ReadThrough:
         if by_blocks:
             ranges = self.wanted.spans(entry.size)
             if ranges is not None and not blocks.too_large(entry, ranges) and not self._is_lazy(entry, ranges):
-                # Before others learn the version: they join instead of fetching what `response` holds.
+                # Before the version is published, so that other callers join instead of fetching the same bytes.
                 self._claim = blocks.claim(self.call, entry, ranges)
             return _Version(entry)
         if blocks.too_large(entry, []):
@@ -184,7 +184,7 @@ class ReadThrough:
         return _Version(entry, whole)
 
     def _keep(self, _: Hashable, version: _Version) -> None:
-        # All that wait for this flight get the entry of the table: blocks are shared by entry.
+        # All waiters get the entry in the table, since blocks are keyed by entry.
         version.entry = self.entries.put(self.call.key, version.entry)
         if version.whole is not None:
             self.entries.keep(version.entry, 0, version.whole)
@@ -195,7 +195,7 @@ class ReadThrough:
         entry, validation = version.entry, self._validation
         response = None if validation is None else validation.response
         if validation is not None and entry is not validation.entry:
-            # Another event loop has published the same version meanwhile: its blocks are kept by that entry.
+            # Another event loop has published the same version: its blocks are keyed by that entry.
             validation.entry = entry
             if self._claim is not None:
                 self.entries.in_flight.abandon(self._claim)

@@ -1,7 +1,7 @@
-"""The default namespace of a store in shared caches: where it reads from, according to its public configuration.
+"""The default namespace of a store in shared caches: its location, derived from its public configuration.
 
-A namespace that stood for two places would serve the bytes of the other one. So where the configuration leaves the
-place open, there is no default, and the user gives a name. Credentials are never part of it.
+With one namespace for two locations, a store would serve the bytes of the other. So if the location can't be derived,
+there is no default, and the user must pass a namespace. Credentials are never part of it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["default_namespace"]
 
 
 class _Kind(NamedTuple):
-    """What locates a class of obstore's stores.
+    """The settings that locate a class of obstore's stores.
 
     Attributes
     ----------
     required
-        The settings that its configuration has to tell.
+        The settings that its configuration must contain.
     variables
-        Further settings, by the environment variables that set them where the configuration does not tell.
+        Further settings, by the environment variables that set them if the configuration does not contain them.
     """
 
     required: tuple[str, ...]
@@ -68,13 +68,13 @@ _KINDS = {
         },
     ),
 }
-# Set on all machines of AWS. They tell only the partition (such as China), as names of buckets are unique in each.
+# Set on all machines of AWS. They only select the partition (such as China); names of buckets are unique in each.
 _REGIONS = {"region", "default_region"}
 _URLS = {"url", "endpoint", "endpoint_url_s3", "base_url"}
 
 
 class _Unknown(Exception):  # noqa: N818 - a reason, caught here
-    """The configuration leaves the place open."""
+    """The location can't be derived from the configuration."""
 
 
 def default_namespace(store: object) -> str:
@@ -83,7 +83,7 @@ def default_namespace(store: object) -> str:
     Raises
     ------
     ValueError
-        If the configuration of the store leaves open where it reads from.
+        If the location can't be derived from the configuration of the store.
     """
     while _package(store) == "obspec_utils":
         store = getattr(store, "_store", None)  # where every wrapper keeps it
@@ -91,8 +91,8 @@ def default_namespace(store: object) -> str:
         location = [type(store).__name__, *sorted(_location(store).items())]
     except (_Unknown, AttributeError) as error:  # AttributeError: another release of obstore
         msg = (
-            f"Give a namespace= to share a cache: where a {type(store).__name__} reads from can't be told from its "
-            f"configuration ({error}), so its objects could be taken for those of another store."
+            f"Pass namespace=: the location of this {type(store).__name__} can't be derived from its configuration "
+            f"({error}), so it could be mixed up with another store's."
         )
         raise ValueError(msg) from None
     # A digest: short, and it shows no URL to other users of the cache.
@@ -100,19 +100,19 @@ def default_namespace(store: object) -> str:
 
 
 def _package(store: object) -> str:
-    # Of the very class: a subclass may read from elsewhere.
+    # Of the class itself: a subclass may read from elsewhere.
     return type(store).__module__.partition(".")[0]
 
 
 def _location(store: Any) -> dict[str, str]:  # noqa: ANN401 - any store
     kind = type(store).__name__
     if _package(store) != "obstore" or kind not in {"LocalStore", "HTTPStore", *_KINDS}:
-        msg = "its class is not known"
+        msg = "not a class of obstore"
         raise _Unknown(msg)
     if kind == "LocalStore":
         return {"folder": os.path.realpath(store.prefix or os.sep), "machine": platform.node()}
     if "default_headers" in (store.client_options or {}):
-        msg = "its default_headers may choose what is read"
+        msg = "its default_headers may select other objects"
         raise _Unknown(msg)
     facts = {"url": store.url} if kind == "HTTPStore" else _bucket(store, _KINDS[kind])
     local = [_is_loopback(facts[name]) for name in _URLS & facts.keys()]
@@ -141,7 +141,7 @@ def _bucket(store: Any, kind: _Kind) -> dict[str, str]:  # noqa: ANN401 - a stor
 
 
 def _check_service_account(config: dict[str, str]) -> None:
-    """Refuse a service account that sets the endpoint of a GCSStore, as those of emulators do."""
+    """Reject a service account that sets the endpoint of a GCSStore, as those of emulators do."""
     try:
         if "service_account" in config:
             accounts = [json.loads(Path(config["service_account"]).read_text(encoding="utf-8"))]
@@ -156,7 +156,7 @@ def _check_service_account(config: dict[str, str]) -> None:
 
 
 def _is_loopback(url: str) -> bool:
-    """Return whether a URL means another server on each machine; refuse one that may hold a secret."""
+    """Return whether a URL is a different server on each machine; reject a URL that may have a secret."""
     try:
         parts = urlsplit(url)
         host = parts.hostname

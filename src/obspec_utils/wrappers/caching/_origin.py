@@ -29,7 +29,7 @@ __all__ = ["AUTO_BLOCK_SIZE", "AUTO_WHOLE_SIZE", "BlockSize", "Origin"]
 
 BlockSize: TypeAlias = int | Literal["auto"] | None
 
-# At 30 ms and 50 MB/s, a connection transfers 1.5 MB in one round trip. Long reads coalesce their blocks anyway.
+# At 30 ms and 50 MB/s, a connection transfers 1.5 MB in one round trip. Long reads coalesce their blocks.
 AUTO_BLOCK_SIZE = 1024 * 1024
 # One connection transfers this much in 0.2 s; every later read of the object is a hit.
 AUTO_WHOLE_SIZE = 8 * 1024 * 1024
@@ -56,7 +56,7 @@ class Origin:
     limits
         Size and number of the requests that a long run of blocks is split into.
     max_read
-        The most bytes of one read that a cache can keep; None without limit.
+        The maximum number of bytes of one read that a cache can keep; None without limit.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Origin:
         self.by_blocks = block_size is not None
         self.max_read = max_read
         self.window = _WINDOW if max_read is None else min(_WINDOW, max(max_read // 2, 1))
-        # The most to request before the size of an object is known, except for one block.
+        # The maximum to request before the size of an object is known, if it is more than one block.
         self._first_size = min(limits.request_size, self.window)
 
     @property
@@ -91,14 +91,16 @@ class Origin:
     async def request_version(
         self, call: RequestContext, first: ByteRange, old: Entry | None, *, conditional: bool
     ) -> tuple[Entry, Response | None]:
-        """Request the version of an object, together with the `first` bytes.
+        """Request the version of an object, together with its `first` byte range.
+
+        With `conditional`, send a conditional request; a 304 has no body.
 
         Parameters
         ----------
         old
             The version known before.
         conditional
-            Whether the bytes are of no use if that is still the version.
+            Whether the bytes are not needed if `old` is still the version.
 
         Returns
         -------
@@ -123,7 +125,7 @@ class Origin:
         return entry, response
 
     def _first_range(self, first: ByteRange) -> ByteRange:
-        """Return the range of the first request: the blocks of the first bytes wanted, up to the size of a request."""
+        """Return the range of the first request: the blocks of `first`, up to the size of a request."""
         block_size = self._min_block_size
         if first.start < 0:  # a suffix, whose first block depends on the object's size
             return ByteRange(first.start - block_size + 1, 0)
@@ -208,7 +210,7 @@ class Origin:
         return entry, BufferList([body], response.span.start)
 
     def _split(self, runs: list[ByteRange], first: Response | None, entry: Entry) -> list[ByteRange]:
-        """Split what `first` does not hold of runs of blocks into requests, between blocks where these are smaller."""
+        """Split runs of blocks, except the bytes of `first`, into requests; between blocks if these are smaller."""
         requests: list[ByteRange] = []
         request_size, limit = self._limits
         for span in _without(runs, first):
@@ -228,7 +230,7 @@ def _overlaps(response: Response | None, span: ByteRange) -> bool:
 
 
 def _without(runs: list[ByteRange], response: Response | None) -> list[ByteRange]:
-    """Return what a response does not hold of byte ranges; some may be empty."""
+    """Return the byte ranges without the bytes of a response; some may be empty."""
     if response is None:
         return runs
     held = response.span
@@ -240,7 +242,7 @@ def _without(runs: list[ByteRange], response: Response | None) -> list[ByteRange
 
 
 def _if_changed(old: Entry) -> dict[str, object]:
-    """Return the options of a get whose response is an error unless the version is another one."""
+    """Return the options of a conditional get (304 if unchanged)."""
     if not old.version.has_validator:
         return {}
     if old.version.e_tag is not None:
@@ -259,19 +261,19 @@ def _is_same(path: str, old: Version, new: Version) -> bool:
 
 def _check_length(path: str, parts: BufferList, entry: Entry) -> None:
     if len(parts) != entry.size:
-        msg = f"The response to the request for {path!r} has {len(parts)} bytes, not {entry.size}. Read again."
+        msg = f"Expected {entry.size} bytes of {path!r}, got {len(parts)}. Retry the read."
         raise IncompleteReadError(msg)
 
 
 def _compact(buffer: Buffer) -> Buffer:
-    """Return a copy of a small buffer: those of a store have about 4 KiB of their own."""
+    """Return a copy of a small buffer: obstore's buffers have 4 KiB of overhead each."""
     return bytes(buffer) if memoryview(buffer).nbytes <= _SMALL else buffer
 
 
 async def _assemble(
     call: RequestContext, entry: Entry, numbers: list[int], pieces: list[tuple[ByteRange, Buffer]]
 ) -> dict[int, BufferList]:
-    """Make blocks of the pieces they arrived in, yielding to other tasks from time to time."""
+    """Assemble blocks from the pieces they arrived in, yielding to the event loop in between."""
     pieces.sort(key=lambda piece: piece[0])
     starts = [piece.start for piece, _ in pieces]
     blocks, done = {}, 0
@@ -287,7 +289,7 @@ async def _assemble(
 
 
 def _block(path: str, span: ByteRange, pieces: Sequence[tuple[ByteRange, Buffer]]) -> BufferList:
-    """Return a block in a buffer of its own, so that it keeps no other bytes in memory."""
+    """Return a block in a separate buffer, so that it keeps no other bytes in memory."""
     views = []
     for piece, buffer in pieces:
         if piece == span:
@@ -297,6 +299,8 @@ def _block(path: str, span: ByteRange, pieces: Sequence[tuple[ByteRange, Buffer]
             views.append(memoryview(buffer).cast("B")[start - piece.start : stop - piece.start])
     block = b"".join(views)
     if len(block) != span.length:
-        msg = f"Bytes {span.start} to {span.stop} of {path!r} were fetched as {len(block)} bytes. Read again."
+        msg = (
+            f"Expected {span.length} bytes ({span.start} to {span.stop}) of {path!r}, got {len(block)}. Retry the read."
+        )
         raise IncompleteReadError(msg)
     return BufferList([block], span.start)

@@ -1,4 +1,4 @@
-"""Preconditions and ranges of requests, as far as a cached object can serve them as its store would."""
+"""Parse preconditions and ranges of requests that a cached object can serve exactly as its store would."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 _CONDITIONS = frozenset({"if_match", "if_none_match"})
 # Stores differ in how they compare weak ETags, unquoted ETags and commas, so the store serves these.
 _STRONG_TAGS = re.compile(r'\s*"[^"*,]*"\s*(,\s*"[^"*,]*"\s*)*')
-# Larger than any object: an invalid range of it is left to the store at once.
+# Larger than any object: a range that is invalid even here is left to the store.
 _ANY_SIZE = 1 << 62
 
 
@@ -61,7 +61,8 @@ UNCONDITIONAL = Preconditions(None, None, None)
 def parse_preconditions(options: Mapping[str, Any] | None) -> Preconditions | None:
     """Parse the options of a get; None if only the store can serve them.
 
-    These are dates, version, head, `*`, weak and unquoted ETags, options of None, unknown options and invalid ranges.
+    Only the store serves dates, version, head, `*`, weak and unquoted ETags, options of None, unknown options and
+    invalid ranges.
     """
     if options is not None and not isinstance(options, dict):
         return None

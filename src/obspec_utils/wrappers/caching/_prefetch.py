@@ -51,19 +51,19 @@ def _plan(paths: Iterable[str], max_requests: int) -> tuple[list[str], int]:
     """Return each path once, and the number of concurrent requests for each."""
     if isinstance(paths, str) or not hasattr(paths, "__iter__"):
         example = shown(paths) if isinstance(paths, str) else "'a.nc'"
-        msg = f"paths must be several paths, such as [{example}], got {shown(paths)}"
+        msg = f"paths must be an iterable of str, such as [{example}], got {shown(paths)}"
         raise TypeError(msg)
     todo = list(dict.fromkeys(check_path(path) for path in paths))
     return todo, max(1, positive_int("max_concurrent_requests", max_requests) // max(1, len(todo)))
 
 
 def _evicted(is_cached: _IsCached, todo: list[str], failed: dict[str, Exception]) -> dict[str, Exception]:
-    """Return an error for each object that was fetched and evicted again."""
+    """Return an error for each object that was fetched and then evicted."""
     gone = [path for path in todo if path not in failed and not is_cached(path)]
     return {
         path: ValueError(
-            f"{redacted(path)!r} was fetched, but evicted from memory by other objects. Give the cache a larger "
-            "max_size, or prefetch fewer objects at a time."
+            f"{redacted(path)!r} was fetched, but evicted from memory by other objects. Increase the max_size of the "
+            "cache, or prefetch fewer objects at a time."
         )
         for path in gone
     }

@@ -87,7 +87,7 @@ class CachedReads(StoreWrapper):
         return not options.conditional or (entry is not None and options.satisfied_by(entry.meta.get("e_tag")))
 
     def _get_from_memory(self, path: str, options: Preconditions) -> Result | None:
-        if options is UNCONDITIONAL:  # the fast path
+        if options is UNCONDITIONAL:  # fast path
             entry = self._entries.trusted(path)
             if entry is not None and entry.block_size >= entry.size:
                 parts = self._entries.block((entry, 0))
@@ -241,7 +241,7 @@ class CachedReads(StoreWrapper):
 def make_hit(entries: EntryTable, counters: Counters) -> Hit:
     """Return the function that serves a get_range of one block from memory, or else returns None.
 
-    It is the path of most requests. Calls and attribute lookups would cost more than the work itself: it has neither.
+    Hot path: avoid calls and attribute lookups, which would dominate.
     """
     trusted, values, by_thread = entries.trusted, entries.values, counters.by_thread
     touch, served = values.move_to_end, counters.served

@@ -1,4 +1,4 @@
-"""Which version an object has: as recent as `max_age` asks, from the shared caches or the wrapped store."""
+"""Find an object's version, no older than `max_age`, in shared caches or at the origin."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Validation:
     Attributes
     ----------
     response
-        The response that told the version, its body not read yet; None if there was none, or it had no body.
+        The response that returned the version, its body not read yet; None if there was none, or it had no body.
     unpublished
-        Whether the shared caches are still to be told.
+        Whether the version must still be written to the shared caches.
     lease
-        The lease to request the version, held until it is published.
+        The lease to request the version, held until the version is published.
     """
 
     entry: Entry
@@ -70,13 +70,13 @@ class Revalidator:
         Parameters
         ----------
         first
-            The first bytes wanted, which the response brings along.
+            First byte range wanted, included in the response.
         old
             The version known before.
         min_validated_at
-            The earliest time of validation to trust.
+            The earliest time of validation that is fresh.
         has_bytes
-            Whether bytes of the old version are in memory. If no cache has any, a conditional request is of no use.
+            Whether bytes of the old version are in memory. Without cached bytes, no conditional request is sent.
         """
         lease: Lease | None = None
         if self._tiers:
@@ -109,7 +109,7 @@ class Revalidator:
                 break
             await call.wait(pause)
             pause = min(2 * pause, MAX_PAUSE)
-        # The holder of the lease before us has published what it found.
+        # The previous holder of the lease may have published a version.
         try:
             old = self._latest(old, await call.backend.call(tiers.find_record, call.key, min_validated_at))
         except BaseException:
@@ -137,12 +137,12 @@ class Revalidator:
         return entry if entry is not None and self._entries.is_fresh(entry, min_validated_at) else None
 
     async def publish(self, call: RequestContext, validation: Validation) -> None:
-        """Put a version into the shared caches, once its first bytes are there, and release its lease."""
+        """Put a version into the shared caches, after its first bytes, and release its lease."""
         if validation.unpublished:
             await call.backend.call(partial(self._publish, call.key, validation))
 
     def abandon(self, call: RequestContext, validation: Validation) -> None:
-        """Publish a version without waiting: after an error."""
+        """Publish a version after an error, on an event loop in the background."""
         if validation.unpublished:
             call.backend.leave(partial(self._publish, call.key, validation))
 

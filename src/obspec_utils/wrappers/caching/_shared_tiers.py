@@ -1,4 +1,4 @@
-"""Shared caches of a store: looked up in order, backfilled, and leased, so that one process fetches for all."""
+"""Shared caches of a store: looked up in order and backfilled, with leases, so that only one process fetches."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ __all__ = ["FIRST_PAUSE", "MAX_PAUSE", "MAX_WAIT", "SharedTier", "SharedTiers"]
 # Bytes of blocks to look up at a time: a server holds one reply in its memory.
 _BATCH_SIZE = 16 * 1024 * 1024
 
-# Seconds for which one call waits for the leases of other processes, which expire if their holder dies; and between two
-# lookups, doubled from the first to the longest.
+# The maximum time that one call waits for the leases of other processes, which expire if their holder dies, and the
+# delay between two lookups, doubled from the first to the longest (s).
 MAX_WAIT = 30.0
 FIRST_PAUSE, MAX_PAUSE = 0.002, 0.05
 
@@ -162,9 +162,9 @@ class SharedTiers:
     caches
         The caches; there may be none.
     namespace
-        What tells this store's objects from those of others.
+        Distinguishes this store's keys from those of other stores.
     leases
-        Whether to take leases. Of stacked caching stores only the innermost does: they may share a cache.
+        Whether to acquire leases. Of stacked caching stores only the innermost does, because they may share a cache.
     """
 
     def __init__(self, caches: Iterable[Cache], namespace: str, *, leases: bool = True) -> None:
@@ -175,14 +175,14 @@ class SharedTiers:
 
     @property
     def takes_leases(self) -> bool:
-        """Whether one of the caches is leased from."""
+        """Whether leases are acquired from one of the caches."""
         return bool(self._leasing)
 
     def __bool__(self) -> bool:
         return bool(self.tiers)
 
     def find_record(self, key: str, min_validated_at: float) -> tuple[ObjectMeta, Attributes, float] | None:
-        """Return the latest version that the tiers know of an object; the first one that was validated late enough."""
+        """Return the latest version of an object in the tiers, or the first one that is fresh."""
         name = record_key(self.namespace, key)
         latest: tuple[ObjectMeta, Attributes, float] | None = None
         for position, tier in enumerate(self.tiers):
@@ -198,7 +198,7 @@ class SharedTiers:
         return latest
 
     def publish(self, key: str, entry: Entry) -> None:
-        """Put the version of an object into all tiers; delete it again if it was invalidated meanwhile."""
+        """Put the version of an object into all tiers; delete it if it was invalidated in the meantime."""
         record = write_record(entry)
         if record is None or not entry.is_current:
             return
@@ -219,15 +219,15 @@ class SharedTiers:
         return {number: name for number, name in names.items() if name is not None}
 
     def find(self, entry: Entry, names: dict[int, str], count_misses: bool) -> dict[int, BufferList]:  # noqa: FBT001
-        """Return those of the named blocks that a tier has, and backfill the tiers before it."""
+        """Return the named blocks found in the tiers; put blocks of a later tier into those before it."""
         missing = dict(names)
         found: dict[int, BufferList] = {}
         for position, tier in enumerate(self.tiers):
-            there = dict(self._look_up(tier, entry, missing))
-            tier.counters.add(hits=len(there), misses=(len(missing) - len(there)) * count_misses)
-            for former in self.tiers[:position] if there else []:
-                former.put_many({missing[number]: value for number, value in there.items()})
-            for number, value in there.items():
+            cached = dict(self._look_up(tier, entry, missing))
+            tier.counters.add(hits=len(cached), misses=(len(missing) - len(cached)) * count_misses)
+            for former in self.tiers[:position] if cached else []:
+                former.put_many({missing[number]: value for number, value in cached.items()})
+            for number, value in cached.items():
                 found[number] = BufferList([value], entry.block_range(number).start)
                 del missing[number]
         return found
@@ -247,7 +247,7 @@ class SharedTiers:
             tier.put_many(values)
 
     def lease(self, names: dict[int, str], task: Task[Any] | None) -> tuple[dict[int, str], Lease]:
-        """Lease blocks, except those that others fetch and that the caller may wait for.
+        """Lease blocks, except those being fetched by a holder that the caller may wait for.
 
         Returns the leased blocks and their lease. `task` is the calling task; None for a thread.
         """
@@ -256,7 +256,7 @@ class SharedTiers:
         return {number: name for number, name in names.items() if name in mine}, lease
 
     def lease_record(self, key: str, task: Task[Any] | None) -> Lease | None:
-        """Lease the version of an object; None if others request it and the caller may wait for them."""
+        """Lease the version of an object; None if another holder requests it and the caller may wait for it."""
         taken, lease = self._lease([record_key(self.namespace, key)], task)
         return lease if taken else None
 

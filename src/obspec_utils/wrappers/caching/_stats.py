@@ -23,7 +23,7 @@ _POSITIONS = {name: position for position, name in enumerate(_NAMES)}
 class Counters:
     """Counters that are exact without a lock: each thread has its own.
 
-    Thread identifiers are reused, so there are at most as many counters as there ever were threads at once.
+    Thread identifiers are reused, so there are never more counters than the maximum number of concurrent threads.
 
     Attributes
     ----------
@@ -64,9 +64,9 @@ class TierInfo:
     hits, misses
         Objects or blocks that this store looked up there and found, or did not find.
     evictions
-        Values evicted for space, on behalf of all its users in this process; None if the cache does not tell.
+        Values evicted for space by all stores of this process that share it; None if the cache does not report it.
     size, max_size
-        Bytes kept, on behalf of all its users, and the limit; None if the cache does not tell.
+        Bytes kept by all stores that share it, and the limit; None if the cache does not report it.
     """
 
     name: str
@@ -94,11 +94,11 @@ class CacheInfo:
     revalidations
         Conditional requests to the wrapped store.
     origin_bytes
-        Bytes fetched from the wrapped store to be cached. What passes through uncached is not counted.
+        Bytes fetched from the wrapped store to be cached. Bytes that pass through uncached are not counted.
     served_bytes
         Bytes returned from the cache, including those just fetched.
     tiers
-        Each cache by itself, in lookup order.
+        The statistics of each cache, in lookup order.
     """
 
     hits: int
@@ -135,7 +135,7 @@ class CacheInfo:
 
     def _repr_html_(self) -> str:
         counts = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in self._rows())
-        heads = "".join(f"<th>{name}</th>" for name in ("tier", "hits", "misses", "evictions", "size", "of"))
+        heads = "".join(f"<th>{name}</th>" for name in ("tier", "hits", "misses", "evictions", "size", "max size"))
         tiers = "".join(_tier_row(tier) for tier in self.tiers)
         return f"<table>{counts}</table><table><tr>{heads}</tr>{tiers}</table>"
 

@@ -54,27 +54,29 @@ class CachingReadableStore(CachedReads):
     store
         The store to read from.
     max_size
-        The most bytes cached in memory. Larger objects are served but not cached. Not with `cache`, whose own budgets
-        apply.
+        The maximum number of bytes cached in memory. Larger objects are served but not cached. Can't be combined with
+        `cache`: set it on the cache.
     block_size
         Cache aligned blocks of this many bytes instead of whole objects. `"auto"` caches objects of up to 8 MiB whole,
         and larger ones in blocks of 1 MiB.
     max_age
-        Seconds (or a timedelta) for which an object is taken to be unchanged; then a conditional request revalidates
-        it. By default without limit, or one hour if a cache is shared.
+        Seconds (or a timedelta) for which a cached object is fresh; then a conditional request revalidates it. By
+        default without limit, or one hour if a cache is shared.
     cache
         A cache, or several in lookup order, which are backfilled; see `obspec_utils.caches`. By default a
-        `MemoryCache(max_size)`. A `MemoryCache` comes first; all others count as shared with other processes.
+        `MemoryCache(max_size)`. A `MemoryCache` must be first; all others count as shared with other processes.
     namespace
-        A name that tells this store's objects from those of other stores in shared caches. By default taken from the
-        configuration of obstore's stores: kind, endpoint, region, bucket or container and account, prefix or URL.
+        A name that distinguishes this store's objects from those of other stores in shared caches. By default derived
+        from the configuration of obstore's stores: class, endpoint, region, bucket or container and account, prefix or
+        URL.
 
     Raises
     ------
     ValueError
-        If a number is not positive, or a shared cache needs a `namespace`: the store does not show where it reads from.
+        If a number is not positive, `max_size` is combined with `cache`, or a shared cache needs a `namespace`, because
+        the location of the store can't be derived from its configuration.
     TypeError
-        If an argument is of another type, such as a folder as `cache`: give a `DiskCache` of that folder.
+        If an argument has another type, such as a folder as `cache`: pass a `DiskCache` of that folder.
     """
 
     def __init__(
@@ -134,7 +136,7 @@ class CachingReadableStore(CachedReads):
         return self.cache_info()._repr_html_()
 
     def clear_cache(self) -> None:
-        """Clear the memory cache, and keep nothing of the fetches under way.
+        """Clear the memory cache, and discard the results of running fetches.
 
         Shared caches keep their bytes, but versions found there are validated again before they are trusted.
         """
@@ -156,14 +158,13 @@ class CachingReadableStore(CachedReads):
         paths
             The objects.
         max_concurrent_requests
-            The most requests in flight. An object that is cached whole takes one `get` of the wrapped store, which may
-            split it into more.
+            The maximum number of requests in flight. An object that is cached whole takes one `get` of the wrapped
+            store, which may split it into more.
 
         Returns
         -------
         dict
-            The error for each path that is not cached now. Shared caches are not asked whether they kept what was put
-            there.
+            The error for each path that is not cached. Whether shared caches stored the values is not checked.
         """
         return prefetch(self._fetch_whole, self._is_cached, paths, max_concurrent_requests)
 
@@ -177,7 +178,10 @@ class CachingReadableStore(CachedReads):
         found = await self._read_through(RequestContext(backend, path, max_requests), WHOLE, whole=True, lazy=True)
         if not isinstance(found, Lookup):
             name = redacted(path)
-            msg = f"{name!r} was not cached: it is larger than any cache of {self!r}, or its store can't get() it."
+            msg = (
+                f"{name!r} was not cached: it exceeds the max_size of every cache of {self!r}, or the wrapped store "
+                "has no get()."
+            )
             raise ValueError(msg)  # noqa: TRY004 - it is not the type of an argument that is wrong
         if not found.blocks:
             await self._lazy_body(backend, path, found).prefetch(backend, max_requests)

@@ -1,1 +1,1 @@
-"""The store that records requests."""
+"""A store that records requests."""

@@ -36,8 +36,8 @@ class TracingReadableStore(StoreWrapper):
     trace
         Where requests are recorded; several stores can share one. A pickled store has a copy of it.
     on_request
-        Called with each record. Inside a reader or another wrapper, it is called in the caller's thread as soon as that
-        holds no lock. Pickling drops a callable that can't be pickled.
+        Called with each record. Inside a reader or another wrapper, it is called in the caller's thread once that holds
+        no lock. Pickling drops a callable that can't be pickled.
 
     Raises
     ------
@@ -77,7 +77,7 @@ class TracingReadableStore(StoreWrapper):
 
     @contextmanager
     def _recording(self, path: str, method: Method, *ranges: _Range) -> Iterator[list[_Range]]:
-        """Record a request, failed or not; a `get` replaces the yielded ranges by the one of its response."""
+        """Record a request, failed or not; a `get` replaces the yielded ranges by that of its response."""
         recorded = list(ranges)
         timestamp = time.time()
         begin = time.perf_counter()

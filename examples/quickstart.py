@@ -33,7 +33,7 @@ PATH = "model/2026-01-01.nc"
 GROUPS = ("atmosphere", "ice", "land", "ocean")
 VARIABLES_PER_GROUP = 26
 SHAPE = (512, 512)
-BARE, CACHED, AGAIN = "store", "Caching(Splitting(store))", "the same, once more"
+BARE, CACHED, AGAIN = "store", "Caching(Splitting(store))", "same store, warm cache"
 WANTED = ("atmosphere/field_03", "land/field_11", "ocean/field_20")
 
 READERS = (open_reader, EagerStoreReader, ParallelStoreReader, BufferedStoreReader)
@@ -91,7 +91,7 @@ def show(row: Row) -> None:
     """Print one line of the table."""
     print(
         f"{row.reader:<19}  {row.store:<25}  {row.requests:>8}  {row.megabytes:>5.0f}"
-        f"  {row.seconds:>7.2f}  {row.in_flight:>14}"
+        f"  {row.seconds:>7.2f}  {row.in_flight:>13}"
     )
 
 
@@ -118,7 +118,7 @@ def main() -> None:
         store = server.s3_store(BUCKET)
         print(f"A NetCDF4 file of {len(content) / 1e6:.0f} MB, {len(GROUPS) * VARIABLES_PER_GROUP} variables in it;")
         print("each row opens it with xarray and reads three of them. 30 ms latency, 50 MB/s a connection.\n")
-        print("reader               store                      requests     MB  seconds  most in flight")
+        print("reader               store                      requests     MB  seconds  max in flight")
         rows = []
         for reader in READERS:
             cached = CachingReadableStore(SplittingReadableStore(store))

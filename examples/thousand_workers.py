@@ -100,7 +100,7 @@ def origin_table(job: Job) -> str:
         per_second = requests / job.seconds
         loads = f"{per_second:,.0f}" + (" (too many)" if per_second > job.gets_per_second else "")
         rows.append([setup.name, setup.origin_is, f"{setup.origin:,}", f"{requests:,}", size(requests * MIB), loads])
-    return table(["caches", "blocks per file", "that is", "requests", "bytes", "requests/s"], rows)
+    return table(["caches", "blocks per file", "blocks", "requests", "bytes", "requests/s"], rows)
 
 
 def redis_table(job: Job) -> str:
@@ -114,7 +114,7 @@ def redis_table(job: Job) -> str:
             rows.append(
                 [setup.name, setup.redis_is, size(sent), f"{size(rate)}/s", f"{size(rate / job.nodes)}/s", *took]
             )
-    heads = [f"takes at {nic} Gbit/s" for nic in job.nics]
+    heads = [f"duration at {nic} Gbit/s" for nic in job.nics]
     return table(["caches", "blocks per file", "sent", "in all", "to a node", *heads], rows)
 
 
@@ -129,7 +129,7 @@ def nodes_table(job: Job) -> str:
     return table(["caches", "sent to a node", *(f"nodes at {nic} Gbit/s" for nic in job.nics)], rows)
 
 
-def room_table(job: Job) -> str:
+def space_table(job: Job) -> str:
     """Compute the size of the caches."""
     node = job.metadata + job.region_of_node
     rows = []
@@ -157,10 +157,10 @@ def disk_table(job: Job) -> str:
 def tables(job: Job) -> dict[str, str]:
     """Return all tables by their headings."""
     return {
-        "At the object store": origin_table(job),
-        "What Redis sends": redis_table(job),
+        "Load on the object store": origin_table(job),
+        "Load on Redis": redis_table(job),
         "How many nodes one Redis server feeds": nodes_table(job),
-        "Room": room_table(job),
+        "Space": space_table(job),
         "A node": disk_table(job),
     }
 

@@ -17,8 +17,3 @@ def python_blocks(document: str) -> list[str]:
 def run(block: str, document: str, names: dict) -> None:
     """Run a code block with, and into, the given names."""
     exec(compile(block, document, "exec"), names)
-
-
-def read_size(store, path: str) -> int:
-    """Return the size of an object: what worker processes of the guide do."""
-    return store.head(path)["size"]

@@ -14,7 +14,7 @@ import zarr.storage
 from rasterio.transform import from_origin
 
 from obspec_utils.wrappers import CachingReadableStore
-from tests.integration.documents import python_blocks, read_size, run
+from tests.integration.documents import python_blocks, run
 from tests.integration.files import GRIB_LEVELS, SHAPE, frame, grib_values
 
 PUBLIC_BUCKET = 'S3Store("nex-gddp-cmip6", region="us-west-2", skip_signature=True)'
@@ -150,9 +150,11 @@ def test_the_guide_to_the_registry(store, capsys):
     assert names["total"] == 30
 
 
-def test_the_guide_to_workers(store, tmp_path, dataset):
-    shared, processes = python_blocks("docs/guide/workers.md")
-    names = {"store": store, "paths": ["a.nc", "a.nc"], "work": read_size}
+def test_the_guide_to_workers(store, tmp_path, dataset, monkeypatch):
+    shared, tasks, processes = python_blocks("docs/guide/workers.md")
+    (tmp_path / "tasks.py").write_text(tasks)
+    monkeypatch.syspath_prepend(tmp_path)
+    names = {"store": store, "paths": ["a.nc", "a.nc"], "__name__": "__main__"}
     run(shared.replace("/scratch/cache", str(tmp_path / "cache")), "workers.md", names)
     assert names["means"] == pytest.approx([float(dataset["temperature"].mean())] * 2)
     run(processes, "workers.md", names)

@@ -151,7 +151,7 @@ def test_what_was_not_removed_for_certain_is_not_served() -> None:
     with Pretender(answer) as server:
         cache = RedisCache(server.url)
         assert cache.get("key") == b"old"
-        with in_trouble("InvalidResponse.*SET was answered by a bytes"):
+        with in_trouble("InvalidResponse.*SET got an invalid reply of type bytes"):
             cache.put("key", b"new")
         for _ in range(2):
             let_try_again(cache)

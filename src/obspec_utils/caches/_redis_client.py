@@ -185,7 +185,7 @@ def _reply(connection: Any, command: str, is_valid: Callable[[Any], bool]) -> An
         return error
     if is_valid(reply):
         return reply
-    msg = f"the reply to {command} is not valid: a {type(reply).__name__}"
+    msg = f"{command} got an invalid reply of type {type(reply).__name__}"
     raise redis.InvalidResponse(msg)
 
 

@@ -8,7 +8,7 @@ order:
    account and container, except what the host starts with: `https://bucket.s3.amazonaws.com/bucket/a` keeps `bucket/a`.
 2. The store's `prefix`, or the path of its `url` or `base_url`.
 
-Segments that are not there are not removed, so a store can be registered under another URL than its own.
+Only segments that the path has are removed, so a store can be registered under another URL than its own.
 
 Paths of http, https and file URLs are percent-decoded, because HTTPStore encodes paths itself and LocalStore takes them
 as they are. Queries and fragments of http(s) URLs are dropped, because no store can send them. In other schemes every

@@ -138,7 +138,7 @@ class _Workers(Generic[T]):
         while self.helpers < min(self.limit - 1, self.count - self.started) and limiter.acquire():
             try:
                 start_thread(self.run_helper, current_scope())
-            except RuntimeError:  # no thread can be started: go on with those that run
+            except RuntimeError:  # no thread can be started: the running ones do the rest
                 limiter.release()
                 return
             self.helpers += 1

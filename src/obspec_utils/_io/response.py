@@ -170,8 +170,8 @@ def response_of(
     meta = result.meta
     span = ByteRange(*result.range)
     if span.start > wanted.start or span.stop < min(wanted.stop, meta["size"]):
-        asked = f"bytes {wanted.start} to {wanted.stop} of {path!r}"
-        msg = f"Expected {asked}, got bytes {span.start} to {span.stop}. Retry the read."
+        expected = f"bytes {wanted.start} to {wanted.stop} of {path!r}"
+        msg = f"Expected {expected}, got bytes {span.start} to {span.stop}. Retry the read."
         raise IncompleteReadError(msg)
     attributes = result.attributes or {}
     known = _is_length_known(path, span, attributes) if ranged and attributes else True

@@ -42,7 +42,7 @@ class RedisCache(ManyCache, LeasingCache):
     """Cache values in a Redis server, shared by all clients with the same server and prefix.
 
     The budget is the server's: set `maxmemory`, and `maxmemory-policy allkeys-lru` to evict the least recently used
-    values. With the default policy, `noeviction`, a full server keeps nothing new and goes on serving what it has.
+    values. With the default policy, `noeviction`, a full server stores no new values and serves the old ones.
 
     If the server is unreachable or too slow, refuses a command or sends an invalid reply, nothing is cached and no read
     fails. One RuntimeWarning is issued, and the server is retried every 10 s. Values that were deleted or replaced in
@@ -56,8 +56,8 @@ class RedisCache(ManyCache, LeasingCache):
     client
         A URL (`redis://…`, `rediss://…` or `unix://…`, with options of redis-py in its query), or a `redis.Redis`
         client. A cache with a client can't be pickled, and the timeouts are the client's: make it with short
-        `socket_timeout` and `socket_connect_timeout`, and without retries; a server that sends a byte now and then
-        outlasts them. Needs redis-py: `pip install 'obspec-utils[redis]'`.
+        `socket_timeout` and `socket_connect_timeout`, and without retries; a server that sends a byte within each
+        timeout is not limited by them. Needs redis-py: `pip install 'obspec-utils[redis]'`.
     prefix
         The start of all keys. `clear` removes all keys that start with it, so no prefix should start with another.
     ttl

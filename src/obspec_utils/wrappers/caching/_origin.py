@@ -116,7 +116,7 @@ class Origin:
                 raise
             old.validated_at = validated_at
             return old, None
-        entry = self.entry(response.meta, response.attributes, validated_at)  # type: ignore[arg-type] # a get tells it
+        entry = self.entry(response.meta, response.attributes, validated_at)  # type: ignore[arg-type] # set by a get
         if not response.ranged and first.start < entry.size:  # the server ignores ranges
             entry.block_size = max(entry.size, 1)
         if old is not None and _is_same(call.path, old.version, entry.version):
@@ -205,7 +205,7 @@ class Origin:
         """Fetch a byte range by one request, of any version."""
         validated_at = time.time()
         response = await send_first(call.backend, self._store, call.path, span)
-        entry = self.entry(response.meta, response.attributes, validated_at)  # type: ignore[arg-type] # a get tells it
+        entry = self.entry(response.meta, response.attributes, validated_at)  # type: ignore[arg-type] # set by a get
         (body,) = await self._fetch(call, [], entry, response)
         return entry, BufferList([body], response.span.start)
 

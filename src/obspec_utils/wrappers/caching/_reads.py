@@ -224,7 +224,7 @@ class CachedReads(StoreWrapper):
         return entry
 
     def head(self, path: str) -> ObjectMeta:
-        """Get an object's metadata, from the cache if the object is there."""
+        """Get an object's metadata, from the cache if the object is cached."""
         entry = self._find_metadata(path)
         if entry is None and self._tiers:
             entry = run_sync(self._revalidator.find_shared, RequestContext(SYNC, path))

@@ -42,7 +42,7 @@ class CachingReadableStore(CachedReads):
 
     By default, the first request for any range of an object fetches the whole object with one `get` of the wrapped
     store. With a `block_size`, a request fetches only the blocks it touches. Threads and tasks that request the same
-    bytes meanwhile wait for the same fetch. Cached bytes are trusted until they are evicted, cleared, older than
+    bytes concurrently wait for the same fetch. Cached bytes are trusted until they are evicted, cleared, older than
     `max_age`, or changed through this store. A result never mixes two versions of an object if the wrapped store sends
     an ETag or else a Last-Modified date; if it sends neither, only sizes are compared. Requests that only the wrapped
     store can serve, and objects too large to be cached, pass through.

@@ -107,7 +107,7 @@ def _package(store: object) -> str:
 def _location(store: Any) -> dict[str, str]:  # noqa: ANN401 - any store
     kind = type(store).__name__
     if _package(store) != "obstore" or kind not in {"LocalStore", "HTTPStore", *_KINDS}:
-        msg = "not a class of obstore"
+        msg = "not an S3Store, GCSStore, AzureStore, HTTPStore or LocalStore of obstore"
         raise _Unknown(msg)
     if kind == "LocalStore":
         return {"folder": os.path.realpath(store.prefix or os.sep), "machine": platform.node()}

@@ -88,7 +88,7 @@ class StoreReader(_BinaryFile):
         """The size of the object in bytes. Before the first read, this sends the first request."""
         if self._strategy.version is None:
             self._check_open()
-            with not_found_named(self._store, self._path):
+            with raise_not_found(self._store, self._path):
                 interruptible(self._fetch, 0, 0)
         return self._strategy.size
 
@@ -270,7 +270,7 @@ class StoreReader(_BinaryFile):
         self._check_open()
         if start >= stop:
             return iter(())
-        with not_found_named(self._store, self._path):
+        with raise_not_found(self._store, self._path):
             buffers, self._piece = interruptible(self._fetch, start, stop)
         if not self._open:
             self._release()

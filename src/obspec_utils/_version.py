@@ -42,19 +42,22 @@ class Version:
         dates = (self.last_modified, found.last_modified)
         return None not in dates and _NO_DATE not in dates
 
+    def is_same(self, found: Version) -> bool:
+        """Return whether `found` is certainly the same version."""
+        return self.comparable(found) and not self._differs(found)
+
     def check(self, path: str, found: Version) -> None:
         """Raise `ObjectChangedError` if `found` is another version of the object at `path`."""
-        if self.size != found.size:
-            changed = True
-        elif self.e_tag is not None and found.e_tag is not None:
-            changed = self.e_tag.removeprefix("W/") != found.e_tag.removeprefix("W/")
-        else:
-            changed = (
-                None not in (self.last_modified, found.last_modified) and self.last_modified != found.last_modified
-            )
-        if changed:
+        if self._differs(found):
             msg = (
                 f"{path!r} changed while it was being read: expected {self}, found {found}. "
                 "No bytes were returned, so no result mixes two versions. Open the object again to read the new one."
             )
             raise ObjectChangedError(msg)
+
+    def _differs(self, found: Version) -> bool:
+        if self.size != found.size:
+            return True
+        if self.e_tag is not None and found.e_tag is not None:
+            return self.e_tag.removeprefix("W/") != found.e_tag.removeprefix("W/")
+        return None not in (self.last_modified, found.last_modified) and self.last_modified != found.last_modified

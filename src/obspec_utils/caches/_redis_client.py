@@ -110,7 +110,7 @@ class Server:
         """Set values that expire after `px` milliseconds, in one round trip; return the error of each, or None."""
         expiry = () if px is None else ("PX", px)
         commands = [("SET", name, value, *expiry) for name, value in values.items()]
-        replies = self._pipeline(commands, lambda reply: reply == b"OK")
+        replies = paused(self._pipeline, commands, lambda reply: reply == b"OK")
         return [reply if isinstance(reply, redis.ResponseError) else None for reply in replies]
 
     def remove(self, names: list[bytes]) -> bool:
@@ -156,16 +156,13 @@ class Server:
         self._call("EVAL", _RELEASE, len(names), *names, token, is_valid=_is_count)
 
     def _call(self, *command: object, is_valid: Callable[[Any], bool], size: int = 0) -> Any:  # noqa: ANN401
-        (reply,) = self._pipeline([command], is_valid, size)
+        (reply,) = paused(self._pipeline, [command], is_valid, size)  # redis-py's pool has locks
         if isinstance(reply, redis.ResponseError):
             raise reply
         return reply
 
     def _pipeline(self, commands: list[tuple[Any, ...]], is_valid: Callable[[Any], bool], size: int = 0) -> list[Any]:
         """Return the replies to commands, which are errors or valid and have at most `size` bytes of values."""
-        return paused(self._exchange, commands, is_valid, size)  # redis-py's pool has locks
-
-    def _exchange(self, commands: list[tuple[Any, ...]], is_valid: Callable[[Any], bool], size: int) -> list[Any]:
         with deadline(self._timeout, size + _MAX_OVERHEAD):
             connection = self._pool.get_connection(*_COMMAND_NAME)
             try:

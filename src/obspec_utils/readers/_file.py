@@ -283,10 +283,8 @@ class StoreReader(_BinaryFile):
             if not self._open:  # closed meanwhile by another thread, or after an interrupt
                 self._release()
 
-    # Copies and pickles have the position and version, without cached bytes.
-
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[()], tuple[int, Version | None]]:
-        self._check_open()
+        self._check_open()  # copies and pickles have the position and the version, without cached bytes
         make = partial(type(self)._unread, self._store, self._path, **self._options)  # noqa: SLF001 - of this class
         return make, (), (self._position, self._strategy.version)
 

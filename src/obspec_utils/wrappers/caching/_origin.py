@@ -12,7 +12,7 @@ from obspec_utils._io.get_result import YIELD_AFTER, Result
 from obspec_utils._io.request import send_first, send_get
 from obspec_utils._io.response import Response, response_of
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange, coalesce_blocks, split
-from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
+from obspec_utils.exceptions import IncompleteReadError
 from obspec_utils.wrappers.caching._entries import Entry
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from obspec_utils._io.multipart import PartLimits
-    from obspec_utils._version import Version
     from obspec_utils.wrappers.caching._context import RequestContext
 
 __all__ = ["AUTO_BLOCK_SIZE", "AUTO_WHOLE_SIZE", "BlockSize", "Origin"]
@@ -119,7 +118,7 @@ class Origin:
         entry = self.entry(response.meta, response.attributes, validated_at)  # type: ignore[arg-type] # set by a get
         if not response.ranged and first.start < entry.size:  # the server ignores ranges
             entry.block_size = max(entry.size, 1)
-        if old is not None and _is_same(call.path, old.version, entry.version):
+        if old is not None and old.version.is_same(entry.version):
             old.validated_at = validated_at
             entry = old
         return entry, response
@@ -248,15 +247,6 @@ def _if_changed(old: Entry) -> dict[str, object]:
     if old.version.e_tag is not None:
         return {"if_none_match": old.version.e_tag}
     return {"if_modified_since": old.version.last_modified}
-
-
-def _is_same(path: str, old: Version, new: Version) -> bool:
-    """Return whether two versions are certainly the same."""
-    try:
-        old.check(path, new)
-    except ObjectChangedError:
-        return False
-    return old.comparable(new)
 
 
 def _check_length(path: str, parts: BufferList, entry: Entry) -> None:

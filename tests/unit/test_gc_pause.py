@@ -162,6 +162,7 @@ def test_full_collections_take_little_of_the_time(monkeypatch: pytest.MonkeyPatc
         return gc.get_stats()[2]["collections"]
 
     gc.disable()
+    monkeypatch.setattr(gc_pause._state, "turned_off", [True])
     monkeypatch.setattr(gc_pause._state, "full_collection_after", 0.0)
     before = full_collections()
     for _ in range(2):

@@ -309,6 +309,24 @@ def test_a_signal_handler_that_reads_meanwhile_has_a_thread_of_its_own() -> None
     assert threading.get_ident() not in other.threads
 
 
+def test_nothing_is_collected_while_the_main_thread_waits_where_collection_was_off() -> None:
+    class Littering(HeldStore):
+        def body(self, start: int, stop: int) -> bytes:
+            kept = [[] for _ in range(3 * gc.get_threshold()[0])]
+            time.sleep(3 * gc_pause.COLLECTION_INTERVAL)
+            counts.append(gc.get_count()[0])
+            assert kept
+            return CONTENT[start:stop]
+
+    counts: list[int] = []
+    gc.disable()
+    try:
+        ParallelStoreReader(Littering(), "o").read(10)  # type: ignore[arg-type]
+    finally:
+        gc.enable()
+    assert counts[0] > 2 * gc.get_threshold()[0]
+
+
 def test_objects_are_finalized_in_the_main_thread_while_it_waits() -> None:
     class Node:
         def __init__(self) -> None:

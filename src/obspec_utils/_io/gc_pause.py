@@ -152,8 +152,7 @@ def paused(function: Callable[..., T], *args: object) -> T:
     try:
         return paused_here(scope, function, *args)
     finally:
-        if _state.turned_off:  # others still pause: pauses that overlap without end must not keep collection off
-            collect_due()
+        collect_due()  # if others still pause: pauses that overlap without end must not keep collection off
         run_callbacks(scope)
 
 
@@ -204,7 +203,12 @@ def _watch(state: _State) -> None:
 
 
 def collect_due() -> None:
-    """Run the collection the interpreter would have run by now; a full one takes at most a twentieth of the time."""
+    """While collection is turned off, run the one the interpreter would have run by now.
+
+    Full collections take at most a twentieth of the time.
+    """
+    if not _state.turned_off:
+        return
     due = [0 < threshold < count for threshold, count in zip(gc.get_threshold(), gc.get_count(), strict=True)]
     start = monotonic()
     if due[2] and start >= _state.full_collection_after:

@@ -61,7 +61,7 @@ async def until_true(condition: Callable[[], object]) -> None:
 def joined(fetcher: Board, key: str = "key") -> int:
     """Return how many threads wait for the flight that is led by a thread."""
     claim = fetcher.in_flight._claims.get((key, None))
-    return 0 if claim is None else len(claim.future._condition._waiters)  # type: ignore[attr-defined]
+    return 0 if claim is None or claim._future is None else len(claim._future._condition._waiters)
 
 
 def wait_for(condition: object) -> None:

@@ -159,6 +159,8 @@ async def fetch_parts(
     """
     count = len(spans) + (first is not None)
     parts = _Parts(backend, store, path, spans, version, first, options, targets, RetryBudget(count))
+    if count == 1:
+        return [await parts.fetch(0)]
     return await backend.gather(parts.fetch, count, limit, parts.budget.stop)
 
 

@@ -31,15 +31,38 @@ Keep: TypeAlias = "Callable[[Hashable, T], None]"
 class Claim:
     """The keys that one caller fetches, the future of their results, and the futures of keys that others fetch."""
 
-    __slots__ = ("_task", "future", "joined", "keys", "owner")
+    __slots__ = ("_backend", "_future", "_task", "has_ended", "joined", "keys", "owner")
 
     def __init__(self, backend: Backend) -> None:
-        self.future = backend.new_future()
+        self._backend = backend
+        self._future: Any = None
+        self.has_ended = False
         self.owner = backend.owner()  # an event loop; None for a thread
         task = backend.task()
         self._task = None if task is None else weakref.ref(task)
         self.keys: dict[Hashable, None] = {}  # in order
         self.joined: dict[Any, None] = {}
+
+    @property
+    def future(self) -> Any:  # noqa: ANN401 - of a thread or of an event loop
+        """The future that others wait for, made for the first of them, which holds the lock."""
+        if self._future is None:
+            self._future = self._backend.new_future()
+        return self._future
+
+    def end(self, outcome: Results[Any] | Exception) -> None:
+        """Wake those who wait, once nobody can join any more."""
+        self.has_ended = True
+        future = self._future
+        if future is None:
+            return
+        with contextlib.suppress(RuntimeError):  # the event loop is closed, so no task waits
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+                if not isinstance(future, Future):
+                    future.exception()  # mark as retrieved
+            else:
+                future.set_result(outcome)
 
     @property
     def is_lost(self) -> bool:
@@ -116,9 +139,9 @@ class SingleFlight(Generic[T]):
 
     def abandon(self, claim: Claim) -> None:
         """Release the claimed keys, if no result was published for them."""
-        if claim.keys and not claim.future.done():
+        if claim.keys and not claim.has_ended:
             paused(self._publish, claim)
-            _finish(claim.future, {})
+            claim.end({})
 
     async def run_many(
         self,
@@ -171,19 +194,18 @@ class SingleFlight(Generic[T]):
     async def _run_claimed(
         self, claim: Claim, fetch: Callable[[list[Hashable]], Awaitable[Results[T]]], keep: Keep[T]
     ) -> Results[T]:
-        future = claim.future
         try:
             results = await fetch(list(claim.keys))
             paused(self._publish, claim, results, keep)
-            future.set_result(results)
         except Exception as error:
             paused(self._publish, claim)
-            _finish(future, error)
+            claim.end(error)
             raise
         else:
+            claim.end(results)
             return results
         finally:
-            del future, claim
+            del claim
 
     def _publish(self, claim: Claim, results: Results[T] | None = None, keep: Keep[T] | None = None) -> None:
         """Remove the claims of a fetch, and keep its results unless they were invalidated."""
@@ -193,16 +215,6 @@ class SingleFlight(Generic[T]):
                     del self._claims[key, claim.owner]
                     if results is not None and keep is not None:
                         keep(key, results[key])
-
-
-def _finish(future: Any, outcome: Results[Any] | Exception) -> None:  # noqa: ANN401
-    with contextlib.suppress(RuntimeError):  # the event loop is closed, so no task waits
-        if isinstance(outcome, Exception):
-            future.set_exception(outcome)
-            if not isinstance(future, Future):
-                future.exception()  # mark as retrieved
-        else:
-            future.set_result(outcome)
 
 
 def _collect(found: Results[T], keys: list[Hashable], results: Results[T]) -> None:

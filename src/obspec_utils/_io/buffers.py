@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-__all__ = ["BufferList"]
+__all__ = ["BufferList", "concat"]
 
 # Shared empty lists of single-buffer instances; never changed.
 _NO_VIEWS: list[memoryview] = []
@@ -150,3 +150,11 @@ class BufferList:
         for number, start in enumerate(self._starts):
             first = start - self.start
             self._views[number] = whole[first : first + self._views[number].nbytes]
+
+
+def concat(found: list[BufferList]) -> BufferList:
+    """Return consecutive blocks as one list of buffers, without copying."""
+    if len(found) == 1:
+        return found[0]
+    pieces = [piece for parts in found for piece in parts.pieces(parts.start, parts.stop)]
+    return BufferList(pieces, found[0].start if found else 0)

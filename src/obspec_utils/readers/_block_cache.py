@@ -6,14 +6,15 @@ from collections import OrderedDict
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from obspec_utils._io.buffers import BufferList
+
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Container, Mapping, Sequence
 
-    from obspec_utils._io.buffers import BufferList
     from obspec_utils.readers._strategy import CachedPiece
 
-__all__ = ["BlockCache", "copy_blocks"]
+__all__ = ["BlockCache", "copy_blocks", "in_order"]
 
 
 class BlockCache:
@@ -82,6 +83,11 @@ class BlockCache:
         """Evict all blocks."""
         self._used.clear()
         self._readahead.clear()
+
+
+def in_order(blocks: Mapping[int, CachedPiece], wanted: range) -> tuple[BufferList, CachedPiece]:
+    """Return consecutive blocks, and the last of them."""
+    return BufferList([blocks[number][2] for number in wanted], blocks[wanted[0]][0]), blocks[wanted[-1]]
 
 
 def copy_blocks(

@@ -6,7 +6,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
-from obspec_utils._io.buffers import BufferList
+from obspec_utils._io.buffers import BufferList, concat
 from obspec_utils._io.fetch import fetch, read_first
 from obspec_utils._io.request import request_first
 from obspec_utils._ranges import (
@@ -16,9 +16,10 @@ from obspec_utils._ranges import (
     block_indices,
     chain,
     coalesce_blocks,
+    part_size,
     split,
 )
-from obspec_utils.readers._block_cache import BlockCache, copy_blocks
+from obspec_utils.readers._block_cache import BlockCache, copy_blocks, in_order
 from obspec_utils.readers._readahead import ReadaheadPolicy
 from obspec_utils.readers._strategy import NO_PIECE, Strategy
 from obspec_utils.readers._stream import STREAM_STEP, ResponseStream, open_stream
@@ -76,6 +77,13 @@ class BlockStrategy(Strategy):
             block = block or self._promote(number)
         return block or NO_PIECE
 
+    def cached(self, start: int, stop: int) -> tuple[BufferList, CachedPiece] | None:
+        wanted = self._block_indices(ByteRange(start, max(start, min(stop, self.size))))
+        if not 0 < len(wanted) <= self._cache.max_blocks:
+            return None
+        blocks = self._cached(wanted)
+        return in_order(blocks, wanted) if len(blocks) == len(wanted) else None
+
     def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
         first = self._request_first(start, stop) if self.version is None else None
         stop = min(stop, self.size)
@@ -121,7 +129,6 @@ class BlockStrategy(Strategy):
         return STREAM_STEP * self._block_size < length <= _MAX_DRAIN * self._chunk_size
 
     def _block_indices(self, span: ByteRange) -> range:
-        """Return the blocks that a range touches."""
         return block_indices(span, self.size, self._block_size)
 
     def _span(self, first: int, last: int) -> ByteRange:
@@ -155,7 +162,7 @@ class BlockStrategy(Strategy):
             missing = [number for number in wanted if number not in blocks]
             if missing:
                 blocks.update(fetch_blocks(missing, wanted))
-        return BufferList([blocks[number][2] for number in wanted], blocks[wanted[0]][0]), blocks[wanted[-1]]
+        return in_order(blocks, wanted)
 
     def _read_stream(self, missing: Sequence[int], wanted: range) -> dict[int, CachedPiece]:
         """Read on in the open response, if it reaches the missing blocks soon, to the last of them or to its end."""
@@ -218,15 +225,15 @@ class BlockStrategy(Strategy):
         absent = [number for number in self._block_indices(span) if number in lacking or number not in self._cache]
         runs = list(coalesce_blocks(absent, self._block_size, self.size, max_gap=_MAX_GAP))
         length = sum(run.length for run in runs)
-        part_size = self._part_size(least_part, length, len(runs))
-        one_part = len(runs) == 1 and length <= part_size and not self._ranges_ignored
+        parts_of = part_size(least_part, length, self._connections - len(runs) + 1)
+        one_part = len(runs) == 1 and length <= parts_of and not self._ranges_ignored
         if one_part and self._streams and self._is_short(length):
             self._open_stream(runs[0])
             blocks = self._read_stream(missing, wanted)
             if len(blocks) == len(missing):
                 return blocks
         self._cache.evict(len(absent))
-        fetched = self._fetch_spans(runs, part_size)
+        fetched = self._fetch_spans(runs, parts_of)
         self._policy.note_fetch(runs[-1].stop, length)
         return self._add_blocks(fetched, absent, wanted)
 
@@ -238,10 +245,6 @@ class BlockStrategy(Strategy):
         # The rest of the object is sent in any case: read as much of it as half of the memory holds.
         ahead = self._span(missing[0], missing[0] + self._cache.max_blocks // 2 - 1)
         return ByteRange(span.start, max(span.stop, ahead.stop)), self.size
-
-    def _part_size(self, least: int, length: int, runs: int) -> int:
-        """Return a size of parts that makes one batch of requests, unless they would be too small or too large."""
-        return min(max(least, -(-length // max(1, self._connections - runs + 1))), REQUEST_SIZE)
 
     def _fetch_spans(self, spans: Sequence[ByteRange], part_size: int) -> deque[BufferList]:
         """Fetch ranges in parallel parts of about `part_size`; return the parts in order.
@@ -289,11 +292,9 @@ class BlockStrategy(Strategy):
         edges = [span.start, *(edge for start, stop, _ in held for edge in (start, stop)), span.stop]
         runs = [ByteRange(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]
         length = sum(run.length for run in runs)
-        fetched = self._fetch_spans(runs, self._part_size(self._chunk_size, length, len(runs)))
+        fetched = self._fetch_spans(runs, part_size(self._chunk_size, length, self._connections - len(runs) + 1))
         self._policy.note_fetch(span.stop, length)
         self._policy.used_bytes += length
         found = [BufferList([data], start) for start, _, data in held]
         ordered = sorted([*found, *fetched], key=lambda parts: parts.start)
-        return BufferList(
-            [piece for parts in ordered for piece in parts.pieces(parts.start, parts.stop)], ordered[0].start
-        )
+        return concat(ordered)

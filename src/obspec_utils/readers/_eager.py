@@ -39,12 +39,17 @@ class _WholeStrategy(Strategy):
         parts = self._parts
         return NO_PIECE if parts is None or position >= parts.stop else parts.window(position)
 
-    def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
+    def cached(self, start: int, stop: int) -> tuple[BufferList, CachedPiece] | None:
         if self.version is not None and start >= self.size:
             return BufferList([], start), NO_PIECE
-        # Not loaded yet: being constructed, or a copy.
-        parts = self._parts if self._parts is not None else self.load_from(self.request_first())
+        parts = self._parts
+        if parts is None:
+            return None
         return parts, parts.window(min(stop, parts.stop) - 1) if start < min(stop, parts.stop) else NO_PIECE
+
+    def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
+        # Not loaded yet: being constructed, or a copy.
+        return self.cached(start, stop) or (self.load_from(self.request_first()), NO_PIECE)
 
     def request_first(self) -> Response:
         """Send the first request."""

@@ -42,7 +42,6 @@ class StoreReader(_BinaryFile):
 
     A read inside the current piece, in which the last read ended, takes no lock and only slices. The piece is one
     tuple, replaced at once, so that threads that share a reader never combine two pieces.
-
     `options` are the arguments of the subclass's constructor beside store and path, for copies and pickles.
     """
 
@@ -270,18 +269,20 @@ class StoreReader(_BinaryFile):
         self._check_open()
         if start >= stop:
             return iter(())
-        with raise_not_found(self._store, self._path):
-            buffers, self._piece = interruptible(self._fetch, start, stop)
+        loaded = self._strategy.cached(start, stop)
+        if loaded is None:
+            with raise_not_found(self._store, self._path):
+                loaded = interruptible(self._fetch, start, stop)
+        buffers, self._piece = loaded
         if not self._open:
             self._release()
         return buffers.pieces(start, min(stop, buffers.stop))
 
     def _fetch(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
-        try:
-            return self._strategy.load(start, stop)
-        finally:
-            if not self._open:  # closed meanwhile by another thread, or after an interrupt
-                self._release()
+        loaded = self._strategy.load(start, stop)
+        if not self._open:  # closed meanwhile by another thread, or after an interrupt
+            self._release()
+        return loaded
 
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[()], tuple[int, Version | None]]:
         self._check_open()  # copies and pickles have the position and the version, without cached bytes

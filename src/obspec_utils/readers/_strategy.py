@@ -53,6 +53,10 @@ class Strategy:
         """Return the cached piece that holds a position, `NO_PIECE` if there is none."""
         raise NotImplementedError
 
+    def cached(self, start: int, stop: int) -> tuple[BufferList, CachedPiece] | None:
+        """Return what `load` would, if no request is needed for it; else None."""
+        raise NotImplementedError
+
     def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
         """Return buffers that hold the bytes from `start` to `stop`, or to the object's end, and set the version.
 

@@ -9,7 +9,7 @@ from itertools import islice
 from math import inf, nextafter
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from obspec_utils._io.buffers import BufferList
+from obspec_utils._io.buffers import concat
 from obspec_utils._io.single_flight import SingleFlight
 from obspec_utils._ranges import ByteRange, block_indices
 from obspec_utils._version import Version
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from obspec import Attributes, ObjectMeta
 
+    from obspec_utils._io.buffers import BufferList
     from obspec_utils.caches import MemoryCache
 
-__all__ = ["BlockKey", "Entry", "EntryTable", "concat"]
+__all__ = ["BlockKey", "Entry", "EntryTable"]
 
 # Entries without blocks in memory take about 1.5 kB each. This many are kept, or up to a third of the number of entries
 # with blocks if that is more: each insertion beyond the limit examines the oldest few.
@@ -251,11 +252,3 @@ class EntryTable:
         keys = {entry: key for key, entry in list(self._entries.items()) if entry.blocks}
         used = dict.fromkeys(key[0] for key in reversed(self._values.keys()) if isinstance(key, tuple))
         return [keys[entry] for entry in reversed(used) if entry in keys]
-
-
-def concat(found: list[BufferList]) -> BufferList:
-    """Return consecutive blocks as one list of buffers, without copying."""
-    if len(found) == 1:
-        return found[0]
-    pieces = [piece for parts in found for piece in parts.pieces(parts.start, parts.stop)]
-    return BufferList(pieces, found[0].start if found else 0)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from obspec_utils._io.backends import ASYNC, SYNC, run_sync
+from obspec_utils._io.buffers import concat
 from obspec_utils._ranges import ByteRange
 from obspec_utils.wrappers.caching._context import RequestContext
-from obspec_utils.wrappers.caching._entries import concat
 
 if TYPE_CHECKING:
     from obspec_utils._io.backends import Backend

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from obspec_utils._io.buffers import BufferList
+from obspec_utils._io.buffers import BufferList, concat
 from obspec_utils._ranges import block_indices
 from obspec_utils.exceptions import ObjectChangedError
-from obspec_utils.wrappers.caching._entries import concat
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

@@ -372,6 +372,33 @@ def test_a_store_is_called_with_the_caller_s_context_variables() -> None:
     assert seen == ["the caller's"] * 10
 
 
+def test_what_is_in_memory_is_read_by_the_caller_s_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = HeldStore()
+    store.go_on.set()
+    readers = [
+        EagerStoreReader(store, "o", PART),  # type: ignore[arg-type]
+        ParallelStoreReader(store, "o", PART),  # type: ignore[arg-type]
+        open_reader(store, "o"),
+    ]
+    cached = [CachingReadableStore(store), CachingReadableStore(store, block_size=1000)]  # type: ignore[arg-type]
+    for reader in readers:
+        assert reader.read() == CONTENT
+    for caching in cached:
+        assert caching.get("o").buffer() == CONTENT
+    monkeypatch.setattr(interruptible, "start_thread", lambda *_: pytest.fail("a thread was started"))
+    for reader in readers:
+        for start in range(0, len(CONTENT), 3333):
+            reader.seek(start)
+            assert reader.read(5000) == CONTENT[start : start + 5000]
+            reader.seek(start)
+            assert reader.readline() in CONTENT
+    for caching in cached:
+        assert caching.get("o").buffer() == b"".join(caching.get("o")) == CONTENT
+        assert caching.get_range("o", start=500, end=9000) == CONTENT[500:9000]
+        assert caching.get_ranges("o", starts=[0, 500], ends=[5000, 700]) == [CONTENT[:5000], CONTENT[500:700]]
+        assert caching.head("o")["size"] == len(CONTENT)
+
+
 def test_debuggers_and_profilers_see_what_a_thread_of_a_call_does() -> None:
     called: list[str] = []
     before = threading.getprofile()

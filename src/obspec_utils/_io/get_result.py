@@ -10,6 +10,7 @@ from obstore import Bytes
 
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.single_flight import SingleFlight
+from obspec_utils._io.threads import in_main_thread
 from obspec_utils._ranges import ByteRange
 
 if TYPE_CHECKING:
@@ -31,8 +32,12 @@ _joins: SingleFlight[BufferList] = SingleFlight()
 
 
 def join(parts: BufferList) -> BufferList:
-    """Return the parts, joined into one buffer if they are not."""
-    return parts if parts.joined else _joins.run(id(parts), lambda: _join(parts), find=lambda _: None, keep=_no_keeping)
+    """Return parts whose bytes are in one buffer, moving them there if they are not."""
+    if parts.joined:
+        return parts
+    if in_main_thread():  # by itself: waiting for another thread costs more, and Ctrl-C does no harm to the parts
+        return _join(parts)
+    return _joins.run(id(parts), lambda: _join(parts), find=lambda _: None, keep=_no_keeping)
 
 
 async def join_async(parts: BufferList) -> BufferList:

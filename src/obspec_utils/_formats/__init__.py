@@ -1,0 +1,1 @@
+"""File formats, as far as their structure says which bytes will be read: no I/O."""

@@ -1,0 +1,113 @@
+"""Where values of a datatype have addresses of global heap collections."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from obspec_utils._formats.hdf5.fields import min_bytes, padded
+
+__all__ = ["HeapReferences", "heap_references", "may_have_heap_references"]
+
+_COMPOUND = 6
+_ENUMERATION = 8
+_VARIABLE_LENGTH = 9
+_ARRAY = 10
+_COMPLEX = 11
+
+_PROPERTY_SIZES = {0: 4, 1: 12, 2: 2, 3: 0, 4: 4, 7: 0}
+_OPAQUE = 5
+
+# Bounds for damaged files: the depth of nested datatypes and the variable-length members of one value.
+_MAX_DEPTH = 32
+_MAX_REFERENCES = 4096
+
+
+class HeapReferences(NamedTuple):
+    """Where a value of a datatype refers to variable-length data.
+
+    `positions` are those of the references within a value of `size` bytes; the encoded datatype stops at `stop`.
+    """
+
+    size: int
+    positions: list[int]
+    stop: int
+
+
+def may_have_heap_references(message: bytes | memoryview) -> bool:
+    """Return whether a datatype can contain variable-length data, by its class alone."""
+    return message[0] & 15 in (_COMPOUND, _VARIABLE_LENGTH, _ARRAY)
+
+
+def heap_references(message: bytes, start: int = 0, depth: int = 0) -> HeapReferences:
+    """Return where the values of a datatype message refer to global heap collections.
+
+    Raises
+    ------
+    ValueError
+        If the datatype is nested too deeply, or of a class that is not understood.
+    """
+    kind, version = message[start] & 15, message[start] >> 4
+    bits = int.from_bytes(message[start + 1 : start + 4], "little")
+    size = int.from_bytes(message[start + 4 : start + 8], "little")
+    body = start + 8
+    if depth > _MAX_DEPTH:
+        error = f"datatype is nested more than {_MAX_DEPTH} levels deep"
+        raise ValueError(error)
+    if kind in _PROPERTY_SIZES:
+        return HeapReferences(size, [], body + _PROPERTY_SIZES[kind])
+    if kind == _OPAQUE:
+        return HeapReferences(size, [], body + padded(bits & 0xFF))
+    if kind in (_VARIABLE_LENGTH, _COMPLEX):
+        positions = [0] if kind == _VARIABLE_LENGTH else []
+        return HeapReferences(size, positions, heap_references(message, body, depth + 1).stop)
+    parse = {_ARRAY: _array, _COMPOUND: _compound, _ENUMERATION: _enumeration}.get(kind)
+    if parse is not None:
+        return parse(message, body, version, size, bits & 0xFFFF, depth)
+    error = f"datatype class {kind} is unknown"
+    raise ValueError(error)
+
+
+def _repeated(element: HeapReferences, size: int) -> list[int]:
+    """Return the positions of references in an array of `size` bytes."""
+    if not element.positions or element.size <= 0:
+        return []
+    starts = range(0, min(size, _MAX_REFERENCES * element.size), element.size)
+    return [first + position for first in starts for position in element.positions][:_MAX_REFERENCES]
+
+
+def _array(message: bytes, body: int, version: int, size: int, _bits: int, depth: int) -> HeapReferences:
+    rank = message[body]
+    base = body + 4 + 8 * rank if version < 3 else body + 1 + 4 * rank
+    element = heap_references(message, base, depth + 1)
+    return HeapReferences(size, _repeated(element, size), element.stop)
+
+
+def _name_stop(message: bytes, start: int, version: int) -> int:
+    length = message.index(0, start) - start + 1
+    return start + (padded(length) if version < 3 else length)
+
+
+def _compound(message: bytes, body: int, version: int, size: int, members: int, depth: int) -> HeapReferences:
+    positions: list[int] = []
+    for _ in range(members):
+        body = _name_stop(message, body, version)
+        offset_size = min_bytes(size) if version >= 3 else 4
+        offset = int.from_bytes(message[body : body + offset_size], "little")
+        body += offset_size
+        count = 1
+        if version == 1:
+            for length in (message[body + 12 + 4 * d : body + 16 + 4 * d] for d in range(min(4, message[body]))):
+                count *= int.from_bytes(length, "little")
+            body += 28
+        member = heap_references(message, body, depth + 1)
+        positions += [offset + position for position in _repeated(member, count * member.size)]
+        body = member.stop
+    return HeapReferences(size, positions[:_MAX_REFERENCES], body)
+
+
+def _enumeration(message: bytes, body: int, version: int, size: int, members: int, depth: int) -> HeapReferences:
+    base = heap_references(message, body, depth + 1)
+    body = base.stop
+    for _ in range(members):
+        body = _name_stop(message, body, version)
+    return HeapReferences(size, [], body + members * base.size)

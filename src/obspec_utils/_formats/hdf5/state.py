@@ -1,0 +1,123 @@
+"""What is known of a file so far, and the bounds of what a damaged one can cause."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from obspec_utils._formats.hdf5.chunks import ChunkOffsets
+from obspec_utils._formats.hdf5.fields import Sizes
+from obspec_utils._formats.hdf5.kinds import Kind
+from obspec_utils._formats.hdf5.pending import Node, Pending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from obspec_utils._formats.hdf5.heap_objects import FractalHeap
+
+__all__ = ["State"]
+
+# As much as libhdf5 reads of an object header, a local heap and a global heap before it knows their sizes.
+_OBJECT_HEADER_GUESS = 512
+_GLOBAL_HEAP_GUESS = 4096
+
+# Bounds for damaged files. No valid file is known to come near them, and beyond them only read-ahead is lost.
+_MAX_STRUCTURE_SIZE = 16 << 20
+_MAX_STRUCTURES = 1 << 20
+_MAX_PENDING = 1 << 17
+_MAX_WANTED_PER_BYTE = 8
+_MAX_WANTED_OF_SMALL_FILE = 64 << 10
+
+
+class State:
+    """The structures of one file: those pending, and what those parsed so far tell about others.
+
+    Parameters
+    ----------
+    size
+        Size of the file in bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.pending = Pending()
+        self.discovered: list[Node] = []
+        self.sizes = Sizes(8, 8)
+        self.base_address = 0
+        self.group_leaf_k = 4
+        self.group_internal_k = 16
+        self.chunk_k = 32
+        self.chunks = ChunkOffsets(size)
+        self.heaps: dict[int, FractalHeap] = {}
+        self.shared_message_heaps: dict[int, int] = {}
+        self._datatypes: dict[int, bytes] = {}
+        self._awaiting_datatype: dict[int, list[Callable[[bytes], None]]] = {}
+        self._visited: set[int] = set()
+        self._budget = size * _MAX_WANTED_PER_BYTE + _MAX_WANTED_OF_SMALL_FILE
+
+    def visit(self, kind: Kind, address: int, size: int, parent: Node | None, detail: object = None) -> Node | None:
+        """Add the structure at an address to those pending, unless it has been added or is outside the file.
+
+        Parameters
+        ----------
+        kind
+            How it is parsed.
+        address
+            Its address, relative to the base address.
+        size
+            Its size in bytes, or a first guess.
+        parent
+            The structure that its address was found in.
+        detail
+            What its parser needs to know.
+        """
+        key = address << 5 | kind
+        if key in self._visited or address == self.sizes.undefined or size <= 0:
+            return None
+        start = self.base_address + address
+        stop = min(start + min(size, _MAX_STRUCTURE_SIZE), self.size)
+        if start >= stop or stop - start > self._budget or self._is_full():
+            return None
+        self._visited.add(key)
+        self._budget -= stop - start
+        node = Node(kind, address, start, stop, parent, detail)
+        self.pending.add(node)
+        self.discovered.append(node)
+        return node
+
+    def _is_full(self) -> bool:
+        return len(self._visited) >= _MAX_STRUCTURES or len(self.pending) >= _MAX_PENDING
+
+    def extend(self, node: Node, size: int) -> None:
+        """Want more bytes of a structure whose first bytes tell its size in bytes; it will be parsed again."""
+        stop = node.start + size
+        missing = stop - node.stop
+        if missing > 0 and stop <= self.size and size <= _MAX_STRUCTURE_SIZE and missing <= self._budget:
+            self._budget -= missing
+            node.stop = stop
+
+    def offsets(self, addresses: Iterable[int]) -> list[int]:
+        """Return the offsets in the file of addresses, which are relative to the base address."""
+        base = self.base_address
+        return [address + base for address in addresses]
+
+    def visit_object(self, address: int, parent: Node) -> Node | None:
+        """Add an object header to the structures that are pending."""
+        return self.visit(Kind.OBJECT_HEADER, address, _OBJECT_HEADER_GUESS, parent)
+
+    def visit_global_heap(self, address: int, parent: Node) -> None:
+        """Add a global heap collection to the structures that are pending."""
+        self.visit(Kind.GLOBAL_HEAP, address, _GLOBAL_HEAP_GUESS, parent)
+
+    def add_datatype(self, address: int, message: bytes) -> None:
+        """Keep the message of a committed datatype, and pass it to those that wait for it."""
+        self._datatypes[address] = message
+        for use in self._awaiting_datatype.pop(address, ()):
+            use(message)
+
+    def with_datatype(self, address: int, parent: Node, use: Callable[[bytes], None]) -> None:
+        """Call `use` with the message of a committed datatype, as soon as its object header has been parsed."""
+        if address in self._datatypes:
+            use(self._datatypes[address])
+        else:
+            self.visit_object(address, parent)
+            self._awaiting_datatype.setdefault(address, []).append(use)

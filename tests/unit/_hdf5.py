@@ -1,0 +1,135 @@
+"""HDF5 files read by h5py and by the parser, and which of h5py's reads the parser announced."""
+
+from __future__ import annotations
+
+import io
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+import h5py
+
+from obspec_utils._formats.hdf5 import Structure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["ALLOWED", "RecordingFile", "complete", "join", "reads_of_walk", "uncovered", "walk"]
+
+# libhdf5 looks for the superblock in here.
+ALLOWED = (0, 2048)
+
+
+class RecordingFile(io.BytesIO):
+    """A file in memory that records which ranges are read."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.reads: list[tuple[int, int]] = []
+
+    def readinto(self, buffer) -> int:
+        start = self.tell()
+        count = super().readinto(buffer)
+        self.reads.append((start, start + count))
+        return count
+
+
+def complete(structure: Structure, data: bytes, *, limit: int = 64) -> list[list[tuple[int, int]]]:
+    """Serve wanted ranges, and nothing else, until none is left; return those of each round."""
+    rounds = []
+    known: dict[int, int] = {}
+
+    def read(start: int, stop: int) -> memoryview | None:
+        return memoryview(data)[start:stop] if known.get(start, -1) >= stop else None
+
+    while wanted := structure.wanted(limit):
+        for start, stop in wanted:
+            assert 0 <= start < stop <= len(data)
+            assert known.get(start, -1) < stop, "what is in memory is not wanted again"
+            known[start] = max(stop, known.get(start, -1))
+        rounds.append([tuple(found) for found in wanted])
+        structure.parse(read)
+    return rounds
+
+
+def join(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Join ranges that touch each other."""
+    joined: list[tuple[int, int]] = []
+    for start, stop in sorted(ranges):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(stop, joined[-1][1]))
+        else:
+            joined.append((start, stop))
+    return joined
+
+
+def uncovered(reads: Iterable[tuple[int, int]], wanted: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return what was read and neither wanted nor allowed."""
+    joined = join([*wanted, ALLOWED])
+    starts = [start for start, _ in joined]
+    missing = []
+    for start, stop in reads:
+        while start < stop:
+            at = bisect_right(starts, start) - 1
+            if at >= 0 and start < joined[at][1]:
+                start = joined[at][1]
+                continue
+            end = min(stop, starts[at + 1] if at + 1 < len(starts) else stop)
+            missing.append((start, end))
+            start = end
+    return missing
+
+
+def _ignore_errors(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except (OSError, RuntimeError, TypeError, ValueError, KeyError, SystemError, NotImplementedError):
+        pass
+
+
+def walk(file: h5py.File) -> int:
+    """Look at every object, attribute and chunk index, but at no contents of datasets; return how many there were."""
+    seen: set[object] = set()
+    keys: list[int] = []
+    pending: list[h5py.Group] = []
+
+    def look(found) -> None:
+        _ignore_errors(lambda: keys.append(h5py.h5o.get_info(found.id).addr))
+        key = keys.pop() if keys else found.name
+        if key in seen:
+            return
+        seen.add(key)
+        names: list[str] = []
+        _ignore_errors(lambda: names.extend(found.attrs))
+        for name in names:
+            _ignore_errors(lambda name=name: found.attrs[name])
+        if isinstance(found, h5py.Dataset):
+            _ignore_errors(lambda: (found.shape, found.dtype, found.id.get_storage_size()))
+            if found.chunks:
+                _ignore_errors(lambda: [found.id.get_chunk_info(n) for n in range(found.id.get_num_chunks())])
+        elif isinstance(found, h5py.Group):
+            pending.append(found)
+
+    _ignore_errors(lambda: look(file["/"]))
+    while pending:
+        group = pending.pop()
+        names = []
+        _ignore_errors(lambda group=group, names=names: names.extend(group))
+        for name in names:
+            _ignore_errors(
+                lambda group=group, name=name: (
+                    look(group[name]) if type(group.get(name, getlink=True)) is h5py.HardLink else None
+                )
+            )
+    return len(seen)
+
+
+def reads_of_walk(data: bytes) -> list[tuple[int, int]] | None:
+    """Return what h5py reads of a file to walk it, or None where it does not open it."""
+    recording = RecordingFile(data)
+    try:
+        file = h5py.File(recording, "r")
+    except (OSError, RuntimeError):
+        return None
+    with file:
+        walk(file)
+    return recording.reads

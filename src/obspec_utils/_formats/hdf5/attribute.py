@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from obspec_utils._formats.hdf5.datatype import heap_references, may_have_heap_references
-from obspec_utils._formats.hdf5.fields import padded
+from obspec_utils._formats.hdf5.fields import committed_address, padded
 
 if TYPE_CHECKING:
     from obspec_utils._formats.hdf5.pending import Node
@@ -16,7 +16,6 @@ __all__ = ["parse_attribute", "parse_global_heap"]
 _COLLECTION_SIGNATURE = b"GCOL"
 
 _DATATYPE_SHARED = 1
-_COMMITTED = 2
 
 # Each value of variable length is stored as its length, the address of a collection and the index in there.
 _LENGTH_SIZE = 4
@@ -39,10 +38,9 @@ def parse_attribute(state: State, node: Node, body: memoryview) -> None:
 
 
 def _parse_with_committed_datatype(state: State, node: Node, shared: memoryview, value: bytes) -> None:
-    version, place = shared[0], shared[1]
-    if version == 3 and place != _COMMITTED:
+    address = committed_address(state.sizes, shared)
+    if address is None:
         return
-    address = state.sizes.offset(shared, 8 if version == 1 else 2)
 
     def use(datatype: bytes) -> None:
         if may_have_heap_references(datatype):

@@ -65,6 +65,9 @@ def parse_fractal_heap(state: State, node: Node, data: memoryview) -> None:
     heap.offset_width = (max_heap_bits + 7) // 8
     heap.length_width = min((heap.max_direct_size.bit_length() + 6) // 8, min_bytes(max_managed_size))
     heap.is_filtered = filter_size > 0
+    # Read by libhdf5 to tell how much storage a group or the attributes of an object take.
+    space_manager = sizes.offset(data, 14 + 2 * sizes.length_size + sizes.offset_size)
+    state.visit(Kind.DATA, space_manager, 18 + 7 * sizes.length_size + sizes.offset_size, node)
     visit_btree2(state, huge_objects, node, heap)
     heap.header_parsed()
     if rows:

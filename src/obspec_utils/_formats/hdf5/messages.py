@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from obspec_utils._formats.hdf5.attribute import parse_attribute
 from obspec_utils._formats.hdf5.btree2 import visit_btree2
+from obspec_utils._formats.hdf5.fields import committed_address
 from obspec_utils._formats.hdf5.fractal_heap import heap_at
 from obspec_utils._formats.hdf5.kinds import Kind
 from obspec_utils._formats.hdf5.layout import parse_data_layout
@@ -34,7 +35,6 @@ _SYMBOL_TABLE = 0x11
 _BTREE_K_VALUES = 0x13
 _ATTRIBUTE_INFO = 0x15
 
-_SHARED_IN_HEAP = 1
 _HARD_LINK = 0
 
 
@@ -162,14 +162,14 @@ def parse_shared_message_table(state: State, node: Node, data: memoryview) -> No
 
 def handle_shared(state: State, header: Header, kind: int, body: memoryview) -> None:
     """Handle a message that is stored elsewhere: in a committed datatype, or in the heap of shared messages."""
-    version, place = body[0], body[1]
-    if version == 3 and place == _SHARED_IN_HEAP:
-        heap = state.shared_message_heaps.get(kind)
-        if heap is not None:
-            heap_at(state, heap, header.node, Kind.SHARED_MESSAGE).find(bytes(body[2:10]), header.node, (header, kind))
+    address = committed_address(state.sizes, body)
+    if address is not None:
+        state.visit_object(address, header.node)
         return
-    address = state.sizes.offset(body, 8 if version == 1 else 2)
-    state.visit_object(address, header.node)
+    heap = state.shared_message_heaps.get(kind)
+    if heap is not None:
+        owner = heap_at(state, heap, header.node, Kind.SHARED_MESSAGE)
+        owner.find(bytes(body[2:10]), header.node, (header, kind))
 
 
 def parse_shared_message(state: State, node: Node, body: memoryview) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from obspec_utils._formats.hdf5.datatype import heap_references, may_have_heap_references
-from obspec_utils._formats.hdf5.fields import committed_address, padded
+from obspec_utils._formats.hdf5.fields import padded
+from obspec_utils._formats.hdf5.shared_message import use_shared_message
 
 if TYPE_CHECKING:
     from obspec_utils._formats.hdf5.pending import Node
@@ -15,6 +16,7 @@ __all__ = ["parse_attribute", "parse_global_heap"]
 
 _COLLECTION_SIGNATURE = b"GCOL"
 
+_DATATYPE = 0x03
 _DATATYPE_SHARED = 1
 
 # Each value of variable length is stored as its length, the address of a collection and the index in there.
@@ -32,21 +34,17 @@ def parse_attribute(state: State, node: Node, body: memoryview) -> None:
     datatype = body[start : start + type_size]
     value = body[start + type_size + space_size :]
     if flags & _DATATYPE_SHARED:
-        _parse_with_committed_datatype(state, node, datatype, bytes(value))
+        _parse_with_shared_datatype(state, node, datatype, bytes(value))
     elif may_have_heap_references(datatype):
         _visit_collections(state, node, bytes(datatype), value)
 
 
-def _parse_with_committed_datatype(state: State, node: Node, shared: memoryview, value: bytes) -> None:
-    address = committed_address(state.sizes, shared)
-    if address is None:
-        return
-
+def _parse_with_shared_datatype(state: State, node: Node, shared: memoryview, value: bytes) -> None:
     def use(datatype: bytes) -> None:
         if may_have_heap_references(datatype):
             _visit_collections(state, node, datatype, memoryview(value))
 
-    state.with_datatype(address, node, use)
+    use_shared_message(state, node, _DATATYPE, shared, use)
 
 
 def _visit_collections(state: State, node: Node, datatype: bytes, value: memoryview) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
-__all__ = ["Sizes", "committed_address", "min_bytes", "padded"]
-
-_IN_HEAP = 1
+__all__ = ["Sizes", "min_bytes", "padded"]
 
 
 class Sizes:
@@ -44,16 +42,6 @@ class Sizes:
         """Return the offset that is stored at a position."""
         offset: int = self._offset.unpack_from(data, position)[0]
         return offset
-
-
-def committed_address(sizes: Sizes, message: memoryview) -> int | None:
-    """Return the address of the object header that a shared message refers to, or None if it refers to a heap."""
-    version, place = message[0], message[1]
-    if version == 1:  # The address follows the offset of a name, as in a symbol table entry.
-        return sizes.offset(message, 8 + sizes.length_size)
-    if version == 3 and place == _IN_HEAP:
-        return None
-    return sizes.offset(message, 2)
 
 
 def min_bytes(limit: int) -> int:

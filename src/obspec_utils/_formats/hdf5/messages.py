@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 from obspec_utils._formats.hdf5.attribute import parse_attribute
 from obspec_utils._formats.hdf5.btree2 import visit_btree2
-from obspec_utils._formats.hdf5.fields import committed_address
 from obspec_utils._formats.hdf5.fractal_heap import heap_at
 from obspec_utils._formats.hdf5.kinds import Kind
 from obspec_utils._formats.hdf5.layout import parse_data_layout
+from obspec_utils._formats.hdf5.shared_message import (
+    add_committed_datatype,
+    use_shared_message,
+    visit_shared_message_table,
+)
 from obspec_utils._formats.hdf5.symbol_table import visit_local_heap, visit_symbol_table
 
 if TYPE_CHECKING:
@@ -19,9 +23,7 @@ if TYPE_CHECKING:
     from obspec_utils._formats.hdf5.pending import Node
     from obspec_utils._formats.hdf5.state import State
 
-__all__ = ["HANDLERS", "Header", "handle_shared", "parse_shared_message", "parse_shared_message_table"]
-
-_TABLE_SIGNATURE = b"SMTB"
+__all__ = ["HANDLERS", "Header", "handle_shared", "parse_link"]
 
 _DATASPACE = 0x01
 _LINK_INFO = 0x02
@@ -67,7 +69,7 @@ class Header:
     def end_of_messages(self, state: State) -> None:
         """Keep the datatype of an object that is nothing else: a committed datatype."""
         if self.datatype is not None and self.shape is None:
-            state.add_datatype(self.node.address, self.datatype)
+            add_committed_datatype(state, self.node.address, self.datatype)
 
 
 def _dataspace(state: State, header: Header, body: memoryview) -> None:
@@ -141,42 +143,11 @@ def _btree_k_values(state: State, _header: Header, body: memoryview) -> None:
     state.chunk_k, state.group_internal_k, state.group_leaf_k = state.sizes.struct("HHH").unpack_from(body, 1)
 
 
-def _shared_message_table(state: State, header: Header, body: memoryview) -> None:
-    index = state.sizes.struct("BBHIHHHOO")
-    size = 4 + body[1 + state.sizes.offset_size] * index.size + 4
-    state.visit(Kind.SHARED_MESSAGE_TABLE, state.sizes.offset(body, 1), size, header.node)
-
-
-def parse_shared_message_table(state: State, node: Node, data: memoryview) -> None:
-    """Parse the table that says which fractal heap has the shared messages of each type."""
-    index = state.sizes.struct("BBHIHHHOO")
-    if data[:4] != _TABLE_SIGNATURE:
-        return
-    stop = (len(data) - 8) // index.size * index.size + 4
-    for fields in index.iter_unpack(data[4:stop]):
-        types, heap = fields[2], fields[8]
-        if heap != state.sizes.undefined:
-            heap_at(state, heap, node, Kind.SHARED_MESSAGE)
-            state.shared_message_heaps.update((kind, heap) for kind in range(16) if types >> kind & 1)
-
-
 def handle_shared(state: State, header: Header, kind: int, body: memoryview) -> None:
-    """Handle a message that is stored elsewhere: in a committed datatype, or in the heap of shared messages."""
-    address = committed_address(state.sizes, body)
-    if address is not None:
-        state.visit_object(address, header.node)
-        return
-    heap = state.shared_message_heaps.get(kind)
-    if heap is not None:
-        owner = heap_at(state, heap, header.node, Kind.SHARED_MESSAGE)
-        owner.find(bytes(body[2:10]), header.node, (header, kind))
-
-
-def parse_shared_message(state: State, node: Node, body: memoryview) -> None:
-    """Parse a message in the heap of shared messages on behalf of an object header that shares it."""
-    header, kind = node.detail
-    if kind in HANDLERS:
-        HANDLERS[kind](state, header, body)
+    """Handle a message that is stored elsewhere and shared by several object headers."""
+    handler = HANDLERS.get(kind)
+    if handler is not None:
+        use_shared_message(state, header.node, kind, body, lambda message: handler(state, header, memoryview(message)))
 
 
 HANDLERS: dict[int, Callable[[State, Header, memoryview], None]] = {
@@ -187,7 +158,7 @@ HANDLERS: dict[int, Callable[[State, Header, memoryview], None]] = {
     _EXTERNAL_DATA_FILES: _external_data_files,
     _DATA_LAYOUT: _data_layout,
     _ATTRIBUTE: lambda state, header, body: parse_attribute(state, header.node, body),
-    _SHARED_MESSAGE_TABLE: _shared_message_table,
+    _SHARED_MESSAGE_TABLE: lambda state, header, body: visit_shared_message_table(state, header.node, body),
     _SYMBOL_TABLE: _symbol_table,
     _BTREE_K_VALUES: _btree_k_values,
     _ATTRIBUTE_INFO: _attribute_info,

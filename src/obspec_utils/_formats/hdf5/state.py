@@ -8,9 +8,10 @@ from obspec_utils._formats.hdf5.chunks import ChunkOffsets
 from obspec_utils._formats.hdf5.fields import Sizes
 from obspec_utils._formats.hdf5.kinds import Kind
 from obspec_utils._formats.hdf5.pending import Node, Pending
+from obspec_utils._formats.hdf5.resolved import Resolved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from obspec_utils._formats.hdf5.heap_objects import FractalHeap
 
@@ -48,9 +49,7 @@ class State:
         self.chunk_k = 32
         self.chunks = ChunkOffsets(size)
         self.heaps: dict[int, FractalHeap] = {}
-        self.shared_message_heaps: dict[int, int] = {}
-        self._datatypes: dict[int, bytes] = {}
-        self._awaiting_datatype: dict[int, list[Callable[[bytes], None]]] = {}
+        self.resolved = Resolved()
         self._visited: set[int] = set()
         self._budget = size * _MAX_WANTED_PER_BYTE + _MAX_WANTED_OF_SMALL_FILE
 
@@ -107,17 +106,3 @@ class State:
     def visit_global_heap(self, address: int, parent: Node) -> None:
         """Add a global heap collection to the structures that are pending."""
         self.visit(Kind.GLOBAL_HEAP, address, _GLOBAL_HEAP_GUESS, parent)
-
-    def add_datatype(self, address: int, message: bytes) -> None:
-        """Keep the message of a committed datatype, and pass it to those that wait for it."""
-        self._datatypes[address] = message
-        for use in self._awaiting_datatype.pop(address, ()):
-            use(message)
-
-    def with_datatype(self, address: int, parent: Node, use: Callable[[bytes], None]) -> None:
-        """Call `use` with the message of a committed datatype, as soon as its object header has been parsed."""
-        if address in self._datatypes:
-            use(self._datatypes[address])
-        else:
-            self.visit_object(address, parent)
-            self._awaiting_datatype.setdefault(address, []).append(use)

@@ -18,8 +18,9 @@ from obspec_utils._formats.hdf5.extensible_array import (
 from obspec_utils._formats.hdf5.fixed_array import parse_fixed_array, parse_fixed_array_block, parse_fixed_array_page
 from obspec_utils._formats.hdf5.fractal_heap import parse_direct_block, parse_fractal_heap, parse_indirect_block
 from obspec_utils._formats.hdf5.kinds import Kind
-from obspec_utils._formats.hdf5.messages import parse_link, parse_shared_message, parse_shared_message_table
+from obspec_utils._formats.hdf5.messages import parse_link
 from obspec_utils._formats.hdf5.object_header import parse_continuation, parse_object_header
+from obspec_utils._formats.hdf5.shared_message import parse_shared_message, parse_shared_message_table
 from obspec_utils._formats.hdf5.state import State
 from obspec_utils._formats.hdf5.superblock import SUPERBLOCK_GUESS, parse_superblock
 from obspec_utils._formats.hdf5.symbol_table import parse_local_heap, parse_symbol_table_node

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 from bisect import bisect_right
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import h5py
 
-from obspec_utils._formats.hdf5 import Structure
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from obspec_utils._formats.hdf5 import Structure
 
 __all__ = ["ALLOWED", "RecordingFile", "complete", "join", "reads_of_walk", "uncovered", "walk"]
 
@@ -36,16 +37,16 @@ class RecordingFile(io.BytesIO):
 def complete(structure: Structure, data: bytes, *, limit: int = 64) -> list[list[tuple[int, int]]]:
     """Serve wanted ranges, and nothing else, until none is left; return those of each round."""
     rounds = []
-    known: dict[int, int] = {}
+    known = bytearray(len(data))
 
     def read(start: int, stop: int) -> memoryview | None:
-        return memoryview(data)[start:stop] if known.get(start, -1) >= stop else None
+        return memoryview(data)[start:stop] if known.find(0, start, stop) < 0 else None
 
     while wanted := structure.wanted(limit):
         for start, stop in wanted:
             assert 0 <= start < stop <= len(data)
-            assert known.get(start, -1) < stop, "what is in memory is not wanted again"
-            known[start] = max(stop, known.get(start, -1))
+            assert known.find(0, start, stop) >= 0 or wanted.index((start, stop)) > 0
+            known[start:stop] = bytes([1]) * (stop - start)
         rounds.append([tuple(found) for found in wanted])
         structure.parse(read)
     return rounds
@@ -68,22 +69,21 @@ def uncovered(reads: Iterable[tuple[int, int]], wanted: Iterable[tuple[int, int]
     starts = [start for start, _ in joined]
     missing = []
     for start, stop in reads:
-        while start < stop:
-            at = bisect_right(starts, start) - 1
-            if at >= 0 and start < joined[at][1]:
-                start = joined[at][1]
+        position = start
+        while position < stop:
+            at = bisect_right(starts, position) - 1
+            if at >= 0 and position < joined[at][1]:
+                position = joined[at][1]
                 continue
             end = min(stop, starts[at + 1] if at + 1 < len(starts) else stop)
-            missing.append((start, end))
-            start = end
+            missing.append((position, end))
+            position = end
     return missing
 
 
 def _ignore_errors(action: Callable[[], object]) -> None:
-    try:
+    with suppress(OSError, RuntimeError, TypeError, ValueError, KeyError, SystemError, NotImplementedError):
         action()
-    except (OSError, RuntimeError, TypeError, ValueError, KeyError, SystemError, NotImplementedError):
-        pass
 
 
 def walk(file: h5py.File) -> int:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from obspec_utils._formats.hdf5.fields import min_bytes, padded
 
-__all__ = ["HeapReferences", "heap_references", "may_have_heap_references"]
+__all__ = ["value_references"]
 
 _COMPOUND = 6
 _ENUMERATION = 8
@@ -22,7 +22,7 @@ _MAX_DEPTH = 32
 _MAX_REFERENCES = 4096
 
 
-class HeapReferences(NamedTuple):
+class _References(NamedTuple):
     """Where a value of a datatype refers to variable-length data.
 
     `positions` are those of the references within a value of `size` bytes; the encoded datatype stops at `stop`.
@@ -33,19 +33,23 @@ class HeapReferences(NamedTuple):
     stop: int
 
 
-def may_have_heap_references(message: bytes | memoryview) -> bool:
-    """Return whether a datatype can contain variable-length data, by its class alone."""
-    return message[0] & 15 in (_COMPOUND, _VARIABLE_LENGTH, _ARRAY)
-
-
-def heap_references(message: bytes, start: int = 0, depth: int = 0) -> HeapReferences:
-    """Return where the values of a datatype message refer to global heap collections.
+def value_references(message: bytes | memoryview) -> tuple[int, list[int]]:
+    """Return the size of values of a datatype message, and where in a value are references to variable-length data.
 
     Raises
     ------
     ValueError
         If the datatype is nested too deeply, or of a class that is not understood.
     """
+    kind = message[0] & 15
+    if kind == _VARIABLE_LENGTH:
+        return int.from_bytes(message[4:8], "little"), [0]
+    if kind not in (_COMPOUND, _ARRAY):
+        return 0, []
+    return _parse(bytes(message), 0, 0)[:2]
+
+
+def _parse(message: bytes, start: int, depth: int) -> _References:
     kind, version = message[start] & 15, message[start] >> 4
     bits = int.from_bytes(message[start + 1 : start + 4], "little")
     size = int.from_bytes(message[start + 4 : start + 8], "little")
@@ -54,12 +58,12 @@ def heap_references(message: bytes, start: int = 0, depth: int = 0) -> HeapRefer
         error = f"datatype is nested more than {_MAX_DEPTH} levels deep"
         raise ValueError(error)
     if kind in _PROPERTY_SIZES:
-        return HeapReferences(size, [], body + _PROPERTY_SIZES[kind])
+        return _References(size, [], body + _PROPERTY_SIZES[kind])
     if kind == _OPAQUE:
-        return HeapReferences(size, [], body + padded(bits & 0xFF))
+        return _References(size, [], body + padded(bits & 0xFF))
     if kind in (_VARIABLE_LENGTH, _COMPLEX):
         positions = [0] if kind == _VARIABLE_LENGTH else []
-        return HeapReferences(size, positions, heap_references(message, body, depth + 1).stop)
+        return _References(size, positions, _parse(message, body, depth + 1).stop)
     parse = {_ARRAY: _array, _COMPOUND: _compound, _ENUMERATION: _enumeration}.get(kind)
     if parse is not None:
         return parse(message, body, version, size, bits & 0xFFFF, depth)
@@ -67,7 +71,7 @@ def heap_references(message: bytes, start: int = 0, depth: int = 0) -> HeapRefer
     raise ValueError(error)
 
 
-def _repeated(element: HeapReferences, size: int) -> list[int]:
+def _repeated(element: _References, size: int) -> list[int]:
     """Return the positions of references in an array of `size` bytes."""
     if not element.positions or element.size <= 0:
         return []
@@ -75,11 +79,11 @@ def _repeated(element: HeapReferences, size: int) -> list[int]:
     return [first + position for first in starts for position in element.positions][:_MAX_REFERENCES]
 
 
-def _array(message: bytes, body: int, version: int, size: int, _bits: int, depth: int) -> HeapReferences:
+def _array(message: bytes, body: int, version: int, size: int, _bits: int, depth: int) -> _References:
     rank = message[body]
     base = body + 4 + 8 * rank if version < 3 else body + 1 + 4 * rank
-    element = heap_references(message, base, depth + 1)
-    return HeapReferences(size, _repeated(element, size), element.stop)
+    element = _parse(message, base, depth + 1)
+    return _References(size, _repeated(element, size), element.stop)
 
 
 def _name_stop(message: bytes, start: int, version: int) -> int:
@@ -87,7 +91,7 @@ def _name_stop(message: bytes, start: int, version: int) -> int:
     return start + (padded(length) if version < 3 else length)
 
 
-def _compound(message: bytes, body: int, version: int, size: int, members: int, depth: int) -> HeapReferences:
+def _compound(message: bytes, body: int, version: int, size: int, members: int, depth: int) -> _References:
     positions: list[int] = []
     for _ in range(members):
         body = _name_stop(message, body, version)
@@ -99,15 +103,15 @@ def _compound(message: bytes, body: int, version: int, size: int, members: int, 
             for length in (message[body + 12 + 4 * d : body + 16 + 4 * d] for d in range(min(4, message[body]))):
                 count *= int.from_bytes(length, "little")
             body += 28
-        member = heap_references(message, body, depth + 1)
+        member = _parse(message, body, depth + 1)
         positions += [offset + position for position in _repeated(member, count * member.size)]
         body = member.stop
-    return HeapReferences(size, positions[:_MAX_REFERENCES], body)
+    return _References(size, positions[:_MAX_REFERENCES], body)
 
 
-def _enumeration(message: bytes, body: int, version: int, size: int, members: int, depth: int) -> HeapReferences:
-    base = heap_references(message, body, depth + 1)
+def _enumeration(message: bytes, body: int, version: int, size: int, members: int, depth: int) -> _References:
+    base = _parse(message, body, depth + 1)
     body = base.stop
     for _ in range(members):
         body = _name_stop(message, body, version)
-    return HeapReferences(size, [], body + members * base.size)
+    return _References(size, [], body + members * base.size)

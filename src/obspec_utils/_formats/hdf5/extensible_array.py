@@ -116,7 +116,9 @@ def parse_index_block(state: State, node: Node, data: memoryview) -> None:
     for number in range(array.direct_super_blocks):
         stop = _visit_data_blocks(state, node, _SuperBlock(array, number), data, stop)
     for number in range(array.direct_super_blocks, array.super_blocks):
-        _visit_super_block(state, node, state.sizes.offset(data, stop), _SuperBlock(array, number))
+        address = state.sizes.offset(data, stop)
+        if address != state.sizes.undefined:
+            _visit_super_block(state, node, address, _SuperBlock(array, number))
         stop += state.sizes.offset_size
 
 

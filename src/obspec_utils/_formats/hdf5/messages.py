@@ -33,6 +33,7 @@ _EXTERNAL_DATA_FILES = 0x07
 _DATA_LAYOUT = 0x08
 _ATTRIBUTE = 0x0C
 _SHARED_MESSAGE_TABLE = 0x0F
+_CONTINUATION = 0x10
 _SYMBOL_TABLE = 0x11
 _BTREE_K_VALUES = 0x13
 _ATTRIBUTE_INFO = 0x15
@@ -126,6 +127,11 @@ def parse_link(state: State, node: Node, body: memoryview) -> None:
     state.visit_object(state.sizes.offset(body, start + width + name_length), node)
 
 
+def _continuation(state: State, header: Header, body: memoryview) -> None:
+    address, length = state.sizes.struct("OL").unpack_from(body)
+    state.visit(Kind.OBJECT_HEADER_CONTINUATION, address, length, header.node, header)
+
+
 def _symbol_table(state: State, header: Header, body: memoryview) -> None:
     visit_symbol_table(state, header.node, *state.sizes.struct("OO").unpack_from(body))
 
@@ -145,9 +151,8 @@ def _btree_k_values(state: State, _header: Header, body: memoryview) -> None:
 
 def handle_shared(state: State, header: Header, kind: int, body: memoryview) -> None:
     """Handle a message that is stored elsewhere and shared by several object headers."""
-    handler = HANDLERS.get(kind)
-    if handler is not None:
-        use_shared_message(state, header.node, kind, body, lambda message: handler(state, header, memoryview(message)))
+    handler = HANDLERS[kind]
+    use_shared_message(state, header.node, kind, body, lambda message: handler(state, header, memoryview(message)))
 
 
 HANDLERS: dict[int, Callable[[State, Header, memoryview], None]] = {
@@ -159,6 +164,7 @@ HANDLERS: dict[int, Callable[[State, Header, memoryview], None]] = {
     _DATA_LAYOUT: _data_layout,
     _ATTRIBUTE: lambda state, header, body: parse_attribute(state, header.node, body),
     _SHARED_MESSAGE_TABLE: lambda state, header, body: visit_shared_message_table(state, header.node, body),
+    _CONTINUATION: _continuation,
     _SYMBOL_TABLE: _symbol_table,
     _BTREE_K_VALUES: _btree_k_values,
     _ATTRIBUTE_INFO: _attribute_info,

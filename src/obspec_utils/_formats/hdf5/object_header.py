@@ -5,12 +5,9 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from obspec_utils._formats.hdf5.kinds import Kind
 from obspec_utils._formats.hdf5.messages import HANDLERS, Header, handle_shared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from obspec_utils._formats.hdf5.pending import Node
     from obspec_utils._formats.hdf5.state import State
 
@@ -30,8 +27,6 @@ _ATTRIBUTE_PHASE_CHANGE_STORED = 1 << 4
 _TIMES_STORED = 1 << 5
 
 _SHARED = 1 << 1
-
-_CONTINUATION = 0x10
 
 
 def parse_object_header(state: State, node: Node, data: memoryview) -> None:
@@ -70,24 +65,19 @@ def parse_continuation(state: State, node: Node, data: memoryview) -> None:
         _handle_messages(state, header, data[4:-_CHECKSUM_SIZE])
 
 
-def _messages(data: memoryview, message: Struct) -> Iterator[tuple[int, int, memoryview]]:
-    """Yield the type, the flags and the body of each message; the rest is a gap where it is too short for one."""
-    start, end = 0, len(data)
-    prefix_size = message.size
-    while start + prefix_size <= end:
-        kind, size, flags, *_order = message.unpack_from(data, start)
-        start += prefix_size
-        yield kind, flags, data[start : start + size]
-        start += size
-
-
 def _handle_messages(state: State, header: Header, data: memoryview) -> None:
-    for kind, flags, body in _messages(data, header.message):
-        if kind == _CONTINUATION:
-            address, length = state.sizes.struct("OL").unpack_from(body)
-            state.visit(Kind.OBJECT_HEADER_CONTINUATION, address, length, header.node, header)
-        elif flags & _SHARED:
-            handle_shared(state, header, kind, body)
-        elif kind in HANDLERS:
-            HANDLERS[kind](state, header, body)
+    """Handle the messages in a part of a header; what is too short for one at the end is a gap."""
+    message = header.message
+    start, last = 0, len(data) - message.size
+    while start <= last:
+        fields = message.unpack_from(data, start)
+        start += message.size
+        stop = start + fields[1]
+        handler = HANDLERS.get(fields[0])
+        if handler is not None:
+            if fields[2] & _SHARED:
+                handle_shared(state, header, fields[0], data[start:stop])
+            else:
+                handler(state, header, data[start:stop])
+        start = stop
     header.end_of_messages(state)

@@ -47,7 +47,7 @@ class Pending:
     def __init__(self) -> None:
         self._queue: dict[Node, None] = {}
         self._open: dict[int, Node] = {}
-        self._starts: list[int] = []
+        self._starts: list[int] | None = None
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -58,16 +58,13 @@ class Pending:
     def add(self, node: Node) -> None:
         """Add a structure, below the one that its address was found in."""
         self._queue[node] = None
+        self._open.setdefault(node.start, node)
+        self._starts = None
         child, parent = node, node.parent
-        self._reopen(node)
         while parent is not None and child not in parent.children:
             parent.children[child] = None
-            self._reopen(parent)
+            self._open.setdefault(parent.start, parent)
             child, parent = parent, parent.parent
-
-    def _reopen(self, node: Node) -> None:
-        if self._open.setdefault(node.start, node) is node:
-            self._starts = []
 
     def finish(self, node: Node) -> None:
         """Remove a structure that has been parsed, and the branches that are complete with it."""
@@ -107,7 +104,7 @@ class Pending:
         """Return the structure that has an offset, or None where that one is unknown or complete."""
         node = self._open.get(offset)
         if node is None:
-            if not self._starts:
+            if self._starts is None:
                 self._starts = sorted(self._open)
             number = bisect_right(self._starts, offset) - 1
             node = self._open.get(self._starts[number]) if number >= 0 else None

@@ -72,9 +72,11 @@ class State:
         key = address << 5 | kind
         if key in self._visited or address == self.sizes.undefined or size <= 0:
             return None
+        if len(self._visited) >= _MAX_STRUCTURES or len(self.pending) >= _MAX_PENDING:
+            return None
         start = self.base_address + address
         stop = min(start + min(size, _MAX_STRUCTURE_SIZE), self.size)
-        if start >= stop or stop - start > self._budget or self._is_full():
+        if start >= stop or stop - start > self._budget:
             return None
         self._visited.add(key)
         self._budget -= stop - start
@@ -82,9 +84,6 @@ class State:
         self.pending.add(node)
         self.discovered.append(node)
         return node
-
-    def _is_full(self) -> bool:
-        return len(self._visited) >= _MAX_STRUCTURES or len(self.pending) >= _MAX_PENDING
 
     def extend(self, node: Node, size: int) -> None:
         """Want more bytes of a structure whose first bytes tell its size in bytes; it will be parsed again."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 from bisect import bisect_right
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING
 
 import h5py
+import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from obspec_utils._formats.hdf5 import Structure
 
-__all__ = ["ALLOWED", "RecordingFile", "complete", "join", "reads_of_walk", "uncovered", "walk"]
+__all__ = ["ALLOWED", "RecordingFile", "chunks_by_h5py", "complete", "join", "reads_of_walk", "uncovered", "walk"]
 
 # libhdf5 looks for the superblock in here.
 ALLOWED = (0, 2048)
@@ -105,7 +107,7 @@ def walk(file: h5py.File) -> int:
         if isinstance(found, h5py.Dataset):
             _ignore_errors(lambda: (found.shape, found.dtype, found.id.get_storage_size()))
             if found.chunks:
-                _ignore_errors(lambda: [found.id.get_chunk_info(n) for n in range(found.id.get_num_chunks())])
+                _ignore_errors(lambda: found.id.get_chunk_info(max(1, found.id.get_num_chunks()) - 1))
         elif isinstance(found, h5py.Group):
             pending.append(found)
 
@@ -123,6 +125,7 @@ def walk(file: h5py.File) -> int:
     return len(seen)
 
 
+@cache
 def reads_of_walk(data: bytes) -> list[tuple[int, int]] | None:
     """Return what h5py reads of a file to walk it, or None where it does not open it."""
     recording = RecordingFile(data)
@@ -133,3 +136,37 @@ def reads_of_walk(data: bytes) -> list[tuple[int, int]] | None:
     with file:
         walk(file)
     return recording.reads
+
+
+def chunks_by_h5py(data: bytes) -> dict[int, list[tuple[int, int | None, bytes]]]:
+    """Return, by the offset of each dataset's header, the number in the grid, the offset and the bytes of each chunk.
+
+    The offset is None where libhdf5 2.0 tells another chunk's: with an extensible array whose unlimited dimension is
+    not the first one. It reads the right bytes.
+    """
+    found: dict[int, list[tuple[int, int | None, bytes]]] = {}
+    with h5py.File(io.BytesIO(data), "r") as file:
+
+        def look(_name: str, dataset: h5py.Dataset | h5py.Group) -> None:
+            if isinstance(dataset, h5py.Dataset) and dataset.chunks:
+                address = h5py.h5o.get_info(dataset.id).addr + file.userblock_size
+                found[address] = sorted(_chunks_of_dataset(dataset))
+
+        file.visititems(look)
+    return found
+
+
+def _chunks_of_dataset(dataset: h5py.Dataset) -> Iterator[tuple[int, int | None, bytes]]:
+    grid = [-(-length // chunk) for length, chunk in zip(dataset.shape, dataset.chunks, strict=True)]
+    count = dataset.id.get_num_chunks()
+    if dataset.maxshape[0] is not None and None in dataset.maxshape:
+        for number, place in enumerate(np.ndindex(*grid)):
+            with suppress(OSError, RuntimeError):
+                corner = tuple(c * chunk for c, chunk in zip(place, dataset.chunks, strict=True))
+                yield number, None, dataset.id.read_direct_chunk(corner)[1]
+        return
+    for info in map(dataset.id.get_chunk_info, range(count)):
+        place = [c // chunk for c, chunk in zip(info.chunk_offset, dataset.chunks, strict=True)]
+        content = dataset.id.read_direct_chunk(info.chunk_offset)[1]
+        assert len(content) == info.size
+        yield int(np.ravel_multi_index(place, grid)), info.byte_offset, content

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 
+from tests.unit._hdf5_literals import LITERALS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LIBVERS", "MAKERS", "make"]
+__all__ = ["LIBVERS", "MAKERS", "all_files", "make", "make_with_sizes"]
 
 LIBVERS = ("earliest", "latest")
 
@@ -36,6 +39,29 @@ def make(name: str, libver: str, **options: object) -> bytes:
     with h5py.File(file, "w", libver=libver, **(_OPTIONS[name] | options)) as made:
         MAKERS[name](made)
     return file.getvalue()
+
+
+def make_with_sizes(name: str, libver: str, size: int) -> bytes:
+    """Return the bytes of a file with sizes of offsets and lengths of 4 or 8 bytes."""
+    creation = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    creation.set_sizes(size, size)
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_fapl_core(backing_store=False)
+    low = h5py.h5f.LIBVER_LATEST if libver == "latest" else h5py.h5f.LIBVER_EARLIEST
+    access.set_libver_bounds(low, h5py.h5f.LIBVER_LATEST)
+    with h5py.File(h5py.h5f.create(b"in memory", h5py.h5f.ACC_TRUNC, creation, access)) as made:
+        MAKERS[name](made)
+        made.flush()
+        return made.id.get_file_image()
+
+
+@cache
+def all_files() -> dict[str, bytes]:
+    """Return the bytes of all files: those of each maker, with other sizes of offsets, and the literals."""
+    files = {f"{name}, {libver}": make(name, libver) for name in MAKERS for libver in LIBVERS}
+    for name in ("attributes", "chunked", "links", "references", "variable_length_attributes", "layouts"):
+        files |= {f"{name}, {libver}, offsets of 4": make_with_sizes(name, libver, 4) for libver in LIBVERS}
+    return files | LITERALS
 
 
 def _file(**options: object) -> Callable[[Callable[[h5py.File], None]], Callable[[h5py.File], None]]:
@@ -156,6 +182,13 @@ def _layouts(file: h5py.File) -> None:
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_layout(h5py.h5d.COMPACT)
         h5py.h5d.create(file.id, f"compact{number}".encode(), h5py.h5t.NATIVE_INT32, space, properties)
+
+
+@_file()
+def _external_files(file: h5py.File) -> None:
+    for number in range(3):
+        files = [(f"{'directory/' * 8}{part}.bin", 0, 4) for part in range(20)]
+        file.create_dataset(f"data{number}", (20,), "i4", external=files)
 
 
 @_file()

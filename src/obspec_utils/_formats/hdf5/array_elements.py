@@ -38,7 +38,7 @@ class Elements:
         """Add the chunks of consecutive elements, `first` being the index of the first of them in the array."""
         table = state.chunks.tables[self.table]
         count = len(data) // self.size
-        if not count or table.grid is None:
+        if not count or table.grid is None or not state.chunks.has_room(count):
             return
         width = self.size - state.sizes.offset_size - _MASK_SIZE if self.filtered else 0
         element = state.sizes.struct(f"O{width}sI" if self.filtered else "O")
@@ -47,8 +47,8 @@ class Elements:
         state.chunks.add(self.table, table.numbers_from(first, count), state.offsets(columns[0]), sizes)
 
 
-def initialized_pages(bitmap: memoryview, first: int = 0, stop: int | None = None) -> Iterator[int]:
-    """Yield the numbers of the bits that are set from `first` on, counted from zero; the highest bit comes first."""
-    for number in range(first, 8 * len(bitmap) if stop is None else stop):
+def initialized_pages(bitmap: memoryview, first: int, stop: int) -> Iterator[int]:
+    """Yield the numbers, counted from `first`, of the bits that are set before `stop`; a byte's highest comes first."""
+    for number in range(first, min(8 * len(bitmap), stop)):
         if bitmap[number >> 3] << (number & 7) & 0x80:
             yield number - first

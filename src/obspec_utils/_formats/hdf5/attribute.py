@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ __all__ = ["parse_attribute", "parse_global_heap"]
 _COLLECTION_SIGNATURE = b"GCOL"
 
 _PREFIX = Struct("<BBHHH")
+
+# A bound for damaged files; of a larger attribute, the values up to here are seen.
+_MAX_REFERENCES = 1 << 16
 
 _DATATYPE = 0x03
 _DATATYPE_SHARED = 1
@@ -50,12 +54,12 @@ def _visit_collections(state: State, node: Node, datatype: bytes | memoryview, v
         return
     reference = state.sizes.struct("IO")
     last = len(value) - reference.size
-    for first in range(0, len(value) // size * size, size):
-        for position in positions:
-            if first + position <= last:
-                length, address = reference.unpack_from(value, first + position)
-                if length:
-                    state.visit_global_heap(address, node)
+    starts = (first + position for first in range(0, len(value) // size * size, size) for position in positions)
+    for start in islice(starts, _MAX_REFERENCES):
+        if start <= last:
+            length, address = reference.unpack_from(value, start)
+            if length:
+                state.visit_global_heap(address, node)
 
 
 def parse_global_heap(state: State, node: Node, data: memoryview) -> None:

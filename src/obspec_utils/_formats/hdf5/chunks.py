@@ -143,6 +143,10 @@ class ChunkOffsets:
         self._runs: list[tuple[array[int], ...]] = []
         self._fresh = _empty_run()
 
+    def has_room(self, count: int) -> bool:
+        """Return whether so many more chunks may be kept in memory."""
+        return self._count + count <= _MAX_CHUNKS
+
     def add(
         self, index: int, numbers: Sequence[int], offsets: Sequence[int], sizes: Sequence[int] | None = None
     ) -> None:
@@ -156,7 +160,7 @@ class ChunkOffsets:
             for chunk in zip(numbers, offsets, sizes, strict=False)
             if chunk[0] != _OUTSIDE and chunk[1] + chunk[2] <= last
         ]
-        if not chunks or self._count + len(chunks) > _MAX_CHUNKS:
+        if not chunks or not self.has_room(len(chunks)):
             return
         columns = [array("Q", column) for column in zip(*chunks, strict=True)]
         table.insert(*columns)

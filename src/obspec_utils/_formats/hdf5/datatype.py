@@ -104,9 +104,10 @@ def _compound(message: bytes, body: int, version: int, size: int, members: int, 
                 count *= int.from_bytes(length, "little")
             body += 28
         member = _parse(message, body, depth + 1)
-        positions += [offset + position for position in _repeated(member, count * member.size)]
+        if len(positions) < _MAX_REFERENCES:
+            positions += [offset + position for position in _repeated(member, count * member.size)]
         body = member.stop
-    return _References(size, positions[:_MAX_REFERENCES], body)
+    return _References(size, positions, body)
 
 
 def _enumeration(message: bytes, body: int, version: int, size: int, members: int, depth: int) -> _References:

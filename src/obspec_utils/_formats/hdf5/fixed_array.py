@@ -62,12 +62,10 @@ def parse_fixed_array_block(state: State, node: Node, data: memoryview) -> None:
         return
     page_size = block.page_entries * block.elements.size + _CHECKSUM_SIZE
     first_page = node.address + node.stop - node.start
-    for page in initialized_pages(data[start:-_CHECKSUM_SIZE]):
+    for page in initialized_pages(data[start:-_CHECKSUM_SIZE], 0, -(-block.entries // block.page_entries)):
         first = page * block.page_entries
-        count = min(block.page_entries, block.entries - first)
-        if count > 0:
-            size = count * block.elements.size + _CHECKSUM_SIZE
-            state.visit(Kind.FIXED_ARRAY_PAGE, first_page + page * page_size, size, node, (block.elements, first))
+        size = min(block.page_entries, block.entries - first) * block.elements.size + _CHECKSUM_SIZE
+        state.visit(Kind.FIXED_ARRAY_PAGE, first_page + page * page_size, size, node, (block.elements, first))
 
 
 def parse_fixed_array_page(state: State, node: Node, data: memoryview) -> None:

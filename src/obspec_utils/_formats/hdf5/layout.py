@@ -25,6 +25,9 @@ _SINGLE_CHUNK, _IMPLICIT, _FIXED_ARRAY, _EXTENSIBLE_ARRAY, _BTREE2 = 1, 2, 3, 4,
 
 _SINGLE_CHUNK_FILTERED = 1 << 1
 
+# Those of a dataset, and the size of an element.
+_MAX_DIMENSIONS = 33
+
 
 def parse_data_layout(state: State, node: Node, body: memoryview) -> int | None:
     """Visit what a dataset's layout refers to, and return the index of its table of chunks, if it is chunked."""
@@ -46,6 +49,9 @@ def parse_data_layout(state: State, node: Node, body: memoryview) -> int | None:
 
 
 def _new_table(state: State, node: Node, dimensions: Sequence[int]) -> int:
+    if not 1 < len(dimensions) <= _MAX_DIMENSIONS:
+        error = f"chunks have 1 to 32 dimensions, got {len(dimensions) - 1}"
+        raise ValueError(error)
     state.chunks.tables.append(ChunkTable(node.start, dimensions))
     return len(state.chunks.tables) - 1
 

@@ -25,6 +25,7 @@ _GLOBAL_HEAP_GUESS = 4096
 _MAX_STRUCTURE_SIZE = 16 << 20
 _MAX_STRUCTURES = 1 << 20
 _MAX_PENDING = 1 << 17
+_MAX_OUTSIDE = 1 << 12
 _MAX_WANTED_PER_BYTE = 8
 _MAX_WANTED_OF_SMALL_FILE = 64 << 10
 
@@ -51,6 +52,7 @@ class State:
         self.heaps: dict[int, FractalHeap] = {}
         self.resolved = Resolved()
         self._visited: set[int] = set()
+        self._outside = 0
         self._budget = size * _MAX_WANTED_PER_BYTE + _MAX_WANTED_OF_SMALL_FILE
 
     def visit(self, kind: Kind, address: int, size: int, parent: Node | None, detail: object = None) -> Node | None:
@@ -68,15 +70,22 @@ class State:
             The structure that its address was found in.
         detail
             What its parser needs to know.
+
+        Raises
+        ------
+        ValueError
+            If a bound is exceeded, which ends the parsing of `parent`.
         """
         key = address << 5 | kind
         if key in self._visited or address == self.sizes.undefined or size <= 0:
             return None
-        if len(self._visited) >= _MAX_STRUCTURES or len(self.pending) >= _MAX_PENDING:
-            return None
         start = self.base_address + address
         stop = min(start + min(size, _MAX_STRUCTURE_SIZE), self.size)
-        if start >= stop or stop - start > self._budget:
+        if start >= stop:
+            self._outside += 1
+            stop = start
+        self._check_bounds(stop - start)
+        if start >= stop:
             return None
         self._visited.add(key)
         self._budget -= stop - start
@@ -84,6 +93,16 @@ class State:
         self.pending.add(node)
         self.discovered.append(node)
         return node
+
+    def _check_bounds(self, length: int) -> None:
+        if (
+            len(self._visited) >= _MAX_STRUCTURES
+            or len(self.pending) >= _MAX_PENDING
+            or self._outside > _MAX_OUTSIDE
+            or length > self._budget
+        ):
+            error = "file refers to more structures than any valid one of its size"
+            raise ValueError(error)
 
     def extend(self, node: Node, size: int) -> None:
         """Want more bytes of a structure whose first bytes tell its size in bytes; it will be parsed again."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -53,10 +52,10 @@ def _visit_collections(state: State, node: Node, datatype: bytes | memoryview, v
     if not positions or size <= 0:
         return
     reference = state.sizes.struct("IO")
-    last = len(value) - reference.size
-    starts = (first + position for first in range(0, len(value) // size * size, size) for position in positions)
-    for start in islice(starts, _MAX_REFERENCES):
-        if start <= last:
+    stop = len(value) - reference.size + 1
+    most = _MAX_REFERENCES // len(positions)
+    for position in positions:
+        for start in range(position, stop, size)[:most]:
             length, address = reference.unpack_from(value, start)
             if length:
                 state.visit_global_heap(address, node)

@@ -17,37 +17,41 @@ if TYPE_CHECKING:
 __all__ = ["Node", "Pending"]
 
 
-class Node:
-    """A structure of the file: where it lies, how it is parsed, and which structures its address led to."""
+# A bound for damaged files: the structures that are found by more than one address each.
+_MAX_LINKS = 1 << 18
 
-    __slots__ = ("address", "children", "detail", "kind", "parent", "pending", "start", "stop")
+
+class Node:
+    """A structure of the file: where it lies, how it is parsed, and what it was reached from."""
+
+    __slots__ = ("address", "children", "detail", "kind", "parents", "pending", "start", "stop")
 
     detail: Any
 
-    def __init__(
-        self, kind: Kind, address: int, start: int, stop: int, parent: Node | None, detail: object = None
-    ) -> None:
+    def __init__(self, kind: Kind, address: int, start: int, stop: int, detail: object = None) -> None:
         self.kind = kind
         self.address = address
         self.start = start
         self.stop = stop
-        self.parent = parent
         self.detail = detail
         self.pending = True
+        self.parents: list[Node] = []
         self.children: dict[Node, None] = {}
 
 
 class Pending:
-    """The structures to be parsed, in the order of their discovery and as a tree.
+    """The structures to be parsed, in the order of their discovery and by what they were reached from.
 
-    A node stays in the tree as long as it, or any structure reached from it, is pending; completed branches are
-    dropped, so that memory follows what is left to do.
+    A node stays in the graph as long as it, or any structure reached from it, is pending; completed branches are
+    dropped, so that memory follows what is left to do. Links lead to structures that are not parsed yet, so that
+    there are no cycles.
     """
 
     def __init__(self) -> None:
         self._queue: dict[Node, None] = {}
         self._open: dict[int, Node] = {}
         self._starts: list[int] | None = None
+        self._links = 0
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -55,29 +59,47 @@ class Pending:
     def __iter__(self) -> Iterator[Node]:
         return iter(self._queue)
 
-    def add(self, node: Node) -> None:
+    def add(self, node: Node, parent: Node | None) -> None:
         """Add a structure, below the one that its address was found in."""
         self._queue[node] = None
         self._open.setdefault(node.start, node)
         self._starts = None
-        child, parent = node, node.parent
-        while parent is not None and child not in parent.children:
+        if parent is not None:
+            self._attach(node, parent)
+
+    def link(self, node: Node, parent: Node) -> None:
+        """Let a structure that is pending be reached from one more."""
+        if node is not parent and node not in parent.children and self._links < _MAX_LINKS:
+            self._links += 1
+            self._attach(node, parent)
+
+    def _attach(self, node: Node, parent: Node) -> None:
+        node.parents.append(parent)
+        edges = [(node, parent)]
+        while edges:
+            child, parent = edges.pop()
+            is_open = parent.pending or parent.children
             parent.children[child] = None
-            self._open.setdefault(parent.start, parent)
-            child, parent = parent, parent.parent
+            if not is_open:  # It was complete before this structure was found.
+                self._open.setdefault(parent.start, parent)
+                self._starts = None
+                edges += [(parent, grandparent) for grandparent in parent.parents]
 
     def finish(self, node: Node) -> None:
         """Remove a structure that has been parsed, and the branches that are complete with it."""
         node.pending = False
         del self._queue[node]
-        closed: Node | None = node
-        while closed is not None and not closed.pending and not closed.children:
-            if self._open.get(closed.start) is closed:
-                del self._open[closed.start]
-            parent = closed.parent
-            if parent is not None:
-                parent.children.pop(closed, None)
-            closed = parent
+        closed = [node]
+        while closed:
+            node = closed.pop()
+            if node.pending or node.children:
+                continue
+            if self._open.get(node.start) is node:
+                del self._open[node.start]
+            for parent in node.parents:
+                if node in parent.children:
+                    del parent.children[node]
+                    closed.append(parent)
 
     def wanted(self, limit: int, near: int | None, *, only: bool) -> list[ByteRange]:
         """Return the byte ranges of pending structures, at most `limit`, those reached from `near` first."""
@@ -90,15 +112,16 @@ class Pending:
         return [ByteRange(node.start, node.stop) for node in first]
 
     def _reached_from(self, offset: int) -> Iterator[Node]:
-        node = self._at(offset)
-        if node is None:
-            return
-        level = deque([node])
+        start = self._at(offset)
+        level = deque([] if start is None else [start])
+        seen = set(level)
         while level:
             node = level.popleft()
             if node.pending:
                 yield node
-            level.extend(node.children)
+            found = [child for child in node.children if child not in seen]
+            seen.update(found)
+            level.extend(found)
 
     def _at(self, offset: int) -> Node | None:
         """Return the structure that has an offset, or None where that one is unknown or complete."""

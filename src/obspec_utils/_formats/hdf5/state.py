@@ -51,7 +51,7 @@ class State:
         self.chunks = ChunkOffsets(size)
         self.heaps: dict[int, FractalHeap] = {}
         self.resolved = Resolved()
-        self._visited: set[int] = set()
+        self._visited: dict[int, Node | None] = {}
         self._outside = 0
         self._budget = size * _MAX_WANTED_PER_BYTE + _MAX_WANTED_OF_SMALL_FILE
 
@@ -77,7 +77,12 @@ class State:
             If a bound is exceeded, which ends the parsing of `parent`.
         """
         key = address << 5 | kind
-        if key in self._visited or address == self.sizes.undefined or size <= 0:
+        if key in self._visited:
+            earlier = self._visited[key]
+            if earlier is not None and parent is not None:
+                self.pending.link(earlier, parent)
+            return None
+        if address == self.sizes.undefined or size <= 0:
             return None
         start = self.base_address + address
         stop = min(start + min(size, _MAX_STRUCTURE_SIZE), self.size)
@@ -87,12 +92,16 @@ class State:
         self._check_bounds(stop - start)
         if start >= stop:
             return None
-        self._visited.add(key)
         self._budget -= stop - start
-        node = Node(kind, address, start, stop, parent, detail)
-        self.pending.add(node)
+        node = self._visited[key] = Node(kind, address, start, stop, detail)
+        self.pending.add(node, parent)
         self.discovered.append(node)
         return node
+
+    def finish(self, node: Node) -> None:
+        """Remove a structure that has been parsed from those that are pending."""
+        self._visited[node.address << 5 | node.kind] = None
+        self.pending.finish(node)
 
     def _check_bounds(self, length: int) -> None:
         if (

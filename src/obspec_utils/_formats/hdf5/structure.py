@@ -102,7 +102,7 @@ class Structure:
                     break
                 self._parse(node, memoryview(data))
                 if node.stop == stop:
-                    state.pending.finish(node)
+                    state.finish(node)
 
     def _parse(self, node: Node, data: memoryview) -> None:
         parser = PARSERS.get(node.kind)

@@ -161,7 +161,7 @@ def _chunks_of_dataset(dataset: h5py.Dataset) -> Iterator[tuple[int, int | None,
     count = dataset.id.get_num_chunks()
     if dataset.maxshape[0] is not None and None in dataset.maxshape:
         for number, place in enumerate(np.ndindex(*grid)):
-            with suppress(OSError, RuntimeError):
+            with suppress(OSError, RuntimeError, MemoryError):
                 corner = tuple(c * chunk for c, chunk in zip(place, dataset.chunks, strict=True))
                 yield number, None, dataset.id.read_direct_chunk(corner)[1]
         return

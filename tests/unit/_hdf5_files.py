@@ -281,3 +281,6 @@ def _paged(file: h5py.File) -> None:
 for _block_size in (512, 1024, 2048, 8192):
     MAKERS[f"user_block_{_block_size}"] = _groups
     _OPTIONS[f"user_block_{_block_size}"] = {"userblock_size": _block_size}
+
+MAKERS["chunks_after_user_block"] = _chunked
+_OPTIONS["chunks_after_user_block"] = {"userblock_size": 1024}

@@ -78,7 +78,7 @@ class Pending:
         edges = [(node, parent)]
         while edges:
             child, parent = edges.pop()
-            is_open = parent.pending or parent.children
+            is_open = parent.pending or bool(parent.children)
             parent.children[child] = None
             if not is_open:  # It was complete before this structure was found.
                 self._open.setdefault(parent.start, parent)

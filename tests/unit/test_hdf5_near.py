@@ -1,0 +1,176 @@
+"""Which structures of an HDF5 file are wanted first."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+
+import h5py
+import numpy as np
+import pytest
+
+from obspec_utils._formats.hdf5 import Structure
+from obspec_utils._formats.hdf5.kinds import Kind
+from obspec_utils._formats.hdf5.pending import Node, Pending
+from obspec_utils._ranges import ByteRange
+from tests.unit._hdf5 import RecordingFile, reads_of_walk, uncovered
+
+COUNT = 1000
+
+
+@cache
+def thousand_datasets(libver: str) -> bytes:
+    file = io.BytesIO()
+    with h5py.File(file, "w", libver=libver) as made:
+        for number in range(COUNT):
+            data = made.create_dataset(f"{number:04}", data=np.arange(300), chunks=(10,), maxshape=(None,))
+            for attribute in range(12):
+                data.attrs[f"attribute {attribute}"] = f"{number} {attribute}" * 20
+    return file.getvalue()
+
+
+class Client:
+    """Fetches what is wanted, and remembers it."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.structure = Structure(len(data))
+        self.known = bytearray(len(data))
+
+    def fetch(self, wanted: list) -> None:
+        for start, stop in wanted:
+            self.known[start:stop] = bytes([1]) * (stop - start)
+        self.structure.parse(
+            lambda start, stop: memoryview(self.data)[start:stop] if self.known.find(0, start, stop) < 0 else None
+        )
+
+
+def header(data: bytes, name: str) -> int:
+    with h5py.File(io.BytesIO(data), "r") as file:
+        return h5py.h5o.get_info(file[name].id).addr
+
+
+def client_at_headers(data: bytes) -> Client:
+    """Return a client that knows where all datasets are, and has read none of them."""
+    client = Client(data)
+    while others := [
+        ByteRange(node.start, node.stop)
+        for node in client.structure._state.pending
+        if node.kind is not Kind.OBJECT_HEADER
+    ]:
+        client.fetch(others)
+    return client
+
+
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_what_is_wanted_near_one_dataset_of_a_thousand_is_its_own(libver):
+    data = thousand_datasets(libver)
+    client = client_at_headers(data)
+    start = header(data, "0500")
+    before = len(client.structure.wanted(10_000))
+    assert before > COUNT - 10  # A few are in the first 2 KiB.
+    fetched = []
+    while wanted := client.structure.wanted(64, near=start, only=True):
+        assert wanted == client.structure.wanted(len(wanted), near=start)
+        fetched.extend(wanted)
+        client.fetch(wanted)
+    assert fetched[0].start == start
+    assert 3 < len(fetched) < 60
+    # All that h5py reads of the dataset is there, and none of what it reads of its neighbours.
+    recording = _reads_of_dataset(data, "0500")
+    assert uncovered(recording, _spans(client.known)) == []
+    assert len(client.structure.wanted(10_000)) == before - 1
+
+
+def _spans(known: bytearray) -> list[tuple[int, int]]:
+    spans, start = [], known.find(1)
+    while start >= 0:
+        stop = known.find(0, start)
+        stop = len(known) if stop < 0 else stop
+        spans.append((start, stop))
+        start = known.find(1, stop)
+    return spans
+
+
+def _reads_of_dataset(data: bytes, name: str) -> list[tuple[int, int]]:
+    recording = RecordingFile(data)
+    with h5py.File(recording, "r") as file:
+        dataset = file[name]
+        assert len(dict(dataset.attrs)) == 12
+        assert dataset.id.get_num_chunks() == 30
+    return recording.reads
+
+
+def test_what_is_not_near_follows_in_the_order_of_discovery():
+    data = thousand_datasets("earliest")
+    client = client_at_headers(data)
+    start = header(data, "0500")
+    everything = client.structure.wanted(10_000)
+    near = client.structure.wanted(10_000, near=start)
+    assert near[0].start == start
+    assert near[1:] == [found for found in everything if found.start != start]
+    assert client.structure.wanted(3, near=start) == near[:3]
+
+
+def test_an_offset_within_a_structure_is_near_it():
+    data = thousand_datasets("earliest")
+    client = client_at_headers(data)
+    start = header(data, "0500")
+    assert client.structure.wanted(1, near=start + 8)[0].start == start
+
+
+def test_an_offset_without_a_structure_is_near_nothing():
+    data = thousand_datasets("earliest")
+    client = client_at_headers(data)
+    assert client.structure.wanted(5, near=len(data) - 1, only=True) == []
+    assert client.structure.wanted(5, near=len(data) - 1) == client.structure.wanted(5)
+
+
+def test_a_structure_that_two_others_refer_to_is_near_both():
+    pending = Pending()
+    parents = [Node(Kind.OBJECT_HEADER, address, address, address + 10) for address in (100, 200)]
+    shared = Node(Kind.GLOBAL_HEAP, 300, 300, 310)
+    for parent in parents:
+        pending.add(parent, None)
+    pending.add(shared, parents[0])
+    pending.link(shared, parents[1])
+    for parent in parents:
+        pending.finish(parent)
+        assert pending.wanted(5, parent.start, only=True) == [ByteRange(300, 310)]
+    pending.finish(shared)
+    assert (
+        pending.wanted(5, 100, only=True)
+        == pending.wanted(5, 200, only=True)
+        == pending.wanted(5, None, only=False)
+        == []
+    )
+
+
+def test_a_complete_structure_is_reached_again_with_what_is_found_later():
+    pending = Pending()
+    root, inner = (Node(Kind.OBJECT_HEADER, address, address, address + 10) for address in (100, 200))
+    late = Node(Kind.LINK, 300, 300, 310)
+    pending.add(root, None)
+    pending.add(inner, root)
+    pending.finish(root)
+    pending.finish(inner)
+    assert pending.wanted(5, 100, only=True) == []
+    pending.add(late, inner)
+    assert pending.wanted(5, 100, only=True) == pending.wanted(5, 200, only=True) == [ByteRange(300, 310)]
+
+
+def test_what_is_complete_takes_no_memory():
+    data = thousand_datasets("earliest")
+    client = Client(data)
+    while wanted := client.structure.wanted(100):
+        client.fetch(wanted)
+    pending = client.structure._state.pending
+    assert (len(pending), pending._open, pending._queue) == (0, {}, {})
+
+
+def test_the_walk_of_a_thousand_datasets_was_wanted():
+    data = thousand_datasets("latest")
+    client = Client(data)
+    while wanted := client.structure.wanted(64):
+        client.fetch(wanted)
+    assert uncovered(reads_of_walk(data) or [], _spans(client.known)) == []

@@ -47,7 +47,8 @@ def complete(structure: Structure, data: bytes, *, limit: int = 64) -> list[list
     while wanted := structure.wanted(limit):
         for start, stop in wanted:
             assert 0 <= start < stop <= len(data)
-            assert known.find(0, start, stop) >= 0 or wanted.index((start, stop)) > 0
+            assert known.find(0, start, stop) >= 0, "what is in memory is not wanted again"
+        for start, stop in wanted:
             known[start:stop] = bytes([1]) * (stop - start)
         rounds.append([tuple(found) for found in wanted])
         structure.parse(read)

@@ -14,7 +14,7 @@ from tests.unit._hdf5_literals import LITERALS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LIBVERS", "MAKERS", "all_files", "make", "make_with_sizes"]
+__all__ = ["LIBVERS", "MAKERS", "GrowingFile", "all_files", "make", "make_with_sizes"]
 
 LIBVERS = ("earliest", "latest")
 
@@ -22,7 +22,7 @@ MAKERS: dict[str, Callable[[h5py.File], None]] = {}
 _OPTIONS: dict[str, dict[str, object]] = {}
 
 
-class _GrowingFile(io.BytesIO):
+class GrowingFile(io.BytesIO):
     """A file in memory that, unlike `BytesIO`, truncates to larger sizes, too, as h5py expects."""
 
     def truncate(self, size: int | None = None) -> int:
@@ -35,7 +35,7 @@ class _GrowingFile(io.BytesIO):
 
 def make(name: str, libver: str, **options: object) -> bytes:
     """Return the bytes of the file that a maker makes."""
-    file = _GrowingFile()
+    file = GrowingFile()
     with h5py.File(file, "w", libver=libver, **(_OPTIONS[name] | options)) as made:
         MAKERS[name](made)
     return file.getvalue()
@@ -146,6 +146,12 @@ def _variable_length_attributes(file: h5py.File) -> None:
         group.attrs.create("compound", value, dtype=compound)
         pairs = np.zeros(3, np.dtype([("x", "f8"), ("kind", h5py.enum_dtype({"a": 1, "b": 2})), ("o", "V5")]))
         group.attrs["pairs"] = pairs
+
+
+@_file()
+def _empty_texts(file: h5py.File) -> None:
+    for number in range(4):
+        file.create_group(f"group {number}").attrs["empty"] = ""
 
 
 @_file()

@@ -56,8 +56,8 @@ def _visit_collections(state: State, node: Node, datatype: bytes | memoryview, v
     most = _MAX_REFERENCES // len(positions)
     for position in positions:
         for start in range(position, stop, size)[:most]:
-            length, address = reference.unpack_from(value, start)
-            if length:
+            _length, address = reference.unpack_from(value, start)
+            if address:  # An empty text has one, too; nothing at all has none.
                 state.visit_global_heap(address, node)
 
 

@@ -3,7 +3,7 @@
 import zlib
 from base64 import b85decode
 
-__all__ = ["LITERALS"]
+__all__ = ["FILTERED_HEAP", "LITERALS"]
 
 
 def _inflate(text: str) -> bytes:
@@ -44,3 +44,13 @@ LITERALS = {
         Fbu;m4D(mWU-AKclc*p
     """),
 }
+
+# A group whose fractal heap of links is compressed (`H5Pset_deflate` on its creation properties).
+FILTERED_HEAP = _inflate("""
+    c-rgqaB<`1lHy|K;9!7(|4_is1K}G$#k-|E%>6xFf|wX8n1qlO!T=W&10w?in*allVofi~FD=*%Gt-5ED&WP+l@4GhD3tMYWFzA_5X-q07#J
+    BDA&MCpIDnXuAtf~}C$S`zfemU1#PPq`A-tt9k4G@j45)caa}p79v~<GJohQ}|0w=fy2fH$yh6XvKF$2R{kfjEW4t)6a4g#l>t9J-Hebhsv9
+    vbz~F!hjIkVgOmI|B~`6N3N)M&)k|<-^Kqpej@v3b=^0kp)R7q<#k0)C>!_VPg46YMB@r!4)^C!Y=3N<Z=q}aA9Bt=?5uK(U9eY*$uP(?y);
+    ;ZoxoR48|ySAZUa;0vIZQcEe-}pstc)K&3ls4?S`U@o{5dy`uDvfng?4NQdEa)>j9Hk6`AEE3;x4JQ+buw}v%I46<Nm^0}OJhNEBw`oSw|7(
+    ~I$closw863gPrAE6CGL(YV&OCqb5W_++^WO7g*BNrb3grCe*)WWPK>-FqCasuL{JEeo>Bre~4D3d3$LARvX{c!}5q~;eOk+y=v=j{$EfLje
+    DNDpOpFDZKRQrkQvt?QmDTYp0gcn}>p!+eaH_SkA?KO*;Gc&fTsp+_^Hcd@cjaqxt^wHH>`svD1Yh78bFJ|ec?vy;i%J6VUogx6;*J}y
+""")

@@ -12,6 +12,7 @@ from obspec_utils._formats.hdf5.kinds import Kind
 from obspec_utils._formats.hdf5.messages import HANDLERS
 from tests.unit._hdf5 import complete, join, reads_of_walk, uncovered
 from tests.unit._hdf5_files import LIBVERS, MAKERS, all_files
+from tests.unit._hdf5_literals import FILTERED_HEAP
 
 CORPUS = os.environ.get("OBSPEC_UTILS_CORPUS")
 
@@ -122,6 +123,16 @@ def test_each_message_is_needed(name, monkeypatch):
     number, file = NEEDED_MESSAGES[name]
     monkeypatch.delitem(HANDLERS, number)
     assert missed(all_files()[file]) != []
+
+
+def test_the_blocks_of_a_filtered_heap_are_wanted_and_not_what_is_in_them():
+    reads = reads_of_walk(FILTERED_HEAP) or []
+    rounds = complete(Structure(len(FILTERED_HEAP)), FILTERED_HEAP)
+    missing = uncovered(reads, (wanted for found in rounds for wanted in found))
+    headers = FILTERED_HEAP.index(b"OHDR", missing[0][0] - 512)
+    assert all(start >= headers for start, _ in missing)
+    (stored_size,) = (stop - start for found in rounds for start, stop in found if FILTERED_HEAP[start] == ord("x"))
+    assert 100 < stored_size < 512
 
 
 def test_the_structure_is_shallow():

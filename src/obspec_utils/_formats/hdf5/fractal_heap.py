@@ -42,8 +42,7 @@ def heap_at(state: State, address: int, parent: Node, kind: Kind) -> FractalHeap
     heap = state.heaps.get(address)
     if heap is None:
         heap = state.heaps[address] = FractalHeap(kind, state.visit)
-        size = 26 + 12 * state.sizes.length_size + 3 * state.sizes.offset_size
-        state.visit(Kind.FRACTAL_HEAP, address, size, parent, heap)
+        state.visit(Kind.FRACTAL_HEAP, address, _header_size(state), parent, heap)
     return heap
 
 
@@ -54,26 +53,38 @@ def parse_fractal_heap(state: State, node: Node, data: memoryview) -> None:
     heap: FractalHeap = node.detail
     sizes = state.sizes
     filter_size = sizes.struct("H").unpack_from(data, 7)[0]
-    max_managed_size, _next_id, huge_objects = sizes.struct("ILO").unpack_from(data, 10)
-    table = sizes.struct("HLLHHOH")
-    start = 14 + 10 * sizes.length_size + 2 * sizes.offset_size
-    fields = table.unpack_from(data, start)
-    heap.width, heap.starting_size, heap.max_direct_size, max_heap_bits, _start_rows, root, rows = fields
-    if not heap.starting_size or rows > _MAX_ROWS:
-        heap.width = 0
+    size = _header_size(state) + (sizes.length_size + 4 + filter_size if filter_size else 0)
+    if size > len(data):
+        state.extend(node, size)
         return
-    heap.offset_width = (max_heap_bits + 7) // 8
-    heap.length_width = min((heap.max_direct_size.bit_length() + 6) // 8, min_bytes(max_managed_size))
+    max_managed_size, _next_id, huge_objects = sizes.struct("ILO").unpack_from(data, 10)
     heap.is_filtered = filter_size > 0
     # Read by libhdf5 to tell how much storage a group or the attributes of an object take.
     space_manager = sizes.offset(data, 14 + 2 * sizes.length_size + sizes.offset_size)
     state.visit(Kind.DATA, space_manager, 18 + 7 * sizes.length_size + sizes.offset_size, node)
     visit_btree2(state, huge_objects, node, heap)
+    _parse_doubling_table(state, node, data[14 + 10 * sizes.length_size + 2 * sizes.offset_size :], max_managed_size)
+
+
+def _header_size(state: State) -> int:
+    return 26 + 12 * state.sizes.length_size + 3 * state.sizes.offset_size
+
+
+def _parse_doubling_table(state: State, node: Node, data: memoryview, max_managed_size: int) -> None:
+    """Parse how the heap's address space is divided into blocks, and visit the root block."""
+    heap: FractalHeap = node.detail
+    table = state.sizes.struct("HLLHHOH")
+    width, starting_size, max_direct_size, max_heap_bits, _starting_rows, root, rows = table.unpack_from(data)
+    if not starting_size or rows > _MAX_ROWS:
+        return
+    heap.width, heap.starting_size, heap.max_direct_size = width, starting_size, max_direct_size
+    heap.offset_width = (max_heap_bits + 7) // 8
+    heap.length_width = min((max_direct_size.bit_length() + 6) // 8, min_bytes(max_managed_size))
     heap.header_parsed()
     if rows:
         _visit_indirect(state, node, root, _Block(heap, 0, rows))
     else:
-        size = sizes.struct("L").unpack_from(data, start + table.size)[0] if filter_size else heap.starting_size
+        size = state.sizes.struct("L").unpack_from(data, table.size)[0] if heap.is_filtered else starting_size
         state.visit(Kind.DIRECT_BLOCK, root, size, node, _Block(heap, 0))
 
 

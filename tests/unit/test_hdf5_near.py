@@ -146,6 +146,25 @@ def test_a_structure_that_two_others_refer_to_is_near_both():
     )
 
 
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_a_collection_that_two_datasets_share_is_near_both(libver):
+    file = io.BytesIO()
+    with h5py.File(file, "w", libver=libver) as made:
+        for name in ("first", "second"):
+            made.create_dataset(name, (3,), "f4").attrs["text"] = "text"
+    data = file.getvalue()
+    client = Client(data)
+    while others := [
+        ByteRange(node.start, node.stop)
+        for node in client.structure._state.pending
+        if node.kind is not Kind.GLOBAL_HEAP
+    ]:
+        client.fetch(others)
+    (collection,) = client.structure.wanted(5)
+    for name in ("first", "second"):
+        assert client.structure.wanted(5, near=header(data, name), only=True) == [collection]
+
+
 def test_a_complete_structure_is_reached_again_with_what_is_found_later():
     pending = Pending()
     root, inner = (Node(Kind.OBJECT_HEADER, address, address, address + 10) for address in (100, 200))

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 
 import pytest
 
 from obspec_utils._formats.hdf5 import Structure, structure
+from obspec_utils._formats.hdf5.datatype import value_references
+from obspec_utils._formats.hdf5.fractal_heap import _Block, _visit_indirect, parse_indirect_block
+from obspec_utils._formats.hdf5.heap_objects import FractalHeap
 from obspec_utils._formats.hdf5.kinds import Kind
 from obspec_utils._formats.hdf5.messages import HANDLERS
+from obspec_utils._formats.hdf5.pending import Node
+from obspec_utils._formats.hdf5.state import State
 from tests.unit._hdf5 import complete, join, reads_of_walk, uncovered
 from tests.unit._hdf5_files import LIBVERS, MAKERS, all_files
 from tests.unit._hdf5_literals import FILTERED_HEAP
@@ -133,6 +139,38 @@ def test_the_blocks_of_a_filtered_heap_are_wanted_and_not_what_is_in_them():
     assert all(start >= headers for start, _ in missing)
     (stored_size,) = (stop - start for found in rounds for start, stop in found if FILTERED_HEAP[start] == ord("x"))
     assert 100 < stored_size < 512
+
+
+def test_the_direct_blocks_of_a_filtered_heap_have_their_stored_sizes():
+    state = State(100_000)
+    heap = FractalHeap(Kind.LINK, state.visit)
+    heap.width, heap.starting_size, heap.max_direct_size, heap.offset_width, heap.is_filtered = 2, 512, 1024, 4, True
+    node = Node(Kind.FRACTAL_HEAP, 0, 0, 100, heap)
+    _visit_indirect(state, node, 5000, _Block(heap, 0, 4))
+    (indirect,) = state.pending
+    entries = [(10_000, 100), (11_000, 200), (2**64 - 1, 0), (12_000, 300), (13_000, 900), (14_000, 901)]
+    data = b"FHIB" + bytes(1 + 8 + 4) + b"".join(struct.pack("<QQI", *entry, 0) for entry in entries)
+    data += struct.pack("<QQ", 15_000, 2**64 - 1) + bytes(4)
+    assert indirect.stop - indirect.start == len(data)
+    parse_indirect_block(state, indirect, memoryview(data))
+    blocks = {found.start: (found.stop - found.start, found.detail.offset) for found in list(state.pending)[1:]}
+    assert {start: blocks[start] for start in sorted(blocks)[:-1]} == {
+        10_000: (100, 0),
+        11_000: (200, 512),
+        12_000: (300, 1536),
+        13_000: (900, 2048),
+        14_000: (901, 3072),
+    }
+    assert blocks[15_000][1] == 4096
+
+
+def test_old_compounds_have_arrays_of_texts():
+    text = struct.pack("<BBBBI", 0x19, 1, 0, 0, 16) + struct.pack("<BBBBI", 0x13, 0, 0, 0, 1)
+    number = struct.pack("<BBBBIHH", 0x10, 8, 0, 0, 4, 0, 32)
+    members = b"number\0\0" + struct.pack("<IB3xII4I", 0, 0, 0, 0, 0, 0, 0, 0) + number
+    members += b"texts\0\0\0" + struct.pack("<IB3xII4I", 4, 2, 0, 0, 2, 3, 0, 0) + text
+    compound = struct.pack("<BBBBI", 0x16, 2, 0, 0, 100) + members
+    assert value_references(compound) == (100, [4, 20, 36, 52, 68, 84])
 
 
 def test_the_structure_is_shallow():

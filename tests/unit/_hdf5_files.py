@@ -83,6 +83,14 @@ def _groups(file: h5py.File) -> None:
 
 
 @_file()
+def _deep(file: h5py.File) -> None:
+    group = file
+    for _ in range(10):
+        group = group.create_group("group")
+        group["data"] = np.arange(1000)
+
+
+@_file()
 def _many_groups(file: h5py.File) -> None:
     for number in range(400):
         file.create_group(f"group with a name of some length {number}").attrs["n"] = number
@@ -284,9 +292,6 @@ def _paged(file: h5py.File) -> None:
     _changed(file.create_group("changed"))
 
 
-for _block_size in (512, 1024, 2048, 8192):
-    MAKERS[f"user_block_{_block_size}"] = _groups
-    _OPTIONS[f"user_block_{_block_size}"] = {"userblock_size": _block_size}
-
-MAKERS["chunks_after_user_block"] = _chunked
-_OPTIONS["chunks_after_user_block"] = {"userblock_size": 1024}
+for _size in (512, 1024, 2048, 8192):
+    MAKERS[f"user_block_{_size}"], _OPTIONS[f"user_block_{_size}"] = _groups, {"userblock_size": _size}
+MAKERS["chunks_after_user_block"], _OPTIONS["chunks_after_user_block"] = _chunked, {"userblock_size": 1024}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from obspec_utils._formats.hdf5 import Structure, is_hdf5
+from obspec_utils._formats.hdf5 import state as state_module
 from obspec_utils._formats.hdf5.attribute import parse_attribute
 from obspec_utils._formats.hdf5.datatype import value_references
 from obspec_utils._formats.hdf5.extensible_array import parse_extensible_array
@@ -182,6 +183,28 @@ def test_less_than_was_wanted_ends_the_branch():
         parsed = Structure(len(data))
         parsed.parse(lambda start, stop, size=size: data[start : min(stop, start + size)])
         assert parsed.wanted(5) == []
+
+
+def test_the_bytes_wanted_of_structures_that_overlap_are_bounded():
+    state = State(100_000)
+    with pytest.raises(ValueError, match="more structures"):
+        for address in range(100_000):
+            state.visit(Kind.GLOBAL_HEAP, address, 4096, None)
+    assert 700_000 < sum(node.stop - node.start for node in state.pending) < 900_000
+    for node in list(state.pending):
+        state.extend(node, 90_000 - node.start)
+    assert sum(node.stop - node.start for node in state.pending) < 900_000
+
+
+@pytest.mark.parametrize("bound", ["_MAX_PENDING", "_MAX_STRUCTURES"])
+def test_the_number_of_structures_is_bounded(bound, monkeypatch):
+    monkeypatch.setattr(state_module, bound, 10)
+    data = all_files()["many_groups, latest"]
+    assert sum(map(len, complete(Structure(len(data)), data))) < 900
+    state = State(100_000)
+    with pytest.raises(ValueError, match="more structures"):
+        for address in range(11):
+            state.visit(Kind.DATA, address, 1, None)
 
 
 def header() -> Node:

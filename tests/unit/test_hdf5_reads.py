@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from obspec_utils._formats.hdf5 import Structure, structure
+from obspec_utils._formats.hdf5.attribute import parse_attribute
 from obspec_utils._formats.hdf5.datatype import value_references
 from obspec_utils._formats.hdf5.fractal_heap import _Block, _visit_indirect, parse_indirect_block
 from obspec_utils._formats.hdf5.heap_objects import FractalHeap
 from obspec_utils._formats.hdf5.kinds import Kind
 from obspec_utils._formats.hdf5.messages import HANDLERS
 from obspec_utils._formats.hdf5.pending import Node
+from obspec_utils._formats.hdf5.shared_message import use_shared_message
 from obspec_utils._formats.hdf5.state import State
 from tests.unit._hdf5 import complete, join, reads_of_walk, uncovered
 from tests.unit._hdf5_files import LIBVERS, MAKERS, all_files
@@ -164,6 +166,25 @@ def test_the_direct_blocks_of_a_filtered_heap_have_their_stored_sizes():
     assert blocks[15_000][1] == 4096
 
 
+def test_old_shared_messages_have_an_address_after_the_offset_of_a_name():
+    state = State(100_000)
+    node = Node(Kind.OBJECT_HEADER, 0, 0, 100)
+    use_shared_message(state, node, 3, memoryview(struct.pack("<BB6xQQ", 1, 0, 24, 5592)), lambda _: None)
+    use_shared_message(state, node, 3, memoryview(struct.pack("<BBQ", 2, 0, 6000)), lambda _: None)
+    assert [(found.kind, found.start) for found in state.pending] == [
+        (Kind.OBJECT_HEADER, 5592),
+        (Kind.OBJECT_HEADER, 6000),
+    ]
+
+
+def test_old_attributes_have_no_flags():
+    state = State(100_000)
+    text = struct.pack("<BBBBI", 0x19, 1, 0, 0, 16) + struct.pack("<BBBBI", 0x13, 0, 0, 0, 1)
+    body = struct.pack("<BBHHH", 1, 255, 2, 16, 8) + b"a".ljust(8, b"\0") + text + bytes(8)
+    parse_attribute(state, Node(Kind.OBJECT_HEADER, 0, 0, 100), memoryview(body + struct.pack("<IQI", 1, 5000, 1)))
+    assert [(found.kind, found.start) for found in state.pending] == [(Kind.GLOBAL_HEAP, 5000)]
+
+
 def test_old_compounds_have_arrays_of_texts():
     text = struct.pack("<BBBBI", 0x19, 1, 0, 0, 16) + struct.pack("<BBBBI", 0x13, 0, 0, 0, 1)
     number = struct.pack("<BBBBIHH", 0x10, 8, 0, 0, 4, 0, 32)
@@ -176,3 +197,6 @@ def test_old_compounds_have_arrays_of_texts():
 def test_the_structure_is_shallow():
     data = all_files()["many_groups, latest"]
     assert len(complete(Structure(len(data)), data, limit=10_000)) <= 10
+    data = all_files()["deep, earliest"]
+    # Symbol table entries tell the B-trees of groups together with their headers.
+    assert len(complete(Structure(len(data)), data, limit=10_000)) == 21

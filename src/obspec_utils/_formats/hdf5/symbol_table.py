@@ -21,7 +21,6 @@ _HEADER_SIZE = 8
 _LOCAL_HEAP_GUESS = 512
 
 _CACHED_SYMBOL_TABLE = 1
-_CACHED_SOFT_LINK = 2
 
 
 def visit_symbol_table(state: State, parent: Node, btree: int, heap: int) -> None:
@@ -39,10 +38,8 @@ def visit_local_heap(state: State, parent: Node, address: int) -> None:
 
 
 def visit_symbol_table_entry(state: State, parent: Node, entry: tuple[int, int, int, bytes]) -> None:
-    """Add the object of a symbol table entry, and what the entry's scratch-pad says about a group."""
+    """Add the object of a symbol table entry, if it is no soft link, and what its scratch-pad says about a group."""
     _name, header, cache_type, scratch_pad = entry
-    if cache_type == _CACHED_SOFT_LINK:
-        return
     node = state.visit_object(header, parent)
     if cache_type == _CACHED_SYMBOL_TABLE and node is not None:
         visit_symbol_table(state, node, *state.sizes.struct("OO").unpack_from(scratch_pad))

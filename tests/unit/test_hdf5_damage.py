@@ -177,6 +177,22 @@ def test_what_is_not_in_memory_stays_pending():
     assert parsed.wanted(5) == [(0, 2148)]
 
 
+@pytest.mark.parametrize("name", ["committed_types, latest", "chunked, latest", "shared_messages"])
+def test_nothing_of_what_was_read_is_kept(name):
+    data = all_files()[name]
+    served: list[bytearray] = []
+
+    def read(start: int, stop: int) -> bytearray:
+        served.append(bytearray(data[start:stop]))
+        return served[-1]
+
+    parsed = Structure(len(data))
+    parsed.parse(read)
+    assert parsed.wanted(1) == []
+    for buffer in served:
+        buffer.clear()  # raises BufferError while there is a view of it
+
+
 def test_less_than_was_wanted_ends_the_branch():
     data = all_files()["many_groups, earliest"]
     for size in (0, 1, 7, 100, 500):

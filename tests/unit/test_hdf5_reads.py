@@ -185,6 +185,20 @@ def test_old_attributes_have_no_flags():
     assert [(found.kind, found.start) for found in state.pending] == [(Kind.GLOBAL_HEAP, 5000)]
 
 
+@pytest.mark.parametrize(
+    ("kind", "first_bytes", "size"),
+    [
+        (Kind.GROUP_BTREE, b"TREE\0\0" + struct.pack("<H", 50), 24 + 50 * 16),
+        (Kind.SYMBOL_TABLE_NODE, b"SNOD\1\0" + struct.pack("<H", 50), 8 + 50 * 40),
+    ],
+)
+def test_nodes_larger_than_the_k_values_known_so_far_are_extended(kind, first_bytes, size):
+    state = State(100_000)
+    node = state.visit(kind, 5000, 100, None)
+    structure.PARSERS[kind](state, node, memoryview(first_bytes.ljust(100, b"\0")))
+    assert (node.start, node.stop) == (5000, 5000 + size)
+
+
 def test_old_compounds_have_arrays_of_texts():
     text = struct.pack("<BBBBI", 0x19, 1, 0, 0, 16) + struct.pack("<BBBBI", 0x13, 0, 0, 0, 1)
     number = struct.pack("<BBBBIHH", 0x10, 8, 0, 0, 4, 0, 32)

@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
     from obspec_utils._formats.hdf5 import Structure
 
-__all__ = ["ALLOWED", "RecordingFile", "chunks_by_h5py", "complete", "join", "reads_of_walk", "uncovered", "walk"]
-
-# libhdf5 looks for the superblock in here.
-ALLOWED = (0, 2048)
+__all__ = ["RecordingFile", "chunks_by_h5py", "complete", "join", "reads_of_walk", "uncovered", "walk"]
 
 
 class RecordingFile(io.BytesIO):
@@ -67,8 +64,8 @@ def join(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def uncovered(reads: Iterable[tuple[int, int]], wanted: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return what was read and neither wanted nor allowed."""
-    joined = join([*wanted, ALLOWED])
+    """Return what was read and not wanted."""
+    joined = join(wanted)
     starts = [start for start, _ in joined]
     missing = []
     for start, stop in reads:

@@ -199,6 +199,18 @@ def test_nodes_larger_than_the_k_values_known_so_far_are_extended(kind, first_by
     assert (node.start, node.stop) == (5000, 5000 + size)
 
 
+@pytest.mark.parametrize("flags", range(64))
+def test_object_headers_have_optional_fields(flags):
+    state = State(100_000)
+    link = struct.pack("<BBB1sQ", 1, 0, 1, b"a", 5000)
+    message = struct.pack("<BHB", 6, len(link), 0) + (bytes(2) if flags & 4 else b"") + link
+    prefix = b"OHDR\2" + bytes([flags]) + b"\xff" * ((16 if flags & 32 else 0) + (4 if flags & 16 else 0))
+    data = prefix + len(message).to_bytes(1 << (flags & 3), "little") + message + bytes(4)
+    node = state.visit_object(100, None)
+    structure.PARSERS[Kind.OBJECT_HEADER](state, node, memoryview(data.ljust(512, b"\0")))
+    assert [found.start for found in state.pending] == [100, 5000]
+
+
 def test_old_compounds_have_arrays_of_texts():
     text = struct.pack("<BBBBI", 0x19, 1, 0, 0, 16) + struct.pack("<BBBBI", 0x13, 0, 0, 0, 1)
     number = struct.pack("<BBBBIHH", 0x10, 8, 0, 0, 4, 0, 32)

@@ -126,7 +126,7 @@ class State:
         base = self.base_address
         return [address + base for address in addresses]
 
-    def visit_object(self, address: int, parent: Node) -> Node | None:
+    def visit_object(self, address: int, parent: Node | None) -> Node | None:
         """Add an object header to the structures that are pending."""
         return self.visit(Kind.OBJECT_HEADER, address, _OBJECT_HEADER_GUESS, parent)
 

@@ -21,7 +21,6 @@ __all__ = [
     "chain",
     "coalesce_blocks",
     "covered_size",
-    "part_size",
     "resolve_length",
     "resolve_range",
     "split",
@@ -192,8 +191,3 @@ def resolve_length(start: object, end: object, length: object, size: int) -> Byt
         return resolve_range((first, index(end) if length is None else first + index(length)), size)  # type: ignore[arg-type]
     except TypeError:
         return None
-
-
-def part_size(least: int, length: int, parts: int) -> int:
-    """Return the size of so many parts of a length, unless they would be too small or too large."""
-    return min(max(least, -(-length // max(1, parts))), REQUEST_SIZE)

@@ -115,11 +115,13 @@ def test_readme(object_server, store, contents, tmp_path):
 
 def test_the_guide_to_readers(store):
     blocks = python_blocks("docs/guide/readers.md")
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names = {"store": store}
     for block in blocks:
         run(block, "readers.md", names)
     check_formats(names)
+    assert names["mean"] == np.arange(100).mean()
+    assert names["stats"].requests == 1
     np.testing.assert_array_equal(names["everything"][0], image_values())
     assert names["parser"].reader_factory(store, "a.h5").read(4) == b"\x89HDF"
 

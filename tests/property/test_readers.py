@@ -21,6 +21,8 @@ from obspec_utils.readers import (
     EagerStoreReader,
     ParallelStoreReader,
     _blocks,
+    _cached_blocks,
+    _fetcher,
     open_reader,
 )
 
@@ -160,7 +162,8 @@ class SameAsBytesIO(RuleBasedStateMachine):
 def test_behaves_as_bytesio_does(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Reads that are longer than one request are split: here, after a few dozen bytes.
     monkeypatch.setattr(_blocks, "REQUEST_SIZE", REQUEST)
-    monkeypatch.setattr(_blocks, "_MIN_BLOCK_SIZE", 4)
+    monkeypatch.setattr(_fetcher, "REQUEST_SIZE", REQUEST)
+    monkeypatch.setattr(_cached_blocks, "_MIN_BLOCK_SIZE", 4)
     with tempfile.TemporaryDirectory() as directory:
         machine = type("Machine", (SameAsBytesIO,), {"make": staticmethod(READERS[name]), "directory": Path(directory)})
         run_state_machine_as_test(

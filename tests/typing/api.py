@@ -6,6 +6,7 @@ import copy
 import pickle
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, assert_type
 
 import obspec
@@ -19,6 +20,7 @@ from obspec_utils.readers import (
     BufferedStoreReader,
     EagerStoreReader,
     ParallelStoreReader,
+    ReaderStats,
     open_reader,
 )
 from obspec_utils.wrappers import (
@@ -49,6 +51,17 @@ def readers_over_native_stores_and_wrappers(store: S3Store, http: HTTPStore, mem
         assert_type(ParallelStoreReader(source, "path", chunk_size=1, max_cached_chunks=1).seek(0), int)
         assert_type(BlockStoreReader(source, "path", block_size=1, max_cached_blocks=1).size, int)
         assert_type(BufferedStoreReader(source, "path", buffer_size=1).readinto(bytearray(1)), int)
+
+
+def readers_read_ahead(store: S3Store) -> list[Callable[[S3Store, str], ReadableFile]]:
+    for read_ahead in ("auto", "metadata", "pattern", None):
+        stats = open_reader(store, "path", read_ahead=read_ahead).stats()
+        assert_type(stats, ReaderStats)
+        assert_type(ParallelStoreReader(store, "path", read_ahead=read_ahead).stats().bytes_wasted, int)
+        assert_type(BlockStoreReader(store, "path", read_ahead=read_ahead).stats().requests, int)
+    assert_type(EagerStoreReader(store, "path").stats(), ReaderStats)
+    assert_type(BufferedStoreReader(store, "path").stats(), ReaderStats)
+    return [partial(open_reader, read_ahead="metadata"), partial(BlockStoreReader, read_ahead=None)]
 
 
 def the_least_a_reader_needs(store: Get) -> bytes:

@@ -26,7 +26,9 @@ PUBLIC = {
         "BufferedStoreReader",
         "EagerStoreReader",
         "ParallelStoreReader",
+        "ReaderStats",
         "open_reader",
+        "open_reader_async",
     ],
     "obspec_utils.wrappers": [
         "CacheInfo",
@@ -58,10 +60,10 @@ DEFAULTS = {
         "file_size": None,
         "max_concurrent_requests": 18,
     },
-    "readers.ParallelStoreReader": {"chunk_size": 1 << 20, "max_cached_chunks": 64},
-    "readers.BlockStoreReader": {"block_size": 1 << 20, "max_cached_blocks": 64},
+    "readers.ParallelStoreReader": {"chunk_size": 1 << 20, "max_cached_chunks": 64, "read_ahead": "auto"},
+    "readers.BlockStoreReader": {"block_size": 1 << 20, "max_cached_blocks": 64, "read_ahead": "auto"},
     "readers.BufferedStoreReader": {"buffer_size": 1 << 20, "max_concurrent_requests": None},
-    "readers.open_reader": {"memory": 64 << 20},
+    "readers.open_reader": {"memory": 64 << 20, "read_ahead": "auto"},
     "wrappers.CachingReadableStore": {
         "max_size": 256 << 20,
         "block_size": None,

@@ -13,7 +13,7 @@ from obspec_utils._io.threads import start_thread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CACHE_THREADS"]
+__all__ = ["CACHE_THREADS", "Threads"]
 
 T = TypeVar("T")
 
@@ -29,8 +29,8 @@ class Threads:
     that keeps the interpreter from ending.
     """
 
-    def __init__(self) -> None:
-        self._tokens = CapacityLimiter(_MAX_THREADS)
+    def __init__(self, max_threads: int = _MAX_THREADS) -> None:
+        self._tokens = CapacityLimiter(max_threads)
         self._reset_after_fork()
         reset_after_fork(self)
 

@@ -59,6 +59,11 @@ class MultipartBody:
         self._parts = BufferList([])
         self._in_flight: SingleFlight[_Fetched] = SingleFlight()
 
+    @property
+    def requests(self) -> int:
+        """How many requests the whole object takes."""
+        return max(1, len(self._spans))
+
     def load(self, stop: int, *, whole: bool = False) -> BufferList:
         """Return the parts from 0 to at least `stop`; fetch the missing ones, in full batches.
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from obspec_utils._io.buffers import BufferList
+from obspec_utils.readers._strategy import NO_PIECE
 
 if TYPE_CHECKING:
     from collections import deque
@@ -46,6 +47,15 @@ class BlockCache:
 
     def __len__(self) -> int:
         return len(self._used) + len(self._readahead)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all blocks."""
+        return sum(len(block[2]) for block in [*self._used.values(), *self._readahead.values()])
+
+    def peek(self, number: int) -> CachedPiece:
+        """Return a block without noting its use; `NO_PIECE` if there is none."""
+        return self._used.get(number) or self._readahead.get(number) or NO_PIECE
 
     def numbers(self) -> list[int]:
         """Return the numbers of all blocks, in no order."""

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from obspec_utils._io.buffers import BufferList, concat
-from obspec_utils._io.fetch import fetch, read_first
-from obspec_utils._io.request import request_first
+from obspec_utils._io.fetch import read_first
 from obspec_utils._ranges import (
     MAX_CONCURRENT_REQUESTS,
     REQUEST_SIZE,
     ByteRange,
-    block_indices,
-    chain,
     coalesce_blocks,
-    part_size,
-    split,
 )
-from obspec_utils.readers._block_cache import BlockCache, copy_blocks, in_order
-from obspec_utils.readers._readahead import ReadaheadPolicy
-from obspec_utils.readers._strategy import NO_PIECE, Strategy
-from obspec_utils.readers._stream import STREAM_STEP, ResponseStream, open_stream
+from obspec_utils.readers._block_cache import copy_blocks, in_order
+from obspec_utils.readers._cached_blocks import CachedBlocks
+from obspec_utils.readers._fetcher import Fetcher
+from obspec_utils.readers._readahead import Plan
+from obspec_utils.readers._stats import ReaderStats
+from obspec_utils.readers._strategy import NO_PIECE
+from obspec_utils.readers._stream import STREAM_STEP, ResponseStream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,56 +30,35 @@ if TYPE_CHECKING:
 
 __all__ = ["BlockStrategy"]
 
-_BLOCKS_PER_CHUNK = 16
-# The overhead of smaller blocks would exceed the cost of fetching them.
-_MIN_BLOCK_SIZE = 4096
 # The maximum number of cached blocks that are fetched again, to request the missing blocks around them at once.
 _MAX_GAP = 2
 # If no more than this is left of an open response, it is read to its end before other requests are sent (chunks).
 _MAX_DRAIN = 4
 
 
-class BlockStrategy(Strategy):
+class BlockStrategy(CachedBlocks):
     """Keep blocks of an object, a sixteenth of a chunk each, up to `budget` bytes.
 
     A chunk is the size of the first request, and the minimum size of a part of a longer fetch. At most `connections`
     requests are in flight.
     """
 
-    __slots__ = ("_block_size", "_get", "_note_read", "_touch")  # faster, for `find`
-
     def __init__(
-        self, store: object, path: str, chunk_size: int, budget: int, connections: int = MAX_CONCURRENT_REQUESTS
+        self,
+        store: object,
+        path: str,
+        chunk_size: int,
+        budget: int,
+        connections: int = MAX_CONCURRENT_REQUESTS,
+        *,
+        reads_ahead: bool = True,
     ) -> None:
-        super().__init__(store, path)
-        self._chunk_size = chunk_size
-        self._block_size = max(chunk_size // _BLOCKS_PER_CHUNK, min(chunk_size, _MIN_BLOCK_SIZE))
-        self._connections = connections
-        self._cache = BlockCache(max(1, budget // self._block_size))
-        self._policy = ReadaheadPolicy(chunk_size, budget)
-        self._get = self._cache.get
-        self._touch = self._cache.touch
-        self._note_read = self._policy.note_read
+        super().__init__(store, path, chunk_size, budget)
+        self._fetcher = Fetcher(store, path, connections)
+        self._reads_ahead = reads_ahead
         self._stream: ResponseStream | None = None  # the one open response
         self._streams = True  # whether responses can be read as they arrive
         self._ranges_ignored = False  # whether the server responds with the whole object
-
-    def find(self, position: int) -> CachedPiece:
-        self._note_read(position)
-        number = position // self._block_size
-        block = self._get(number)
-        try:
-            self._touch(number)
-        except KeyError:  # not used before, or just evicted by another thread
-            block = block or self._promote(number)
-        return block or NO_PIECE
-
-    def cached(self, start: int, stop: int) -> tuple[BufferList, CachedPiece] | None:
-        wanted = self._block_indices(ByteRange(start, max(start, min(stop, self.size))))
-        if not 0 < len(wanted) <= self._cache.max_blocks:
-            return None
-        blocks = self._cached(wanted)
-        return in_order(blocks, wanted) if len(blocks) == len(wanted) else None
 
     def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
         first = self._request_first(start, stop) if self.version is None else None
@@ -96,6 +72,10 @@ class BlockStrategy(Strategy):
         rest, piece = self._load_blocks(first.stop, stop)
         return BufferList([*first.pieces(start, first.stop), *rest.pieces(first.stop, stop)], start), piece
 
+    def stats(self) -> ReaderStats:
+        policy = self._policy
+        return ReaderStats(self._fetcher.requests, policy.fetched_bytes, policy.used_bytes, self._cache.size)
+
     def clear(self) -> None:
         self._cache.clear()
         self._stream = None
@@ -105,10 +85,14 @@ class BlockStrategy(Strategy):
         length = self._chunk_size
         if start < length:  # all of the read if it is short; the rest of a long one follows in parallel
             length = max(length, min(-(-stop // length) * length, REQUEST_SIZE))
-        return self.begin(request_first(self._store, self._path, length))
+        return self.begin(self._fetcher.first(length))
 
-    def begin(self, response: Response) -> BufferList:
-        """Pin the version of the first response; return and keep its bytes, or none if it is read as it arrives."""
+    def begin(self, response: Response, *, requests: int = 0) -> BufferList:
+        """Pin the version of the first response; return and keep its bytes, or none if it is read as it arrives.
+
+        `requests` is the number of requests that were sent for it elsewhere.
+        """
+        self._fetcher.requests += requests
         self._streams = response.streams
         self._ranges_ignored = not response.ranged
         if self._streams and (self._ranges_ignored or self._is_short(response.span.length)):
@@ -127,30 +111,6 @@ class BlockStrategy(Strategy):
     def _is_short(self, length: int) -> bool:
         """Return whether to read a response as it arrives: it is longer than a step, but soon drained."""
         return STREAM_STEP * self._block_size < length <= _MAX_DRAIN * self._chunk_size
-
-    def _block_indices(self, span: ByteRange) -> range:
-        return block_indices(span, self.size, self._block_size)
-
-    def _span(self, first: int, last: int) -> ByteRange:
-        """Return the byte range from the first block to the last."""
-        return ByteRange(first * self._block_size, min((last + 1) * self._block_size, self.size))
-
-    def _promote(self, number: int) -> CachedPiece | None:
-        block = self._cache.promote(number)
-        if block is not None:
-            self._policy.used_bytes += len(block[2])
-        return block
-
-    def _cached(self, numbers: Sequence[int]) -> dict[int, CachedPiece]:
-        """Return the cached ones of the blocks, and count this as a use of them."""
-        blocks: dict[int, CachedPiece] = {}
-        for number in numbers:
-            block = self._get(number) or self._promote(number)
-            if block is not None:
-                blocks[number] = block
-                with suppress(KeyError):  # just evicted by another thread
-                    self._touch(number)
-        return blocks
 
     def _load_blocks(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
         wanted = self._block_indices(ByteRange(start, stop))
@@ -199,7 +159,7 @@ class BlockStrategy(Strategy):
 
     def _open_stream(self, span: ByteRange) -> None:
         """Request a range to read it as it arrives, if the store supports that."""
-        self._stream = open_stream(self._store, self._path, span, cast("Version", self.version), self._block_size)
+        self._stream = self._fetcher.stream(span, cast("Version", self.version), self._block_size)
         self._streams = self._stream is not None
 
     def _drain_stream(self, *, whole: bool) -> None:
@@ -220,12 +180,13 @@ class BlockStrategy(Strategy):
     def _fetch_blocks(self, missing: Sequence[int], wanted: range) -> dict[int, CachedPiece]:
         """Fetch and keep the missing blocks and those to be read ahead."""
         span, least_part = self._plan(missing)
-        self._drain_stream(whole=span.length > STREAM_STEP * self._block_size or self._connections <= STREAM_STEP + 1)
+        is_short = span.length <= STREAM_STEP * self._block_size and self._fetcher.connections > STREAM_STEP + 1
+        self._drain_stream(whole=not is_short)
         lacking = set(missing)
         absent = [number for number in self._block_indices(span) if number in lacking or number not in self._cache]
         runs = list(coalesce_blocks(absent, self._block_size, self.size, max_gap=_MAX_GAP))
         length = sum(run.length for run in runs)
-        parts_of = part_size(least_part, length, self._connections - len(runs) + 1)
+        parts_of = self._fetcher.part_size(least_part, length, len(runs))
         one_part = len(runs) == 1 and length <= parts_of and not self._ranges_ignored
         if one_part and self._streams and self._is_short(length):
             self._open_stream(runs[0])
@@ -240,6 +201,8 @@ class BlockStrategy(Strategy):
     def _plan(self, missing: Sequence[int]) -> tuple[ByteRange, int]:
         """Return the byte range to fetch, and the minimum size of a part."""
         span = self._span(missing[0], missing[-1])
+        if not self._reads_ahead:
+            return Plan(span, self._chunk_size)
         if not self._ranges_ignored:
             return self._policy.plan(span, self.size)
         # The rest of the object is sent in any case: read as much of it as half of the memory holds.
@@ -253,9 +216,7 @@ class BlockStrategy(Strategy):
         """
         if self._ranges_ignored:
             return deque(self._read_whole(span) for span in spans)
-        plan = chain([split(span, part_size, self._connections) for span in spans])
-        buffers = fetch(self._store, self._path, plan, cast("Version", self.version), self._connections)
-        return deque(BufferList([buffer], part.start) for buffer, part in zip(buffers, plan, strict=True))
+        return self._fetcher.parts(spans, part_size, cast("Version", self.version))
 
     def _read_whole(self, span: ByteRange) -> BufferList:
         """Read a range out of a response that holds the whole object, from a server that ignores ranges.
@@ -265,14 +226,13 @@ class BlockStrategy(Strategy):
         stream, self._stream = self._stream, None
         try:
             if stream is None or not stream.covers(span):
-                response = request_first(self._store, self._path, span.length, start=span.start)
+                response = self._fetcher.first(span.length, span.start)
                 self._pin_response(response)
                 self._ranges_ignored = not response.ranged  # a server may serve ranges sometimes
                 stream = ResponseStream(response, self._block_size)
             parts = stream.read_to(span.stop, start=span.start)
         except Exception:  # noqa: BLE001 - the range is requested again, with retries, which raises the error
-            (body,) = fetch(self._store, self._path, [span], cast("Version", self.version), 1)
-            return BufferList([body], span.start)
+            return BufferList(self._fetcher.ranges([span], cast("Version", self.version), 1), span.start)
         if stream.position < stream.stop:
             self._stream = stream
         return BufferList(list(parts.pieces(*span)), span.start)
@@ -292,7 +252,7 @@ class BlockStrategy(Strategy):
         edges = [span.start, *(edge for start, stop, _ in held for edge in (start, stop)), span.stop]
         runs = [ByteRange(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]
         length = sum(run.length for run in runs)
-        fetched = self._fetch_spans(runs, part_size(self._chunk_size, length, self._connections - len(runs) + 1))
+        fetched = self._fetch_spans(runs, self._fetcher.part_size(self._chunk_size, length, len(runs)))
         self._policy.note_fetch(span.stop, length)
         self._policy.used_bytes += length
         found = [BufferList([data], start) for start, _, data in held]

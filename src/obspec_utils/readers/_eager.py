@@ -14,6 +14,7 @@ from obspec_utils._io.request import request_first
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._validation import positive_int
 from obspec_utils.readers._file import StoreReader
+from obspec_utils.readers._stats import ReaderStats
 from obspec_utils.readers._strategy import NO_PIECE, Strategy
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class _WholeStrategy(Strategy):
         super().__init__(store, path)
         self._limits = limits
         self._parts: BufferList | None = None
+        self._fetched = 0
 
     def find(self, position: int) -> CachedPiece:
         parts = self._parts
@@ -61,8 +63,14 @@ class _WholeStrategy(Strategy):
         if self.version is not None:
             self.version.check(self._path, body.version)
         self._parts = parts = body.load(body.version.size)
+        self._requests += body.requests
+        self._fetched += body.version.size
         self.pin(body.version)
         return parts
+
+    def stats(self) -> ReaderStats:
+        kept = 0 if self._parts is None else self.size
+        return ReaderStats(self._requests, self._fetched, self._fetched, kept)
 
     def clear(self) -> None:
         self._parts = None

@@ -12,6 +12,7 @@ from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.not_found import raise_not_found
 from obspec_utils._redact import redacted
 from obspec_utils._validation import check_path, check_store
+from obspec_utils.readers._lines import Lines
 from obspec_utils.readers._strategy import NO_PIECE
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from obspec_utils._io.buffers import BufferList
     from obspec_utils._version import Version
+    from obspec_utils.readers._stats import ReaderStats
     from obspec_utils.readers._strategy import CachedPiece, Strategy
 
     class _BinaryFile(io.BufferedIOBase, BinaryIO):  # as io.BytesIO is declared
@@ -32,12 +34,10 @@ else:
 
 __all__ = ["StoreReader"]
 
-# readline() searches pieces that double between these lengths.
-_MIN_LINE_PIECE, _MAX_LINE_PIECE = 8192, 1024 * 1024
 _CALLED_BY_H5PY = ("flush", "readinto", "seek", "tell", "truncate", "write")
 
 
-class StoreReader(_BinaryFile):
+class StoreReader(Lines, _BinaryFile):
     """A file with the behaviour of `io.BytesIO`, read-only.
 
     A read inside the current piece, in which the last read ended, takes no lock and only slices. The piece is one
@@ -202,32 +202,9 @@ class StoreReader(_BinaryFile):
         """Return all remaining bytes."""
         return self.read()
 
-    def readline(self, size: int | None = -1, /) -> bytes:
-        """Return the next line with its newline, cut at `size` bytes if that is not negative."""
-        begin = position = self._position
-        end = self._end(begin, size)
-        self._check_open()
-        pieces: list[bytes] = []
-        length = _MIN_LINE_PIECE
-        while position < end and (piece := self._read_at(position, min(end, position + length))):
-            newline = piece.find(b"\n") + 1
-            pieces.append(piece[:newline] if newline else piece)
-            position += len(pieces[-1])
-            if newline:
-                break
-            length = min(2 * length, _MAX_LINE_PIECE)
-        self._position = position
-        return b"".join(pieces)
-
-    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
-        """Return the remaining lines; with a positive `hint`, stop after the line that reaches that many bytes."""
-        enough = sys.maxsize if hint is None or index(hint) <= 0 else index(hint)
-        lines: list[bytes] = []
-        total = 0
-        while total < enough and (line := self.readline()):
-            lines.append(line)
-            total += len(line)
-        return lines
+    def stats(self) -> ReaderStats:
+        """Return what was requested, used and kept so far."""
+        return self._strategy.stats()
 
     def close(self) -> None:
         """Close the reader and free its memory."""
@@ -279,7 +256,7 @@ class StoreReader(_BinaryFile):
         return buffers.pieces(start, min(stop, buffers.stop))
 
     def _fetch(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
-        loaded = self._strategy.load(start, stop)
+        loaded = self._strategy.load_once(start, stop)
         if not self._open:  # closed meanwhile by another thread, or after an interrupt
             self._release()
         return loaded

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from obspec_utils._io.cache_threads import Threads
+from obspec_utils._io.concurrency import MAX_HELPERS
 from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.not_found import raise_not_found
 from obspec_utils._io.request import request_first
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._validation import check_path, check_store, positive_int
 from obspec_utils.readers._eager import EagerStoreReader
-from obspec_utils.readers._parallel import ParallelStoreReader
+from obspec_utils.readers._parallel import ParallelStoreReader, check_read_ahead
 
 if TYPE_CHECKING:
     from obspec import Get, ObjectMeta
 
-    from obspec_utils.readers._blocks import BlockStrategy
+    from obspec_utils.readers._parallel import ReadAhead
 
-__all__ = ["open_reader"]
+
+__all__ = ["open_reader", "open_reader_async"]
+
+_opening = Threads(MAX_HELPERS)
 
 _CHUNK_SIZE = 1024 * 1024
 # Read-ahead needs this many chunks of memory: with less memory, chunks are smaller.
 _MIN_CHUNKS = 16
 
 
-def open_reader(store: Get, path: str, *, memory: int = 64 * 1024 * 1024) -> EagerStoreReader | ParallelStoreReader:
+def open_reader(
+    store: Get, path: str, *, memory: int = 64 * 1024 * 1024, read_ahead: ReadAhead = "auto"
+) -> EagerStoreReader | ParallelStoreReader:
     """Open an object with the reader that suits its size.
 
     The response to the first request, for at most 1 MiB, has the size. An object of up to `memory` bytes is loaded
-    whole, in parallel parts; a larger one is read on demand, with read-ahead, and `memory` bytes of it are cached.
+    whole, in parallel parts; a larger one is read on demand, with read-ahead, and `memory` bytes of it are cached. Of a
+    larger HDF5 or NetCDF4 file, the metadata and chunks that reads will need are fetched ahead, wherever they lie.
 
     Parameters
     ----------
@@ -38,6 +48,11 @@ def open_reader(store: Get, path: str, *, memory: int = 64 * 1024 * 1024) -> Eag
         The object's path in the store.
     memory
         The maximum number of bytes kept in memory, besides the read being served.
+    read_ahead
+        What to fetch of an object larger than `memory`, beside the missing bytes. "auto": by the structure of an HDF5
+        file, and by access pattern for all else. "metadata": the same, and all of the file's structure, as far as half
+        of the memory holds it, when the reader is made; for parsers that look at everything. "pattern": by access
+        pattern alone. None: nothing.
 
     Returns
     -------
@@ -51,22 +66,42 @@ def open_reader(store: Get, path: str, *, memory: int = 64 * 1024 * 1024) -> Eag
     ObjectChangedError
         If a later part is of another version than the first: by ETag, else Last-Modified, else size alone.
     ValueError
-        If `memory` is not positive.
+        If `memory` is not positive, or `read_ahead` is none of these.
     """
     memory = positive_int("memory", memory)
     check_store(store, path)
     check_path(path)
     with raise_not_found(store, path):
-        return interruptible(_open, store, path, memory)
+        return interruptible(_open, store, path, memory, check_read_ahead(read_ahead))
 
 
-def _open(store: Get, path: str, memory: int) -> EagerStoreReader | ParallelStoreReader:
+async def open_reader_async(
+    store: Get, path: str, *, memory: int = 64 * 1024 * 1024, read_ahead: ReadAhead = "auto"
+) -> EagerStoreReader | ParallelStoreReader:
+    """Open an object as `open_reader` does, without blocking the event loop.
+
+    The reader is the same: its own methods block. Up to 128 objects are opened at a time, each by a thread.
+
+    Parameters
+    ----------
+    store, path, memory, read_ahead
+        See `open_reader`.
+
+    Returns
+    -------
+    EagerStoreReader or ParallelStoreReader
+        A binary file, open for reading, as `io.BufferedIOBase` describes it.
+    """
+    return await asyncio.wrap_future(
+        _opening.submit(partial(open_reader, memory=memory, read_ahead=read_ahead), store, path)
+    )
+
+
+def _open(store: Get, path: str, memory: int, read_ahead: ReadAhead) -> EagerStoreReader | ParallelStoreReader:
     chunk_size = min(_CHUNK_SIZE, max(1, memory // _MIN_CHUNKS))
     first = request_first(store, path, chunk_size)
     if cast("ObjectMeta", first.meta)["size"] <= memory:
         # One batch of parts, unless they would be too small or too large.
         part_size = min(max(chunk_size, -(-memory // MAX_CONCURRENT_REQUESTS)), REQUEST_SIZE)
         return EagerStoreReader._from_response(store, path, first, part_size)  # noqa: SLF001 - of this package
-    reader = ParallelStoreReader(store, path, chunk_size, memory // chunk_size)
-    cast("BlockStrategy", reader._strategy).begin(first)  # noqa: SLF001 - of this package
-    return reader
+    return ParallelStoreReader._from_response(store, path, first, chunk_size, memory // chunk_size, read_ahead)  # noqa: SLF001 - of this package

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 from obspec import Get
 
+from obspec_utils._redact import shown
 from obspec_utils._validation import positive_int
 from obspec_utils.readers._blocks import BlockStrategy
 from obspec_utils.readers._file import StoreReader
+from obspec_utils.readers._structured import StructuredStrategy
 
-__all__ = ["BlockStoreReader", "ParallelStoreReader"]
+if TYPE_CHECKING:
+    from typing import Self
+
+    from obspec_utils._io.response import Response
+
+__all__ = ["BlockStoreReader", "ParallelStoreReader", "ReadAhead", "check_read_ahead", "make_strategy"]
+
+ReadAhead: TypeAlias = Literal["auto", "metadata", "pattern"] | None
+_READ_AHEAD = ("auto", "metadata", "pattern", None)
+
+
+def check_read_ahead(read_ahead: object) -> ReadAhead:
+    """Return a valid value of `read_ahead`; raise ValueError otherwise."""
+    if read_ahead not in _READ_AHEAD:
+        msg = f"read_ahead must be 'auto', 'metadata', 'pattern' or None, got {shown(read_ahead)}"
+        raise ValueError(msg)
+    return cast("ReadAhead", read_ahead)
+
+
+def make_strategy(store: object, path: str, chunk_size: int, budget: int, read_ahead: ReadAhead) -> BlockStrategy:
+    """Return the strategy of a reader that keeps `budget` bytes."""
+    if read_ahead in {"auto", "metadata"}:
+        return StructuredStrategy(store, path, chunk_size, budget, whole_structure=read_ahead == "metadata")
+    return BlockStrategy(store, path, chunk_size, budget, reads_ahead=read_ahead is not None)
 
 
 class ParallelStoreReader(StoreReader):
@@ -21,34 +46,86 @@ class ParallelStoreReader(StoreReader):
     Read-ahead stops once the bytes fetched but not used would exceed the object's size or the bytes used, whichever is
     more. A read longer than the memory bypasses it.
 
-    Memory: at most `chunk_size * max_cached_chunks` bytes, and the read being served. From a server that ignores
-    ranges, the object is read from its start as it arrives; reading backwards requests it again.
+    Of an HDF5 or NetCDF4 file, a miss on metadata also fetches the metadata that it leads to, and a miss on a chunk the
+    chunks that follow it in the order of the reads, in up to 64 parallel requests. The file's structure only decides
+    what is fetched ahead: metadata that is damaged or not understood is fetched by access pattern.
+
+    Memory: at most `chunk_size * max_cached_chunks` bytes, and the read being served; of an HDF5 file, half of it for
+    what is fetched by structure. From a server that ignores ranges, the object is read from its start as it arrives;
+    reading backwards requests it again.
 
     Parameters
     ----------
     store
         Any obspec store with `get`, or with `head` and `get_range` or `get_ranges`.
     path
-        The object's path in the store. No request is sent before the first read.
+        The object's path in the store. No request is sent before the first read, except by `read_ahead="metadata"`.
     chunk_size
         Bytes of the first request, and the unit of read-ahead.
     max_cached_chunks
         The maximum number of chunks kept in memory, in blocks of a sixteenth of a chunk.
+    read_ahead
+        What to fetch beside the missing bytes. "auto": by the structure of an HDF5 file, and by access pattern for all
+        else. "metadata": the same, and all of the file's structure, as far as half of the memory holds it, when the
+        reader is made; for parsers that look at everything. "pattern": by access pattern alone. None: nothing.
 
     Raises
     ------
     ValueError
-        If a number is not positive.
+        If a number is not positive, or `read_ahead` is none of these.
+    FileNotFoundError
+        If `read_ahead` is "metadata" and there is no such object. Otherwise the first read raises it.
     """
 
     class Store(Get, Protocol):
         """The methods this reader needs of a store."""
 
-    def __init__(self, store: Store, path: str, chunk_size: int = 1024 * 1024, max_cached_chunks: int = 64) -> None:
+    def __init__(
+        self,
+        store: Store,
+        path: str,
+        chunk_size: int = 1024 * 1024,
+        max_cached_chunks: int = 64,
+        *,
+        read_ahead: ReadAhead = "auto",
+    ) -> None:
+        self._set_up(store, path, chunk_size, max_cached_chunks, read_ahead)
+        if read_ahead == "metadata":
+            self._load(0, 1)
+
+    def _set_up(
+        self, store: object, path: str, chunk_size: int, max_cached_chunks: int, read_ahead: ReadAhead
+    ) -> BlockStrategy:
         chunk_size = positive_int("chunk_size", chunk_size)
         max_cached_chunks = positive_int("max_cached_chunks", max_cached_chunks)
-        strategy = BlockStrategy(store, path, chunk_size, chunk_size * max_cached_chunks)
-        super().__init__(store, path, strategy, chunk_size=chunk_size, max_cached_chunks=max_cached_chunks)
+        strategy = make_strategy(store, path, chunk_size, chunk_size * max_cached_chunks, check_read_ahead(read_ahead))
+        options = {"chunk_size": chunk_size, "max_cached_chunks": max_cached_chunks, "read_ahead": read_ahead}
+        super().__init__(store, path, strategy, **options)
+        return strategy
+
+    @classmethod
+    def _unread(cls, store: Any, path: str, **options: Any) -> Self:  # noqa: ANN401 - the constructor's arguments
+        reader = cls.__new__(cls)
+        reader._set_up(store, path, **options)  # noqa: SLF001 - of this class
+        return reader
+
+    @classmethod
+    def _from_response(
+        cls,
+        store: Any,  # noqa: ANN401 - the constructor's arguments
+        path: str,
+        first: Response,
+        chunk_size: int,
+        max_cached_chunks: int,
+        read_ahead: ReadAhead,
+    ) -> Self:
+        """Make a reader of an object whose first response is there already."""
+        reader = cls.__new__(cls)
+        strategy = reader._set_up(store, path, chunk_size, max_cached_chunks, read_ahead)  # noqa: SLF001 - of this class
+        strategy.begin(first, requests=1)
+        if read_ahead == "metadata":
+            strategy.load(0, 1)
+        return reader
 
 
 class BlockStoreReader(ParallelStoreReader):
@@ -59,16 +136,20 @@ class BlockStoreReader(ParallelStoreReader):
     store
         Any obspec store with `get`, or with `head` and `get_range` or `get_ranges`.
     path
-        The object's path in the store. No request is sent before the first read.
+        The object's path in the store. No request is sent before the first read, except by `read_ahead="metadata"`.
     block_size
         `chunk_size` of `ParallelStoreReader`, in bytes.
     max_cached_blocks
         `max_cached_chunks` of `ParallelStoreReader`.
+    read_ahead
+        As of `ParallelStoreReader`: "auto", "metadata", "pattern" or None.
 
     Raises
     ------
     ValueError
-        If a number is not positive.
+        If a number is not positive, or `read_ahead` is none of these.
+    FileNotFoundError
+        If `read_ahead` is "metadata" and there is no such object. Otherwise the first read raises it.
     """
 
     def __init__(
@@ -77,7 +158,17 @@ class BlockStoreReader(ParallelStoreReader):
         path: str,
         block_size: int = 1024 * 1024,
         max_cached_blocks: int = 64,
+        *,
+        read_ahead: ReadAhead = "auto",
     ) -> None:
         block_size = positive_int("block_size", block_size)
-        super().__init__(store, path, block_size, positive_int("max_cached_blocks", max_cached_blocks))
-        self._options = {"block_size": block_size, "max_cached_blocks": self._options["max_cached_chunks"]}
+        max_cached_blocks = positive_int("max_cached_blocks", max_cached_blocks)
+        super().__init__(store, path, block_size, max_cached_blocks, read_ahead=read_ahead)
+        self._options = {"block_size": block_size, "max_cached_blocks": max_cached_blocks, "read_ahead": read_ahead}
+
+    @classmethod
+    def _unread(cls, store: Any, path: str, **options: Any) -> Self:  # noqa: ANN401 - the constructor's arguments
+        sizes = {"chunk_size": options["block_size"], "max_cached_chunks": options["max_cached_blocks"]}
+        reader = super()._unread(store, path, **sizes, read_ahead=options["read_ahead"])
+        reader._options = options  # noqa: SLF001 - of this class
+        return reader

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
+from obspec_utils._io.single_flight import SingleFlight
 from obspec_utils._version import Version
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from obspec import ObjectMeta
 
     from obspec_utils._io.buffers import BufferList
     from obspec_utils._io.response import Response
+    from obspec_utils.readers._stats import ReaderStats
 
 __all__ = ["NO_PIECE", "CachedPiece", "Strategy"]
 
@@ -37,6 +41,8 @@ class Strategy:
     def __init__(self, store: object, path: str) -> None:
         self._store = store
         self._path = path
+        self._requests = 0
+        self._in_flight: SingleFlight[bool] = SingleFlight()
 
     def pin(self, version: Version) -> None:
         """Set the version; raise ObjectChangedError if another one is set already."""
@@ -48,6 +54,24 @@ class Strategy:
 
     def _pin_response(self, response: Response) -> None:
         self.pin(Version.of(cast("ObjectMeta", response.meta)))
+
+    def load_once(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
+        """Load as `load` does, once for all threads that miss the same bytes at the same time."""
+        loaded: list[tuple[BufferList, CachedPiece] | None] = [None]
+
+        def load() -> bool:
+            loaded[0] = self.load(start, stop)
+            return True
+
+        while loaded[0] is None:
+            self._in_flight.run(self._flight(start), load, find=_nothing, keep=_keep_nothing)
+            if loaded[0] is None:  # loaded by another thread
+                loaded[0] = self.cached(start, stop)
+        return loaded[0]
+
+    def _flight(self, start: int) -> Hashable:  # noqa: ARG002 - for subclasses
+        """Return the key of a load: of those with the same key, one runs at a time."""
+        return None
 
     def find(self, position: int) -> CachedPiece:
         """Return the cached piece that holds a position, `NO_PIECE` if there is none."""
@@ -64,6 +88,18 @@ class Strategy:
         """
         raise NotImplementedError
 
+    def stats(self) -> ReaderStats:
+        """Return what was requested, used and kept so far."""
+        raise NotImplementedError
+
     def clear(self) -> None:
         """Free the cached bytes."""
         raise NotImplementedError
+
+
+def _nothing(_: object) -> None:
+    """Find nothing: what is cached was looked up before."""
+
+
+def _keep_nothing(_: object, __: object) -> None:
+    """Keep nothing: the strategy has done so."""

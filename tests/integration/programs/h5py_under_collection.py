@@ -23,7 +23,7 @@ import h5py
 import numpy as np
 
 from obspec_utils.caches import DiskCache, MemoryCache
-from obspec_utils.readers import BufferedStoreReader, _blocks
+from obspec_utils.readers import BufferedStoreReader, _blocks, _fetcher
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
 from tests.integration.readers import PIECE, SMALL_READERS
 from tests.servers import ObjectServer
@@ -135,7 +135,7 @@ def unloaded(reader):
 
 def one_reader(name: str, store) -> None:
     """Every read of several pieces is fetched by threads."""
-    _blocks.REQUEST_SIZE = PIECE
+    _blocks.REQUEST_SIZE = _fetcher.REQUEST_SIZE = PIECE
     until_time_is_up(lambda: read_through_h5py(unloaded(SMALL_READERS[name](store, FILES[0]))))
 
 

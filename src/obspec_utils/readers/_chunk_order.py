@@ -1,0 +1,107 @@
+"""The order in which the chunks of datasets are read: which ones come next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from obspec_utils._ranges import ByteRange
+
+if TYPE_CHECKING:
+    from obspec_utils._formats.hdf5 import ChunkTable, Structure
+
+__all__ = ["ChunkOrder"]
+
+# Chunks fetched ahead once two reads are as far apart as the two before; then four times as many each time.
+_FIRST_BATCH = 4
+_GROWTH = 4
+# Smaller chunks are left to be fetched by blocks, which hold many of them.
+_MIN_CHUNK = 4096
+# Chunks that lie this close together are one request.
+_MAX_GAP = 64 * 1024
+_MAX_REQUEST = 4 * 1024 * 1024
+
+
+class _Sequence:
+    """The reads of the chunks of one dataset."""
+
+    __slots__ = ("batch", "expected", "position", "stride")
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+        self.stride = 1
+        self.batch = 0
+        self.expected = position + 1
+
+
+class ChunkOrder:
+    """Plan the chunks to fetch with a missing one: those that follow it, at any stride and in either direction.
+
+    Parameters
+    ----------
+    structure
+        The structure of the file.
+    max_size
+        The most bytes of one batch.
+    """
+
+    def __init__(self, structure: Structure, max_size: int) -> None:
+        self._structure = structure
+        self._max_size = max_size
+        self._sequences: dict[int, _Sequence] = {}
+
+    def plan(self, missing: ByteRange, most: int) -> list[ByteRange] | None:
+        """Return the chunk that holds the missing bytes, and those that come next, up to `most` bytes in all.
+
+        Return None if there is no such chunk.
+        """
+        found = self._structure.find_chunk(missing.start)
+        if found is None:
+            return None
+        table, position = found
+        chunk = _chunk(table, position)
+        if missing.stop > chunk.stop or not _MIN_CHUNK <= chunk.length <= self._max_size // 2:
+            return None
+        wanted = [chunk]
+        size = chunk.length
+        for number in self._following(table, position):
+            chunk = _chunk(table, number)
+            size += chunk.length
+            if size > min(self._max_size, most):
+                break
+            wanted.append(chunk)
+        self._sequences[table.address].expected = position + len(wanted) * self._sequences[table.address].stride
+        return _merged(wanted)
+
+    def _following(self, table: ChunkTable, position: int) -> range:
+        """Return the positions of the chunks that come next."""
+        sequence = self._sequences.get(table.address)
+        if sequence is None:
+            self._sequences[table.address] = _Sequence(position)
+            return range(0)
+        stride = position - sequence.position
+        if position == sequence.expected:
+            sequence.batch = max(_FIRST_BATCH, _GROWTH * sequence.batch)
+        elif stride:
+            sequence.batch = 0
+            sequence.stride = stride
+        sequence.position = position
+        first = position + sequence.stride
+        stop = first + sequence.batch * sequence.stride
+        return range(first, min(stop, len(table)) if sequence.stride > 0 else max(stop, -1), sequence.stride)
+
+
+def _chunk(table: ChunkTable, position: int) -> ByteRange:
+    offset = table.offsets[position]
+    return ByteRange(offset, offset + table.sizes[position])
+
+
+def _merged(chunks: list[ByteRange]) -> list[ByteRange]:
+    """Return the byte ranges of chunks in order of their offsets, those that lie close together as one."""
+    merged: list[ByteRange] = []
+    for chunk in sorted(chunks):
+        last = merged[-1] if merged else None
+        if last and chunk.start <= last.stop + _MAX_GAP and chunk.stop - last.start <= _MAX_REQUEST:
+            merged[-1] = ByteRange(last.start, max(last.stop, chunk.stop))
+        else:
+            merged.append(chunk)
+    return merged

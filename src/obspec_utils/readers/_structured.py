@@ -1,0 +1,107 @@
+"""Fetch an object by blocks, and by the structure of its file where the format is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from obspec_utils.readers._blocks import BlockStrategy
+from obspec_utils.readers._strategy import NO_PIECE
+from obspec_utils.readers._structure_ahead import StructureReadahead, structure_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from obspec_utils._io.buffers import BufferList
+    from obspec_utils._ranges import ByteRange
+    from obspec_utils._version import Version
+    from obspec_utils.readers._stats import ReaderStats
+    from obspec_utils.readers._strategy import CachedPiece
+
+__all__ = ["StructuredStrategy"]
+
+# Requests for small ranges wait for the server more than they use its bandwidth: a walk through 600 structures takes
+# 0.5 s with 64 in flight and 0.8 s with 18.
+_MAX_REQUESTS = 64
+
+
+class StructuredStrategy(BlockStrategy):
+    """Recognise the format by the first bytes; then read ahead what the structure of the file leads to.
+
+    What is not of a known structure or chunk is fetched by blocks. Half of the budget is for either.
+
+    Parameters
+    ----------
+    whole_structure
+        Whether to fetch the whole structure with the first read, as far as its budget goes.
+    """
+
+    __slots__ = ("_ahead",)  # faster, for `find`
+
+    def __init__(self, store: object, path: str, chunk_size: int, budget: int, *, whole_structure: bool) -> None:
+        super().__init__(store, path, chunk_size, budget)
+        self._budget = budget
+        self._whole_structure = whole_structure
+        self._ahead: StructureReadahead | None = None
+        self._is_recognised = False
+
+    def find(self, position: int) -> CachedPiece:
+        if self._ahead is not None:
+            segment = self._ahead.find(position)
+            if segment is not NO_PIECE:
+                return segment
+        return super().find(position)
+
+    def cached(self, start: int, stop: int) -> tuple[BufferList, CachedPiece] | None:
+        found = super().cached(start, stop)
+        if found is None and self._ahead is not None and start < min(stop, self.size):
+            found = self._ahead.cached(start, min(stop, self.size))
+        return found
+
+    def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
+        if self._ahead is not None and start < min(stop, self.size):
+            found = self._ahead.load(start, min(stop, self.size))
+            if found is not None:
+                return found
+        loaded = super().load(start, stop)
+        if self._ahead is not None:
+            self._ahead.discard_duplicates()
+        elif not self._is_recognised:
+            self._recognise()
+        return loaded
+
+    def stats(self) -> ReaderStats:
+        stats, ahead = super().stats(), self._ahead
+        if ahead is None:
+            return stats
+        return replace(stats, bytes_kept=stats.bytes_kept + ahead.segments.size)
+
+    def clear(self) -> None:
+        super().clear()
+        if self._ahead is not None:
+            self._ahead.clear()
+
+    def _recognise(self) -> None:
+        first = self._cache.peek(0)
+        if first is NO_PIECE:
+            return
+        self._is_recognised = True
+        structure = None if self._ranges_ignored else structure_of(first[2], self.size)
+        if structure is None:
+            return
+        ahead = StructureReadahead(
+            structure, self.size, self._budget // 2, self._fetch_segments, self._peek, self._policy
+        )
+        if not ahead.is_understood():
+            return
+        self._drain_stream(whole=True)
+        self._cache.max_blocks = max(1, self._budget // self._block_size // 2)
+        if self._whole_structure:
+            ahead.load_all()
+        self._ahead = ahead
+
+    def _peek(self, position: int) -> CachedPiece:
+        return self._cache.peek(position // self._block_size)
+
+    def _fetch_segments(self, spans: Sequence[ByteRange]) -> list[bytes]:
+        return self._fetcher.ranges(spans, cast("Version", self.version), _MAX_REQUESTS)

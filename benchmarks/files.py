@@ -11,9 +11,10 @@ import numpy as np
 from benchmarks.environments import SCRATCH
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["Layout", "netcdf_file"]
+__all__ = ["Layout", "netcdf_file", "once_made"]
 
 # To be raised when the contents change, since existing files are kept.
 _EDITION = 2
@@ -53,17 +54,26 @@ class Layout:
         return f"{kind}-{'groups' if self.groups else 'flat'}-{self.variables}.nc"
 
 
-def netcdf_file(layout: Layout) -> Path:
-    """Return a file of that layout, which is written first if it is not there."""
-    path = SCRATCH / "files" / f"v{_EDITION}-{layout.name}"
+def once_made(name: str, write: Callable[[Path], object]) -> Path:
+    """Return a file of that name, which is written first if it is not there."""
+    path = SCRATCH / "files" / f"v{_EDITION}-{name}"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        options = {"fs_strategy": "page", "fs_page_size": _PAGE} if layout.paged else {}
-        with h5netcdf.File(partial, "w", **options) as file:
-            _fill(file, layout)
+        write(partial)
         partial.rename(path)
     return path
+
+
+def netcdf_file(layout: Layout) -> Path:
+    """Return a file of that layout, which is written first if it is not there."""
+
+    def write(path: Path) -> None:
+        options = {"fs_strategy": "page", "fs_page_size": _PAGE} if layout.paged else {}
+        with h5netcdf.File(path, "w", **options) as file:
+            _fill(file, layout)
+
+    return once_made(layout.name, write)
 
 
 def _fill(file: h5netcdf.File, layout: Layout) -> None:

@@ -9,10 +9,11 @@ from benchmarks.files import Layout, netcdf_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.servers import ObjectServer
 
-__all__ = ["BUCKET", "PROFILES", "Profile", "put_copies", "put_netcdf", "put_noise"]
+__all__ = ["BUCKET", "PROFILES", "Profile", "put_copies", "put_file", "put_netcdf", "put_noise"]
 
 BUCKET = "bench"
 # Gigabytes of noise would take a minute. A prime, so that no two parts of an object are equal.
@@ -62,7 +63,12 @@ def put_noise(server: ObjectServer, size: int) -> str:
 
 def put_netcdf(server: ObjectServer, layout: Layout) -> str:
     """Store a NetCDF4 file of that layout, unless it is there; return its path."""
-    return _once(server, layout.name, lambda: server.put(f"{BUCKET}/{layout.name}", netcdf_file(layout).read_bytes()))
+    return put_file(server, layout.name, lambda: netcdf_file(layout))
+
+
+def put_file(server: ObjectServer, name: str, make: Callable[[], Path]) -> str:
+    """Store a file that is on disk or to be made, unless it is there; return its path."""
+    return _once(server, name, lambda: server.put(f"{BUCKET}/{name}", make().read_bytes()))
 
 
 def put_copies(server: ObjectServer, path: str, count: int) -> str:

@@ -72,8 +72,8 @@ def _stack(store: S3Store, max_size: int = 512 << 20) -> CachingReadableStore:
 STORE = {"cached": lambda store, _path: _stack(store)}
 
 
-def _virtual(store: S3Store, _path: str, reader: str, *, stacked: bool) -> tuple[Any, Any]:
-    return (_stack(store) if stacked else store), OPEN[reader]
+def _virtual(store: S3Store, _path: str, reader: str, *, stacked: bool, **options: Any) -> tuple[Any, Any]:
+    return (_stack(store) if stacked else store), partial(OPEN[reader], **options)
 
 
 VIRTUAL = {"virtual": _virtual}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from benchmarks.scenarios import (
     bare_client,
     caching,
+    hdf5_structure,
     hot_reads,
     many_small,
     netcdf_metadata,
@@ -32,6 +33,7 @@ SCENARIOS: dict[str, Callable[[Bench], ScenarioResult]] = {
     "many_small": many_small.run,
     "peak_memory": peak_memory.run,
     "netcdf_metadata": netcdf_metadata.run,
+    "hdf5_structure": hdf5_structure.run,
     "virtualizarr": virtualizarr.run,
     "sequential": sequential.run,
     "random": random.run,
@@ -41,4 +43,13 @@ SCENARIOS: dict[str, Callable[[Bench], ScenarioResult]] = {
     "bare_client": bare_client.run,
 }
 # Those that fit into a minute or two.
-QUICK = ("whole_object", "many_small", "netcdf_metadata", "sequential", "random", "hot_reads", "caching")
+QUICK = (
+    "whole_object",
+    "many_small",
+    "netcdf_metadata",
+    "hdf5_structure",
+    "sequential",
+    "random",
+    "hot_reads",
+    "caching",
+)

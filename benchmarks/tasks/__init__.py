@@ -21,6 +21,7 @@ TASKS: dict[str, Callable[..., tuple[str, dict[str, float]]]] = {
         loading.ranges,
         loading.byte,
         formats.walk_h5py,
+        formats.variable_h5py,
         formats.walk_xarray,
         formats.virtual,
         reading.stream,

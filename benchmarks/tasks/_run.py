@@ -93,6 +93,10 @@ class Source:
             if hasattr(file, "close"):
                 file.close()
 
+    def has(self, table: str) -> bool:
+        """Return whether the adapter has a table of methods."""
+        return hasattr(self._adapter, table)
+
     def load(self, path: str | None = None) -> Sequence[Any]:
         """Return all bytes of the object, or of another one, as buffers in order."""
         buffers: Sequence[Any] = self.call("LOAD", path)

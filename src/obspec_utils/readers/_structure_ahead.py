@@ -246,7 +246,9 @@ class StructureReadahead:
             bodies = self._fetch(batch.parts) if batch.parts else []
             with held(self._lock):
                 self._policy.fetched_bytes += batch.length
-                self.segments.add([(*part, body) for part, body in zip(batch.parts, bodies, strict=True)])
+                self.segments.add(
+                    [(part.start, part.stop, body) for part, body in zip(batch.parts, bodies, strict=True)]
+                )
         finally:
             with held(self._lock):
                 self._running = [other for other in self._running if other is not batch]

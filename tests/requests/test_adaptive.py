@@ -132,9 +132,13 @@ def test_a_walk_through_the_metadata_of_a_netcdf4_file_moves_no_more_bytes_than_
     remote.server.put("bucket/object", content)
     with make(remote.store, "object") as file:
         assert walk(file) == expected
-    assert sent(remote) <= len(content)
-    # One reading of metadata at a time would be some hundred requests.
-    assert len(remote.log()) <= 26
+    if isinstance(file, ParallelStoreReader):  # by the structure: many small requests, side by side
+        assert sent(remote) <= len(content) // 8
+        assert len(remote.log()) <= 100
+    else:
+        assert sent(remote) <= len(content)
+        # One reading of metadata at a time would be some hundred requests.
+        assert len(remote.log()) <= 26
 
 
 @pytest.mark.parametrize("reader", [ParallelStoreReader, BufferedStoreReader])

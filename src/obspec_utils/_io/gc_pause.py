@@ -195,7 +195,7 @@ def _watch(state: _State) -> None:
         state.turn_on_if_unused()
         if not state.turned_off:
             state.is_watched = False
-            # Whoever began to pause just before this still counts on it.
+            # A pause that began just before this relies on this thread.
             state.is_watched = bool(state.turned_off or state.scopes or state.main.locked())
         elif not state.main.locked() and state.may_collect.acquire(blocking=False):
             collect_due()

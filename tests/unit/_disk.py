@@ -7,7 +7,7 @@ import pickle
 import subprocess
 import sys
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +49,11 @@ def on_disk(size: int) -> int:
 def occupied(directory: Path) -> int:
     """Return what is on the disk, but for values that are being written."""
     paths = [path for path in directory.glob(f"{FOLDER}/*") if "." not in path.name]
-    return sum(on_disk(path.lstat().st_size) for path in paths)
+    sizes = []
+    for path in paths:
+        with suppress(FileNotFoundError):  # evicted by another process meanwhile
+            sizes.append(on_disk(path.lstat().st_size))
+    return sum(sizes)
 
 
 def files(directory: Path) -> list[Path]:

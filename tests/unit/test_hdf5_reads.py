@@ -6,6 +6,7 @@ import os
 import struct
 from pathlib import Path
 
+import h5py
 import pytest
 
 from obspec_utils._formats.hdf5 import Structure, structure
@@ -77,10 +78,17 @@ NEEDED_MESSAGES = {
 }
 
 
+def opened(reads: list[tuple[int, int]] | None) -> list[tuple[int, int]]:
+    """Return what h5py read, if it opens the file: libhdf5 before 2.0 opens no new files with sizes of 4."""
+    if reads is None and h5py.version.hdf5_version_tuple < (2, 0, 0):
+        pytest.skip("libhdf5 before 2.0 does not open this file")
+    assert reads is not None
+    return reads
+
+
 def missed(data: bytes) -> list[tuple[int, int]]:
     rounds = complete(Structure(len(data)), data)
-    reads = reads_of_walk(data)
-    assert reads is not None
+    reads = opened(reads_of_walk(data))
     return uncovered(reads, (wanted for found in rounds for wanted in found))
 
 
@@ -98,7 +106,7 @@ def test_little_more_is_wanted_than_h5py_reads(name):
     data = all_files()[name]
     rounds = complete(Structure(len(data)), data)
     wanted = sum(stop - start for start, stop in join(wanted for found in rounds for wanted in found))
-    read = sum(stop - start for start, stop in join(reads_of_walk(data) or ()))
+    read = sum(stop - start for start, stop in join(opened(reads_of_walk(data))))
     assert wanted <= 1.25 * read + 2148
 
 

@@ -124,7 +124,7 @@ def test_never_more_than_max_concurrent_requests(remote: Remote, kind: str, most
 def test_a_long_read_of_the_other_readers_is_parallel_too(remote: Remote) -> None:
     size = 60 * MIB
     content = remote.put("object", size)
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.5, gather=True)  # all are sent before the first response
     for reader in (ParallelStoreReader(remote.store, "object"), BufferedStoreReader(remote.store, "object")):
         remote.server.clear()
         assert reader.read() == content

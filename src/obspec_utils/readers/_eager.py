@@ -35,6 +35,7 @@ class _WholeStrategy(Strategy):
         super().__init__(store, path)
         self._limits = limits
         self._parts: BufferList | None = None
+        self._requests = 0
         self._fetched = 0
 
     def find(self, position: int) -> CachedPiece:

@@ -41,7 +41,6 @@ class Strategy:
     def __init__(self, store: object, path: str) -> None:
         self._store = store
         self._path = path
-        self._requests = 0
         self._in_flight: SingleFlight[bool] = SingleFlight()
 
     def pin(self, version: Version) -> None:

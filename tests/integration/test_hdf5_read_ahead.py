@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import io
 import pickle
-import random
-import threading
 from typing import TYPE_CHECKING
 
 import h5py
@@ -14,10 +12,10 @@ import pytest
 from obstore.store import MemoryStore
 
 from obspec_utils.readers import BlockStoreReader, ParallelStoreReader, open_reader
+from tests.integration.counting import CountingStore
 from tests.integration.hdf5_snapshot import snapshot
 from tests.integration.programs.running import run
 from tests.requests._hdf5_granules import chunked_in_steps, grouped, scattered, walk
-from tests.unit._hdf5 import RecordingFile
 from tests.unit._hdf5_files import LIBVERS, MAKERS, make
 
 if TYPE_CHECKING:
@@ -30,31 +28,6 @@ if TYPE_CHECKING:
 MODES = ["auto", "metadata", "pattern", None]
 MEMORY = 64 * 1024
 WAIT = 30
-
-
-class CountingStore:
-    """A store that notes the byte ranges of its responses."""
-
-    def __init__(self, data: bytes) -> None:
-        self._store = MemoryStore()
-        self._store.put("f", data)
-        self.sent: list[tuple[int, int]] = []
-
-    def get(self, path, *, options=None):
-        result = self._store.get(path, options=options)
-        self.sent.append(tuple(result.range))
-        return result
-
-    @property
-    def bytes_sent(self) -> int:
-        return sum(stop - start for start, stop in self.sent)
-
-    def bytes_sent_twice(self) -> int:
-        twice, seen = 0, 0
-        for start, stop in sorted(self.sent):
-            twice += max(0, min(stop, seen) - start)
-            seen = max(seen, stop)
-        return twice
 
 
 def _parallel(chunk_size: int, chunks: int) -> Callable[..., Reader]:
@@ -126,176 +99,6 @@ def test_large_files_waste_less_than_their_size(make_file: Callable[[], bytes], 
     assert (stats.requests, stats.bytes_fetched) == (len(store.sent), store.bytes_sent)
     assert stats.bytes_wasted - store.bytes_sent_twice() <= len(data)
     assert stats.bytes_kept <= 64 << 20
-
-
-class WaitingStore(CountingStore):
-    """A store whose responses, while it is closed, wait until it is opened."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self.is_open = threading.Event()
-        self.is_open.set()
-        self.arrived = threading.Semaphore(0)
-
-    def get(self, path, *, options=None):
-        self.arrived.release()
-        assert self.is_open.wait(WAIT)
-        return super().get(path, options=options)
-
-
-def _in_threads(jobs: list[Callable[[], None]], started: Callable[[], None] = lambda: None) -> None:
-    errors: list[BaseException] = []
-
-    def attempt(job: Callable[[], None]) -> None:
-        try:
-            job()
-        except BaseException as error:  # noqa: BLE001 - raised below
-            errors.append(error)
-
-    threads = [threading.Thread(target=attempt, args=(job,), daemon=True) for job in jobs]
-    for thread in threads:
-        thread.start()
-    started()
-    for thread in threads:
-        thread.join(WAIT)
-        assert not thread.is_alive()
-    if errors:
-        raise errors[0]
-
-
-def _chunks(data: bytes) -> list[tuple[int, int]]:
-    with h5py.File(io.BytesIO(data)) as file:
-        found = file["v05"].id
-        infos = [found.get_chunk_info(number) for number in range(found.get_num_chunks())]
-    return [(info.byte_offset, info.byte_offset + info.size) for info in infos]
-
-
-def _read(reader: ParallelStoreReader, start: int, stop: int) -> bytes:
-    return reader._read_at(start, stop)  # as threads that share a position have to
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_threads_that_share_a_reader_get_the_right_bytes(mode: str) -> None:
-    data = chunked_in_steps()
-    chunks = _chunks(data)
-    store = CountingStore(data)
-    reader = ParallelStoreReader(store, "f", read_ahead=mode)
-
-    def job(seed: int) -> None:
-        source = random.Random(seed)
-        reads = [source.choice(chunks) for _ in range(30)] + chunks[seed : 50 : seed % 3 + 1]
-        reads += [(place, place + 600) for place in (source.randrange(len(data) - 600) for _ in range(30))]
-        for start, stop in reads:
-            assert _read(reader, start, stop) == data[start:stop]
-
-    _in_threads([lambda seed=seed: job(seed) for seed in range(8)])
-
-
-def test_threads_that_read_the_same_structures_fetch_each_once() -> None:
-    data = grouped()
-    alone = CountingStore(data)
-    places = _structures(data)
-    reader = ParallelStoreReader(alone, "f")
-    for start, stop in places:
-        _read(reader, start, stop)
-    store = CountingStore(data)
-    shared = ParallelStoreReader(store, "f")
-
-    def job() -> None:
-        for start, stop in places:
-            assert _read(shared, start, stop) == data[start:stop]
-
-    _in_threads([job] * 16)
-    assert store.bytes_sent_twice() == alone.bytes_sent_twice() == 0
-    assert store.bytes_sent == alone.bytes_sent
-
-
-def _structures(data: bytes) -> list[tuple[int, int]]:
-    """Return what h5py reads for a walk."""
-    file = RecordingFile(data)
-    with h5py.File(file) as opened:
-        walk(opened)
-    return file.reads
-
-
-def test_threads_that_read_different_chunks_fetch_each_once() -> None:
-    data = chunked_in_steps()
-    chunks = _chunks(data)
-    store = CountingStore(data)
-    reader = ParallelStoreReader(store, "f", read_ahead="metadata")
-
-    def job(first: int) -> None:
-        for start, stop in chunks[first:] + chunks[:first]:
-            assert _read(reader, start, stop) == data[start:stop]
-
-    _in_threads([lambda first=first: job(first) for first in range(0, 60, 7)])
-    assert store.bytes_sent_twice() <= 2 * 65536  # the ends of blocks
-
-
-def test_a_thread_waits_for_a_chunk_that_another_fetches_ahead_and_no_longer_for_others() -> None:
-    data = chunked_in_steps()
-    chunks = _chunks(data)
-    store = WaitingStore(data)
-    reader = ParallelStoreReader(store, "f", read_ahead="metadata")
-    _read(reader, *chunks[10])
-    store.is_open.clear()
-    while store.arrived.acquire(blocking=False):
-        pass
-    begun = len(store.sent)
-    ahead = threading.Thread(target=_read, args=(reader, *chunks[11]))
-    ahead.start()
-    for _ in range(5):  # the chunk, and the four after it
-        assert store.arrived.acquire(timeout=WAIT)
-    seen: list[bytes] = []
-    waiting = threading.Thread(target=lambda: seen.append(_read(reader, *chunks[14])))
-    other = threading.Thread(target=lambda: seen.append(_read(reader, *chunks[40])))
-    waiting.start()
-    other.start()
-    assert store.arrived.acquire(timeout=WAIT)  # of the other chunk alone
-    store.is_open.set()
-    for thread in (ahead, waiting, other):
-        thread.join(WAIT)
-        assert not thread.is_alive()
-    assert sorted(seen) == sorted(data[slice(*chunks[number])] for number in (14, 40))
-    assert len(store.sent) - begun == 6
-    assert store.bytes_sent_twice() == 0
-
-
-def test_a_failed_fetch_of_one_thread_is_tried_by_the_one_that_waited() -> None:
-    data = chunked_in_steps()
-    chunks = _chunks(data)
-    store = WaitingStore(data)
-    reader = ParallelStoreReader(store, "f", read_ahead="metadata")
-    working = store.get
-    store.is_open.clear()
-    while store.arrived.acquire(blocking=False):
-        pass
-
-    def fail(path, *, options=None):
-        store.arrived.release()
-        assert store.is_open.wait(WAIT)
-        store.get = working
-        raise PermissionError(path)
-
-    store.get = fail
-    errors: list[BaseException] = []
-
-    def read() -> None:
-        try:
-            assert _read(reader, *chunks[30]) == data[slice(*chunks[30])]
-        except PermissionError as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=read) for _ in range(2)]
-    threads[0].start()
-    assert store.arrived.acquire(timeout=WAIT)
-    threads[1].start()
-    store.is_open.set()
-    for thread in threads:
-        thread.join(WAIT)
-        assert not thread.is_alive()
-    assert len(errors) <= 2
-    assert _read(reader, *chunks[30]) == data[slice(*chunks[30])]
 
 
 @pytest.mark.parametrize("mode", MODES)

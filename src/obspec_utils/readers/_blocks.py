@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, cast
 
 from obspec_utils._io.buffers import BufferList, concat
 from obspec_utils._io.fetch import read_first
+from obspec_utils._io.gc_pause import held
 from obspec_utils._ranges import (
     MAX_CONCURRENT_REQUESTS,
     REQUEST_SIZE,
     ByteRange,
     coalesce_blocks,
 )
+from obspec_utils.readers._batch import RunningBatches
 from obspec_utils.readers._block_cache import copy_blocks, in_order
 from obspec_utils.readers._cached_blocks import CachedBlocks
 from obspec_utils.readers._fetcher import Fetcher
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from obspec_utils._io.response import Response
     from obspec_utils._version import Version
+    from obspec_utils.readers._batch import Batch
     from obspec_utils.readers._strategy import CachedPiece
 
 __all__ = ["BlockStrategy"]
@@ -55,6 +58,7 @@ class BlockStrategy(CachedBlocks):
     ) -> None:
         super().__init__(store, path, chunk_size, budget)
         self._fetcher = Fetcher(store, path, connections)
+        self._batches = RunningBatches()
         self._reads_ahead = reads_ahead
         self._stream: ResponseStream | None = None  # the one open response
         self._streams = True  # whether responses can be read as they arrive
@@ -118,23 +122,28 @@ class BlockStrategy(CachedBlocks):
             self._drain_stream(whole=True)
             return self._read_uncached(ByteRange(start, stop), wanted), NO_PIECE
         blocks = self._cached(wanted)
-        for fetch_blocks in (self._read_stream, self._fetch_blocks):
-            missing = [number for number in wanted if number not in blocks]
-            if missing:
-                blocks.update(fetch_blocks(missing, wanted))
+        while missing := [number for number in wanted if number not in blocks]:
+            self._batches.wait(self._span(missing[0], missing[-1]))
+            blocks.update(
+                self._cached(missing) or self._read_stream(missing, wanted) or self._fetch_blocks(missing, wanted)
+            )
         return in_order(blocks, wanted)
 
     def _read_stream(self, missing: Sequence[int], wanted: range) -> dict[int, CachedPiece]:
         """Read on in the open response, if it reaches the missing blocks soon, to the last of them or to its end."""
-        # Take it out, so that another thread can't read it concurrently.
-        stream, self._stream = self._stream, None
-        if stream is None:
-            return {}
         span = self._span(missing[0], missing[-1])
-        if not stream.reaches_soon(span):
-            self._stream = stream
-            return {}
-        return self._read_on(stream, span.stop, missing, wanted)
+        with held(self._batches.lock):
+            stream = self._stream
+            if stream is None or not stream.reaches_soon(span) or self._batches.overlapping(span):
+                return {}
+            batch = self._take_stream(stream)
+        with batch:
+            return self._read_on(stream, span.stop, missing, wanted)
+
+    def _take_stream(self, stream: ResponseStream) -> Batch:
+        """Take the open response out, so that other threads wait for its rest. The caller holds the lock."""
+        self._stream = None
+        return self._batches.add([ByteRange(stream.position, stream.stop)])
 
     def _read_on(
         self, stream: ResponseStream, stop: int, missing: Sequence[int], wanted: range
@@ -157,46 +166,67 @@ class BlockStrategy(CachedBlocks):
         """Return the number of blocks to keep after receiving `received` bytes of a response that ends at `stop`."""
         return None
 
-    def _open_stream(self, span: ByteRange) -> None:
-        """Request a range to read it as it arrives, if the store supports that."""
-        self._stream = self._fetcher.stream(span, cast("Version", self.version), self._block_size)
-        self._streams = self._stream is not None
+    def _open_stream(self, span: ByteRange, missing: Sequence[int], wanted: range) -> dict[int, CachedPiece]:
+        """Request a range and read it as it arrives, to the last missing block, if the store supports that."""
+        stream = self._fetcher.stream(span, cast("Version", self.version), self._block_size)
+        self._streams = stream is not None
+        if stream is None:
+            return {}
+        return self._read_on(stream, self._span(missing[0], missing[-1]).stop, missing, wanted)
 
     def _drain_stream(self, *, whole: bool) -> None:
         """Free the connection for other requests: abandon a response with a long rest; if `whole`, read a short one."""
-        if self._ranges_ignored:
-            return
-        stream, self._stream = self._stream, None
-        if stream is None:
-            return
-        if stream.remaining > _MAX_DRAIN * self._chunk_size:
-            # About this much has been sent, into the connection's buffers.
-            self._policy.fetched_bytes += _MAX_DRAIN * self._chunk_size
-        elif whole:
+        with held(self._batches.lock):
+            stream = self._stream
+            if stream is None or self._ranges_ignored:
+                return
+            if stream.remaining > _MAX_DRAIN * self._chunk_size:
+                self._stream = None
+                # About this much has been sent, into the connection's buffers.
+                self._policy.fetched_bytes += _MAX_DRAIN * self._chunk_size
+                return
+            if not whole:
+                return
+            batch = self._take_stream(stream)
+        with batch:
             self._read_on(stream, stream.stop, (), range(0))
-        else:
-            self._stream = stream
 
     def _fetch_blocks(self, missing: Sequence[int], wanted: range) -> dict[int, CachedPiece]:
-        """Fetch and keep the missing blocks and those to be read ahead."""
+        """Fetch and keep the missing blocks and those to be read ahead; none if another thread does, or has."""
         span, least_part = self._plan(missing)
         is_short = span.length <= STREAM_STEP * self._block_size and self._fetcher.connections > STREAM_STEP + 1
         self._drain_stream(whole=not is_short)
-        lacking = set(missing)
-        absent = [number for number in self._block_indices(span) if number in lacking or number not in self._cache]
-        runs = list(coalesce_blocks(absent, self._block_size, self.size, max_gap=_MAX_GAP))
-        length = sum(run.length for run in runs)
-        parts_of = self._fetcher.part_size(least_part, length, len(runs))
-        one_part = len(runs) == 1 and length <= parts_of and not self._ranges_ignored
-        if one_part and self._streams and self._is_short(length):
-            self._open_stream(runs[0])
-            blocks = self._read_stream(missing, wanted)
-            if len(blocks) == len(missing):
-                return blocks
-        self._cache.evict(len(absent))
-        fetched = self._fetch_spans(runs, parts_of)
-        self._policy.note_fetch(runs[-1].stop, length)
-        return self._add_blocks(fetched, absent, wanted)
+        needed = set(missing)
+        with held(self._batches.lock):
+            if any(self._is_there(number) for number in missing):  # another thread was faster
+                return {}
+            absent = [number for number in self._block_indices(span) if number in needed or not self._is_there(number)]
+            runs = list(coalesce_blocks(absent, self._block_size, self.size, max_gap=_MAX_GAP))
+            lacking, cached = self._split(runs)
+            batch = self._batches.add(lacking)
+        with batch:
+            parts_of = self._fetcher.part_size(least_part, batch.length, len(lacking))
+            one_part = len(lacking) == 1 and batch.length <= parts_of and not self._ranges_ignored
+            if one_part and self._streams and self._is_short(batch.length):
+                blocks = self._open_stream(lacking[0], missing, wanted)
+                if blocks:
+                    return blocks
+            self._cache.evict(len(absent))
+            fetched = self._fetch_spans(lacking, parts_of)
+            self._policy.note_fetch(runs[-1].stop, batch.length)
+            if cached:
+                reused = sum(len(parts) for parts in cached)
+                self._policy.used_bytes -= reused  # they count a second time, as parts of blocks
+                fetched = deque(sorted([*cached, *fetched], key=lambda parts: parts.start))
+            return self._add_blocks(fetched, absent, wanted)
+
+    def _is_there(self, number: int) -> bool:
+        """Return whether a block is cached, or another thread fetches it."""
+        return number in self._cache or self._batches.overlapping(self._span(number, number)) is not None
+
+    def _split(self, runs: list[ByteRange]) -> tuple[list[ByteRange], list[BufferList]]:
+        """Return the parts of byte ranges to fetch, and those that are in memory beside the blocks."""
+        return runs, []
 
     def _plan(self, missing: Sequence[int]) -> tuple[ByteRange, int]:
         """Return the byte range to fetch, and the minimum size of a part."""
@@ -243,18 +273,19 @@ class BlockStrategy(CachedBlocks):
         """Copy blocks out of `fetched`, keep them and return them."""
         blocks = copy_blocks(fetched, numbers, self._block_size, self.size)
         self._cache.add(blocks, used, max_blocks)
-        self._policy.used_bytes += sum(len(block[2]) for number, block in blocks.items() if number in used)
+        length = sum(len(block[2]) for number, block in blocks.items() if number in used)
+        self._policy.used_bytes += length
         return blocks
 
     def _read_uncached(self, span: ByteRange, wanted: range) -> BufferList:
         """Serve a read that is longer than the cache, without caching it."""
-        held = self._cached(sorted(number for number in self._cache.numbers() if number in wanted)).values()
-        edges = [span.start, *(edge for start, stop, _ in held for edge in (start, stop)), span.stop]
+        cached = self._cached(sorted(number for number in self._cache.numbers() if number in wanted)).values()
+        edges = [span.start, *(edge for start, stop, _ in cached for edge in (start, stop)), span.stop]
         runs = [ByteRange(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]
         length = sum(run.length for run in runs)
         fetched = self._fetch_spans(runs, self._fetcher.part_size(self._chunk_size, length, len(runs)))
         self._policy.note_fetch(span.stop, length)
         self._policy.used_bytes += length
-        found = [BufferList([data], start) for start, _, data in held]
+        found = [BufferList([data], start) for start, _, data in cached]
         ordered = sorted([*found, *fetched], key=lambda parts: parts.start)
         return concat(ordered)

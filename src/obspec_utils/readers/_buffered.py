@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from obspec import Get
 
+from obspec_utils._io.gc_pause import held
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, ByteRange
 from obspec_utils._validation import positive_int
 from obspec_utils.readers._blocks import BlockStrategy
@@ -50,12 +51,14 @@ class _SequentialStrategy(BlockStrategy):
         # From the second sequential miss on: the first may fetch the rest of a header.
         if not (was_sequential and self._was_sequential and self._can_stream(span)):
             return super()._fetch_blocks(missing, wanted)
-        self._open_next(span.start)
-        blocks = self._read_stream(missing, wanted)
-        if not blocks:
-            return super()._fetch_blocks(missing, wanted)
-        rest = [number for number in missing if number not in blocks]  # if the response ends within the read
-        return {**blocks, **self._fetch_blocks(rest, wanted)} if rest else blocks
+        response = self._next_response(span.start)
+        with held(self._batches.lock):
+            if any(self._is_there(number) for number in missing):  # another thread was faster
+                return {}
+            batch = self._batches.add([response])
+        with batch:
+            blocks = self._open_stream(response, missing, wanted)
+        return blocks or super()._fetch_blocks(missing, wanted)
 
     def _can_stream(self, span: ByteRange) -> bool:
         return (
@@ -66,15 +69,15 @@ class _SequentialStrategy(BlockStrategy):
             and span.length <= _MAX_STREAMED_READ * self._chunk_size
         )
 
-    def _open_next(self, start: int) -> None:
-        """Open a response: longer than the last one if it continues that, else a short one."""
+    def _next_response(self, start: int) -> ByteRange:
+        """Return the range to request: longer than the last one if it continues that, else a short one."""
         if start == self._response_stop:
             self._response_buffers = min(self._response_buffers * _GROWTH, _MAX_RESPONSE)
         else:
             self._response_buffers = _GROWTH
             self._run_bytes = 0
         self._response_stop = min(start + self._response_buffers * self._chunk_size, self.size)
-        self._open_stream(ByteRange(start, self._response_stop))
+        return ByteRange(start, self._response_stop)
 
     def _max_blocks_after(self, stop: int, received: int) -> int | None:
         if stop != self._response_stop:  # not a response of this run

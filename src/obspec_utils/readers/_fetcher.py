@@ -41,6 +41,10 @@ class Fetcher:
         self.connections = connections
         self.requests = 0
 
+    def _count(self, requests: int) -> None:
+        # Without a call between reading and writing the attribute, no other thread runs between them.
+        self.requests += requests
+
     def first(self, length: int, start: int = 0) -> Response:
         """Request a range of an object of which no version is known."""
         self.requests += 1
@@ -53,17 +57,17 @@ class Fetcher:
     def parts(self, spans: Sequence[ByteRange], part_size: int, version: Version) -> deque[BufferList]:
         """Fetch ranges in parallel parts of about `part_size`; return the parts in order."""
         plan = chain([split(span, part_size, self.connections) for span in spans])
-        self.requests += len(plan)
+        self._count(len(plan))
         buffers = fetch(self._store, self._path, plan, version, self.connections)
         return deque(BufferList([buffer], part.start) for buffer, part in zip(buffers, plan, strict=True))
 
     def ranges(self, spans: Sequence[ByteRange], version: Version, limit: int) -> list[bytes]:
         """Fetch ranges, each by one request, with at most `limit` in flight."""
-        self.requests += len(spans)
+        self._count(len(spans))
         return [bytes(body) for body in fetch(self._store, self._path, spans, version, limit)]
 
     def stream(self, span: ByteRange, version: Version, block_size: int) -> ResponseStream | None:
         """Request a range to read it as it arrives; return None if the store does not support that."""
         stream = open_stream(self._store, self._path, span, version, block_size)
-        self.requests += stream is not None
+        self._count(stream is not None)
         return stream

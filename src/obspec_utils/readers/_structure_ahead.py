@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from typing import TYPE_CHECKING
 
 from obspec_utils._formats.hdf5 import Structure, is_hdf5
 from obspec_utils._io.buffers import BufferList
-from obspec_utils._io.gc_pause import held, reset_after_fork
+from obspec_utils._io.gc_pause import held
 from obspec_utils._ranges import ByteRange
-from obspec_utils.readers._batch import Batch
 from obspec_utils.readers._chunk_order import ChunkOrder
 from obspec_utils.readers._segments import SegmentCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from typing_extensions import Buffer
 
+    from obspec_utils.readers._batch import Batch, RunningBatches
     from obspec_utils.readers._readahead import ReadaheadPolicy
     from obspec_utils.readers._strategy import CachedPiece
 
@@ -64,10 +62,12 @@ class StructureReadahead:
         The most bytes to keep.
     fetch
         Fetch byte ranges; return the bytes of each.
-    find
-        Return the piece that holds a position, from the other caches of the reader.
+    find_block, peek_block
+        Return the block that holds a position, from the cache of blocks; note its use, or not.
     policy
         Counts the bytes that were fetched and used, for the whole reader.
+    batches
+        What the threads of the reader are fetching.
     """
 
     def __init__(
@@ -76,15 +76,19 @@ class StructureReadahead:
         size: int,
         budget: int,
         fetch: Callable[[Sequence[ByteRange]], list[bytes]],
-        find: Callable[[int], CachedPiece],
+        find_block: Callable[[int], CachedPiece],
+        peek_block: Callable[[int], CachedPiece],
         policy: ReadaheadPolicy,
+        batches: RunningBatches,
     ) -> None:
         self._structure = structure
         self._size = size
         self._budget = budget
         self._fetch = fetch
-        self._find_elsewhere = find
+        self._find_block = find_block
+        self._peek_block = peek_block
         self._policy = policy
+        self._batches = batches
         self._breadth = _FIRST_BREADTH
         self._misses = 0
         self._ahead: list[int] = []  # starts of the segments of metadata
@@ -92,17 +96,15 @@ class StructureReadahead:
         self._chunks: list[int] = []  # starts of the segments of the last batch of chunks
         self.segments = SegmentCache(budget, policy)
         self.find = self.segments.find
-        self._reset_after_fork()
-        reset_after_fork(self)
-
-    def _reset_after_fork(self) -> None:
-        self._lock = threading.Lock()
-        self._running: list[Batch] = []
 
     def cached(self, start: int, stop: int) -> tuple[BufferList, CachedPiece] | None:
         """Return the bytes from `start` to `stop`, if all of them are in memory."""
-        pieces = self._pieces(start, stop, self.find)
+        pieces = self._pieces(start, stop, self._find)
         return None if pieces is None else (BufferList([piece[2] for piece in pieces], pieces[0][0]), pieces[-1])
+
+    def is_cached(self, start: int, stop: int) -> bool:
+        """Return whether all bytes from `start` to `stop` are in memory."""
+        return self._pieces(start, stop, self._peek) is not None
 
     def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece] | None:
         """Return the bytes from `start` to `stop`; fetch them if they are of a known structure or chunk.
@@ -111,12 +113,12 @@ class StructureReadahead:
         """
         wanted = ByteRange(start, stop)
         while True:
-            with held(self._lock):
+            with held(self._batches.lock):
                 found = self.cached(start, stop)
                 if found is not None:
                     return found
-                running = next((batch for batch in self._running if batch.overlaps(wanted)), None)
-                batch = self._plan(wanted) if running is None or sys.is_finalizing() else None
+                running = self._batches.overlapping(wanted)
+                batch = self._plan(wanted) if running is None else None
             if batch is not None:
                 self._fetch_batch(batch)
                 return self.cached(start, stop)
@@ -132,7 +134,7 @@ class StructureReadahead:
     def load_all(self) -> None:
         """Fetch the whole structure, as far as the budget goes."""
         while True:
-            with held(self._lock):
+            with held(self._batches.lock):
                 self._structure.parse(self._read)
                 batch = self._claim(
                     self._pages(self._structure.wanted(_MAX_BREADTH), self._budget - self.segments.size)
@@ -140,11 +142,6 @@ class StructureReadahead:
             self._fetch_batch(batch)
             if not batch.parts:
                 return
-
-    def discard_duplicates(self) -> None:
-        """Free the segments whose bytes are in the other caches of the reader, too."""
-        with held(self._lock):
-            self.segments.discard([start for start, stop in self.segments.ranges() if self._is_elsewhere(start, stop)])
 
     def clear(self) -> None:
         """Free the cached bytes."""
@@ -158,7 +155,6 @@ class StructureReadahead:
         position = start
         while position < stop:
             piece = find(position)
-            piece = piece if piece[1] else self._find_elsewhere(position)
             if not piece[1]:
                 return None
             if pieces and piece[0] < position:
@@ -168,7 +164,7 @@ class StructureReadahead:
         return pieces
 
     def _read(self, start: int, stop: int) -> bytes | memoryview | None:
-        pieces = self._pieces(start, min(stop, self._size), self.segments.peek)
+        pieces = self._pieces(start, min(stop, self._size), self._peek)
         if not pieces:
             return None
         first = pieces[0][0]
@@ -176,37 +172,38 @@ class StructureReadahead:
             return memoryview(pieces[0][2])[start - first : stop - first]
         return b"".join(bytes(data) for _, _, data in pieces)[start - first : stop - first]
 
-    def _missing(self, ranges: list[ByteRange]) -> Iterator[ByteRange]:
-        """Return the parts of byte ranges that are neither in memory nor being fetched."""
+    def split(self, ranges: Sequence[ByteRange]) -> tuple[list[ByteRange], list[BufferList]]:
+        """Return the parts of byte ranges that are to be fetched, and those in memory.
+
+        Neither has what another thread is fetching.
+        """
+        missing: list[ByteRange] = []
+        cached: list[BufferList] = []
         for wanted in ranges:
             position = begun = wanted.start
             while position < wanted.stop:
-                known = self._known_until(position)
-                if known:
-                    if begun < position:
-                        yield ByteRange(begun, position)
-                    position = begun = min(known, wanted.stop)
-                else:
+                first, stop, data = self._peek(position)
+                known = min(stop or self._batches.stop_at(position), wanted.stop)
+                if not known:
                     page = min(wanted.stop, position - position % _PAGE + _PAGE)
-                    for batch in self._running:
-                        page = batch.next_start(position, page)
-                    position = self.segments.next_start(position, page)
+                    position = self.segments.next_start(position, self._batches.next_start(position, page))
+                    continue
+                if begun < position:
+                    missing.append(ByteRange(begun, position))
+                if stop:
+                    cached.append(BufferList([memoryview(data)[position - first : known - first]], position))
+                position = begun = known
             if begun < position:
-                yield ByteRange(begun, position)
+                missing.append(ByteRange(begun, position))
+        return missing, cached
 
-    def _known_until(self, position: int) -> int:
-        """Return how far the bytes at a position are in memory or being fetched; 0 if they are not."""
-        return (
-            self.segments.peek(position)[1]
-            or self._find_elsewhere(position)[1]
-            or max((batch.stop_at(position) for batch in self._running), default=0)
-        )
+    def _find(self, position: int) -> CachedPiece:
+        segment = self.find(position)
+        return segment if segment[1] else self._find_block(position)
 
-    def _is_elsewhere(self, start: int, stop: int) -> bool:
-        position = start
-        while position < stop and (known := self._find_elsewhere(position)[1]):
-            position = known
-        return position >= stop
+    def _peek(self, position: int) -> CachedPiece:
+        segment = self.segments.peek(position)
+        return segment if segment[1] else self._peek_block(position)
 
     # What to fetch.
 
@@ -236,23 +233,18 @@ class StructureReadahead:
 
     def _claim(self, ranges: list[ByteRange]) -> Batch:
         """Return a batch of what is neither in memory nor being fetched, which this thread has to fetch."""
-        batch = Batch(list(self._missing(ranges)))
-        self._running = [*self._running, batch]
+        batch = self._batches.add(self.split(ranges)[0])
         self.segments.evict(batch.length)
         return batch
 
     def _fetch_batch(self, batch: Batch) -> None:
-        try:
+        with batch:
             bodies = self._fetch(batch.parts) if batch.parts else []
-            with held(self._lock):
+            with held(self._batches.lock):
                 self._policy.fetched_bytes += batch.length
                 self.segments.add(
                     [(part.start, part.stop, body) for part, body in zip(batch.parts, bodies, strict=True)]
                 )
-        finally:
-            with held(self._lock):
-                self._running = [other for other in self._running if other is not batch]
-            batch.done.set_result(None)
 
     def _adapt(self) -> None:
         """Increase the breadth of the next batch, or halve it if few of the structures fetched ahead were used."""

@@ -53,10 +53,10 @@ class StructuredStrategy(BlockStrategy):
         return super().find(position)
 
     def cached(self, start: int, stop: int) -> tuple[BufferList, CachedPiece] | None:
-        found = super().cached(start, stop)
-        if found is None and self._ahead is not None and start < min(stop, self.size):
-            found = self._ahead.cached(start, min(stop, self.size))
-        return found
+        if self._ahead is None:
+            return super().cached(start, stop)
+        stop = min(stop, self.size)
+        return self._ahead.cached(start, stop) if start < stop else None
 
     def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
         if self._ahead is not None and start < min(stop, self.size):
@@ -64,9 +64,7 @@ class StructuredStrategy(BlockStrategy):
             if found is not None:
                 return found
         loaded = super().load(start, stop)
-        if self._ahead is not None:
-            self._ahead.discard_duplicates()
-        elif not self._is_recognised:
+        if not self._is_recognised:
             self._recognise()
         return loaded
 
@@ -90,17 +88,45 @@ class StructuredStrategy(BlockStrategy):
         if structure is None:
             return
         ahead = StructureReadahead(
-            structure, self.size, self._budget // 2, self._fetch_segments, self._peek, self._policy
+            structure,
+            self.size,
+            self._budget // 2,
+            self._fetch_segments,
+            self._find_block,
+            self._peek_block,
+            self._policy,
+            self._batches,
         )
         if not ahead.is_understood():
             return
         self._drain_stream(whole=True)
+        self._streams = False  # another thread could fetch the rest of an open response by structure
         self._cache.max_blocks = max(1, self._budget // self._block_size // 2)
         if self._whole_structure:
             ahead.load_all()
         self._ahead = ahead
 
-    def _peek(self, position: int) -> CachedPiece:
+    def _cached(self, numbers: Sequence[int]) -> dict[int, CachedPiece]:
+        blocks = super()._cached(numbers)
+        if self._ahead is None or len(blocks) == len(numbers):
+            return blocks
+        for number in numbers:
+            span = self._span(number, number)
+            if number not in blocks and (found := self._ahead.cached(*span)):
+                blocks[number] = (*span, b"".join(found[0].pieces(*span)))
+        return blocks
+
+    def _is_there(self, number: int) -> bool:
+        ahead = self._ahead
+        return super()._is_there(number) or (ahead is not None and ahead.is_cached(*self._span(number, number)))
+
+    def _split(self, runs: list[ByteRange]) -> tuple[list[ByteRange], list[BufferList]]:
+        return super()._split(runs) if self._ahead is None else self._ahead.split(runs)
+
+    def _find_block(self, position: int) -> CachedPiece:
+        return super().find(position)
+
+    def _peek_block(self, position: int) -> CachedPiece:
         return self._cache.peek(position // self._block_size)
 
     def _fetch_segments(self, spans: Sequence[ByteRange]) -> list[bytes]:

@@ -12,12 +12,15 @@ import contextlib
 import mmap
 import os
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Buffer
 
-__all__ = ["Allocation", "WriteTarget", "allocate"]
+__all__ = ["Allocation", "WriteTarget", "allocate", "release_freed_memory"]
 
 # Use a memfd from this size on. Its mapping keeps a file descriptor open; 1,000 of them would take 16 GiB.
 _LARGE = 16 * 1024 * 1024
@@ -118,3 +121,27 @@ def allocate(size: int) -> Allocation:
     except (OSError, OverflowError) as error:
         msg = f"can't allocate {size} bytes for one buffer: read the object in parts"
         raise MemoryError(msg) from error
+
+
+def release_freed_memory() -> None:
+    """Return freed memory to the system, where glibc manages it.
+
+    glibc keeps the memory that a thread has freed in up to eight arenas for each core, and rarely returns it. Reading a
+    file of 250 MiB with 64 requests in flight and a budget of 64 MiB, a process grew by 214 MiB without this.
+    """
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    try:
+        import ctypes  # noqa: PLC0415 - 5 ms that importing the library would take longer
+
+        trim = ctypes.CDLL(None).malloc_trim
+    except (ImportError, OSError, TypeError, AttributeError):  # no glibc
+        return None
+    trim.argtypes = [ctypes.c_size_t]
+    function: Callable[[int], int] = trim
+    return function

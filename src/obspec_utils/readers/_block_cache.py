@@ -43,7 +43,7 @@ class BlockCache:
         self.touch = self._used.move_to_end
 
     def __contains__(self, number: int) -> bool:
-        return number in self._used or number in self._readahead
+        return number in self._readahead or number in self._used  # in this order, in which `promote` moves a block
 
     def __len__(self) -> int:
         return len(self._used) + len(self._readahead)
@@ -55,7 +55,7 @@ class BlockCache:
 
     def peek(self, number: int) -> CachedPiece:
         """Return a block without noting its use; `NO_PIECE` if there is none."""
-        return self._used.get(number) or self._readahead.get(number) or NO_PIECE
+        return self._readahead.get(number) or self._used.get(number) or NO_PIECE
 
     def numbers(self) -> list[int]:
         """Return the numbers of all blocks, in no order."""

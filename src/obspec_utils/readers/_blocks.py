@@ -57,7 +57,7 @@ class BlockStrategy(CachedBlocks):
         reads_ahead: bool = True,
     ) -> None:
         super().__init__(store, path, chunk_size, budget)
-        self._fetcher = Fetcher(store, path, connections)
+        self._fetcher = Fetcher(store, path, connections, budget)
         self._batches = RunningBatches()
         self._reads_ahead = reads_ahead
         self._stream: ResponseStream | None = None  # the one open response
@@ -201,8 +201,7 @@ class BlockStrategy(CachedBlocks):
             if any(self._is_there(number) for number in missing):  # another thread was faster
                 return {}
             absent = [number for number in self._block_indices(span) if number in needed or not self._is_there(number)]
-            runs = list(coalesce_blocks(absent, self._block_size, self.size, max_gap=_MAX_GAP))
-            lacking, cached = self._split(runs)
+            lacking, cached = self._split(absent)
             batch = self._batches.add(lacking)
         with batch:
             parts_of = self._fetcher.part_size(least_part, batch.length, len(lacking))
@@ -213,7 +212,7 @@ class BlockStrategy(CachedBlocks):
                     return blocks
             self._cache.evict(len(absent))
             fetched = self._fetch_spans(lacking, parts_of)
-            self._policy.note_fetch(runs[-1].stop, batch.length)
+            self._policy.note_fetch(lacking[-1].stop, batch.length)
             if cached:
                 reused = sum(len(parts) for parts in cached)
                 self._policy.used_bytes -= reused  # they count a second time, as parts of blocks
@@ -224,9 +223,9 @@ class BlockStrategy(CachedBlocks):
         """Return whether a block is cached, or another thread fetches it."""
         return number in self._cache or self._batches.overlapping(self._span(number, number)) is not None
 
-    def _split(self, runs: list[ByteRange]) -> tuple[list[ByteRange], list[BufferList]]:
-        """Return the parts of byte ranges to fetch, and those that are in memory beside the blocks."""
-        return runs, []
+    def _split(self, absent: Sequence[int]) -> tuple[list[ByteRange], list[BufferList]]:
+        """Return the byte ranges to fetch for some blocks, and the bytes of them that are in memory elsewhere."""
+        return list(coalesce_blocks(absent, self._block_size, self.size, max_gap=_MAX_GAP)), []
 
     def _plan(self, missing: Sequence[int]) -> tuple[ByteRange, int]:
         """Return the byte range to fetch, and the minimum size of a part."""

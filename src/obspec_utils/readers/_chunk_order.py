@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 __all__ = ["ChunkOrder"]
 
 # Chunks fetched ahead once two reads are as far apart as the two before; then four times as many each time.
-_FIRST_BATCH = 4
+_FIRST_BATCH = 16
 _GROWTH = 4
 # Smaller chunks are left to be fetched by blocks, which hold many of them.
 _MIN_CHUNK = 4096
 # Chunks that lie this close together are one request.
 _MAX_GAP = 64 * 1024
-_MAX_REQUEST = 4 * 1024 * 1024
+_MAX_REQUEST = 512 * 1024
 
 
 class _Sequence:

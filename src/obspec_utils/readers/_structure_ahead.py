@@ -12,7 +12,7 @@ from obspec_utils.readers._chunk_order import ChunkOrder
 from obspec_utils.readers._segments import SegmentCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from typing_extensions import Buffer
 
@@ -172,7 +172,7 @@ class StructureReadahead:
             return memoryview(pieces[0][2])[start - first : stop - first]
         return b"".join(bytes(data) for _, _, data in pieces)[start - first : stop - first]
 
-    def split(self, ranges: Sequence[ByteRange]) -> tuple[list[ByteRange], list[BufferList]]:
+    def split(self, ranges: Iterable[ByteRange]) -> tuple[list[ByteRange], list[BufferList]]:
         """Return the parts of byte ranges that are to be fetched, and those in memory.
 
         Neither has what another thread is fetching.

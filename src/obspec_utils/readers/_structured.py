@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from obspec_utils._ranges import coalesce_blocks
 from obspec_utils.readers._blocks import BlockStrategy
 from obspec_utils.readers._strategy import NO_PIECE
 from obspec_utils.readers._structure_ahead import StructureReadahead, structure_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from obspec_utils._io.buffers import BufferList
     from obspec_utils._ranges import ByteRange
@@ -23,6 +24,8 @@ __all__ = ["StructuredStrategy"]
 # Requests for small ranges wait for the server more than they use its bandwidth: a walk through 600 structures takes
 # 0.5 s with 64 in flight and 0.8 s with 18.
 _MAX_REQUESTS = 64
+# This part of the budget may be in flight in more requests than of other ranges: connections buffer what they receive.
+_BUDGET_IN_FLIGHT = 16
 
 
 class StructuredStrategy(BlockStrategy):
@@ -65,8 +68,12 @@ class StructuredStrategy(BlockStrategy):
                 return found
         loaded = super().load(start, stop)
         if not self._is_recognised:
-            self._recognise()
+            self._ahead = self._recognise()
+            self._is_recognised = True
         return loaded
+
+    def _flight(self, start: int) -> Hashable:
+        return super()._flight(start) if self._is_recognised else None
 
     def stats(self) -> ReaderStats:
         stats, ahead = super().stats(), self._ahead
@@ -79,14 +86,13 @@ class StructuredStrategy(BlockStrategy):
         if self._ahead is not None:
             self._ahead.clear()
 
-    def _recognise(self) -> None:
-        first = self._cache.peek(0)
-        if first is NO_PIECE:
-            return
-        self._is_recognised = True
-        structure = None if self._ranges_ignored else structure_of(first[2], self.size)
+    def _recognise(self) -> StructureReadahead | None:
+        if self._ranges_ignored or not self.size:
+            return None
+        self._load_blocks(0, 1)  # of the first response
+        structure = structure_of(self._peek_block(0)[2], self.size)
         if structure is None:
-            return
+            return None
         ahead = StructureReadahead(
             structure,
             self.size,
@@ -98,13 +104,13 @@ class StructuredStrategy(BlockStrategy):
             self._batches,
         )
         if not ahead.is_understood():
-            return
+            return None
         self._drain_stream(whole=True)
-        self._streams = False  # another thread could fetch the rest of an open response by structure
+        self._streams = False  # what is fetched by structure could be in an open response, too
         self._cache.max_blocks = max(1, self._budget // self._block_size // 2)
         if self._whole_structure:
             ahead.load_all()
-        self._ahead = ahead
+        return ahead
 
     def _cached(self, numbers: Sequence[int]) -> dict[int, CachedPiece]:
         blocks = super()._cached(numbers)
@@ -120,8 +126,10 @@ class StructuredStrategy(BlockStrategy):
         ahead = self._ahead
         return super()._is_there(number) or (ahead is not None and ahead.is_cached(*self._span(number, number)))
 
-    def _split(self, runs: list[ByteRange]) -> tuple[list[ByteRange], list[BufferList]]:
-        return super()._split(runs) if self._ahead is None else self._ahead.split(runs)
+    def _split(self, absent: Sequence[int]) -> tuple[list[ByteRange], list[BufferList]]:
+        if self._ahead is None:
+            return super()._split(absent)
+        return self._ahead.split(coalesce_blocks(absent, self._block_size, self.size))
 
     def _find_block(self, position: int) -> CachedPiece:
         return super().find(position)
@@ -130,4 +138,6 @@ class StructuredStrategy(BlockStrategy):
         return self._cache.peek(position // self._block_size)
 
     def _fetch_segments(self, spans: Sequence[ByteRange]) -> list[bytes]:
-        return self._fetcher.ranges(spans, cast("Version", self.version), _MAX_REQUESTS)
+        longest = max(span.length for span in spans)
+        connections = min(_MAX_REQUESTS, max(self._fetcher.connections, self._budget // _BUDGET_IN_FLIGHT // longest))
+        return self._fetcher.ranges(spans, cast("Version", self.version), connections)

@@ -101,15 +101,52 @@ def _reads_of_dataset(data: bytes, name: str) -> list[tuple[int, int]]:
     return recording.reads
 
 
-def test_what_is_not_near_follows_in_the_order_of_discovery():
+def test_what_is_not_near_follows_from_the_nearest_relatives_on():
     data = thousand_datasets("earliest")
     client = client_at_headers(data)
     start = header(data, "0500")
     everything = client.structure.wanted(10_000)
     near = client.structure.wanted(10_000, near=start)
     assert near[0].start == start
-    assert near[1:] == [found for found in everything if found.start != start]
+    assert sorted(near) == sorted(everything)
     assert client.structure.wanted(3, near=start) == near[:3]
+    # A leaf of the group's B-tree has 8 datasets at most, in the order of their names.
+    neighbours = {header(data, f"{number:04}") for number in range(493, 508)}
+    assert {found.start for found in near[:4]} <= neighbours
+
+
+@pytest.mark.parametrize("libver", ["earliest", "v110"])
+def test_the_sibling_leaves_of_a_chunk_btree_come_before_those_of_other_datasets(libver):
+    file = io.BytesIO()
+    with h5py.File(file, "w", libver=libver) as made:
+        for name in ("first", "second", "third"):
+            made.create_dataset(name, (3000, 2), "u1", chunks=(1, 2), maxshape=(None, None))[...] = 1
+    data = file.getvalue()
+    client = Client(data)
+    leaves: dict[int, list[ByteRange]] = {}
+    while others := [ByteRange(n.start, n.stop) for n in client.structure._state.pending if not _is_leaf(n, leaves)]:
+        client.fetch(others)
+    everything = client.structure.wanted(1000)
+    tables = sorted(leaves)
+    assert [len(leaves[table]) > 8 for table in tables] == [True] * 3
+    for table in tables:
+        own = leaves[table]
+        near = client.structure.wanted(1000, near=own[5].start)
+        assert near[0] == own[5]
+        assert sorted(near[: len(own)]) == sorted(own)
+        assert sorted(near) == sorted(everything)
+        assert client.structure.wanted(1000, near=own[5].start, only=True) == [own[5]]
+
+
+def _is_leaf(node: Node, leaves: dict[int, list[ByteRange]]) -> bool:
+    """Return whether a structure is a leaf of chunks, and note it by the dataset that it is of."""
+    if node.kind not in (Kind.CHUNK_BTREE, Kind.BTREE2_NODE) or node.parents[0].kind is not node.kind:
+        return False
+    table = node.detail if node.kind is Kind.CHUNK_BTREE else node.detail.tree.owner
+    found = ByteRange(node.start, node.stop)
+    if found not in leaves.setdefault(table, []):
+        leaves[table].append(found)
+    return True
 
 
 def test_an_offset_within_a_structure_is_near_it():
@@ -144,6 +181,67 @@ def test_a_structure_that_two_others_refer_to_is_near_both():
         == pending.wanted(5, None, only=False)
         == []
     )
+
+
+def tree(pending: Pending, depth: int, width: int, first: int = 0, parent: Node | None = None) -> list[Node]:
+    """Add a tree of which the leaves are pending, 10 bytes each from `first` on; return the leaves."""
+    node = Node(Kind.CHUNK_BTREE, first, first, first + 10)
+    pending.add(node, parent)
+    if depth == 0:
+        return [node]
+    size = 10 * (width + 1) ** depth
+    starts = range(first + 10, first + 10 + width * size, size)
+    leaves = [leaf for start in starts for leaf in tree(pending, depth - 1, width, start, node)]
+    pending.finish(node)
+    return leaves
+
+
+def test_what_is_wanted_goes_up_from_parents_to_their_parents():
+    pending = Pending()
+    other = tree(pending, 1, 5, 100_000)
+    leaves = tree(pending, 3, 4)
+    near = [start for start, _ in pending.wanted(1000, leaves[22].start, only=False)]
+    at = [leaf.start for leaf in leaves]
+    assert near[0] == at[22]
+    assert near[1:4] == [at[20], at[21], at[23]]  # its siblings
+    assert near[4:16] == at[16:20] + at[24:32]  # the children of its parent's siblings
+    assert near[16:64] == at[:16] + at[32:]
+    assert near[64:] == [leaf.start for leaf in other]
+    assert [start for start, _ in pending.wanted(10, leaves[22].start, only=False)] == near[:10]
+
+
+def test_the_relatives_by_all_parents_come_first():
+    pending = Pending()
+    trees = [tree(pending, 1, 3, first) for first in (0, 1000, 2000)]
+    shared = Node(Kind.GLOBAL_HEAP, 5000, 5000, 5010)
+    pending.add(shared, trees[0][0].parents[0])
+    pending.link(shared, trees[2][0].parents[0])
+    near = [start for start, _ in pending.wanted(100, 5000, only=False)]
+    assert near == [5000, *(leaf.start for number in (0, 2, 1) for leaf in trees[number])]
+
+
+class CountingChildren(dict):
+    """Counts the children that are looked at."""
+
+    looked_at = 0
+
+    def __iter__(self):
+        for child in super().__iter__():
+            self.looked_at += 1
+            yield child
+
+
+@pytest.mark.parametrize(("depth", "limit", "most"), [(1, 32, 33), (2, 3, 5000)])
+def test_few_relatives_are_looked_at_when_few_are_wanted(depth, limit, most):
+    pending = Pending()
+    leaves = tree(pending, 1, 20_000)
+    parent = leaves[0].parents[0]
+    for leaf in leaves if depth == 2 else ():
+        pending.add(Node(Kind.CHUNK_BTREE, leaf.start + 5, leaf.start + 5, leaf.stop), leaf)
+        pending.finish(leaf)
+    parent.children = children = CountingChildren(parent.children)
+    assert len(set(pending.wanted(limit, leaves[100].start, only=False))) == limit
+    assert 0 < children.looked_at <= most
 
 
 @pytest.mark.parametrize("libver", ["earliest", "latest"])

@@ -19,6 +19,8 @@ __all__ = ["Node", "Pending"]
 
 # A bound for damaged files: the structures that are found by more than one address each.
 _MAX_LINKS = 1 << 18
+# A bound for the time that `wanted` takes: the steps that lead to no structure that is wanted.
+_MAX_STEPS = 1 << 12
 
 
 class Node:
@@ -102,26 +104,38 @@ class Pending:
                     closed.append(parent)
 
     def wanted(self, limit: int, near: int | None, *, only: bool) -> list[ByteRange]:
-        """Return the byte ranges of pending structures, at most `limit`, those reached from `near` first."""
-        if near is None:
-            return [ByteRange(node.start, node.stop) for node in islice(self._queue, limit)]
-        first = dict.fromkeys(islice(self._reached_from(near), limit))
-        if not only and len(first) < limit:
-            rest = (node for node in self._queue if node not in first)
-            first.update(dict.fromkeys(islice(rest, limit - len(first))))
-        return [ByteRange(node.start, node.stop) for node in first]
+        """Return the byte ranges of pending structures, at most `limit`, those around `near` first."""
+        found: dict[Node, None] = {}
+        if near is not None and limit > 0:
+            for node in islice(self._around(near, only=only), limit + _MAX_STEPS):
+                if node.pending:
+                    found[node] = None
+                    if len(found) == limit:
+                        break
+        if not only and len(found) < limit:
+            rest = (node for node in self._queue if node not in found)
+            found.update(dict.fromkeys(islice(rest, limit - len(found))))
+        return [ByteRange(node.start, node.stop) for node in found]
 
-    def _reached_from(self, offset: int) -> Iterator[Node]:
+    def _around(self, offset: int, *, only: bool) -> Iterator[Node]:
+        """Yield the structure at an offset and those reached from it, then those reached from its parents, and so on.
+
+        Some are yielded more than once, so that each yield is one step, and a caller can bound the steps.
+        """
         start = self._at(offset)
-        level = deque([] if start is None else [start])
-        seen = set(level)
-        while level:
-            node = level.popleft()
-            if node.pending:
-                yield node
-            found = [child for child in node.children if child not in seen]
-            seen.update(found)
-            level.extend(found)
+        if start is None:
+            return
+        seen = {start}
+        yield start
+        yield from _reached_from(start, seen)
+        ancestors = deque([] if only else [start])
+        while ancestors:
+            for parent in ancestors.popleft().parents:
+                yield parent
+                if parent not in seen:
+                    seen.add(parent)
+                    ancestors.append(parent)
+                    yield from _reached_from(parent, seen)
 
     def _at(self, offset: int) -> Node | None:
         """Return the structure that has an offset, or None where that one is unknown or complete."""
@@ -132,3 +146,14 @@ class Pending:
             number = bisect_right(self._starts, offset) - 1
             node = self._open.get(self._starts[number]) if number >= 0 else None
         return node if node is not None and offset < node.stop else None
+
+
+def _reached_from(node: Node, seen: set[Node]) -> Iterator[Node]:
+    """Yield the structures below one, breadth first, and add them to those seen; nothing below those seen before."""
+    level = deque([node])
+    while level:
+        for child in level.popleft().children:
+            yield child
+            if child not in seen:
+                seen.add(child)
+                level.append(child)

@@ -120,9 +120,10 @@ class Structure:
         limit
             Maximum number of ranges.
         near
-            Offset in the file: ranges of the structure that is there and of those reached from it come first.
+            Offset in the file: ranges of the structure that is there and of those reached from it come first, then of
+            those reached from its parents, from their parents, and so on.
         only
-            Leave out the ranges that are not reached from `near`.
+            Leave out the ranges that are not reached from the structure at `near`.
         """
         return self._state.pending.wanted(limit, near, only=only)
 

@@ -131,7 +131,7 @@ def test_old_layouts_have_a_btree_of_chunks(version):
     message = struct.pack("<BBB5xQ3I", version, 3, 2, 2048, 10, 20, 4)
     assert parse_data_layout(state, node, memoryview(message)) == 0
     assert [(table.chunk_shape, table.chunk_size) for table in state.chunks.tables] == [((10, 20), 800)]
-    assert [(found.kind, found.start) for found in state.pending] == [(Kind.CHUNK_BTREE, 2048)]
+    assert [(found.kind, found.start) for found in state.discovered] == [(Kind.CHUNK_BTREE, 2048)]
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -206,10 +206,10 @@ def test_the_bytes_wanted_of_structures_that_overlap_are_bounded():
     with pytest.raises(ValueError, match="more structures"):
         for address in range(100_000):
             state.visit(Kind.GLOBAL_HEAP, address, 4096, None)
-    assert 700_000 < sum(node.stop - node.start for node in state.pending) < 900_000
-    for node in list(state.pending):
+    assert 700_000 < sum(node.stop - node.start for node in state.discovered) < 900_000
+    for node in state.discovered:
         state.extend(node, 90_000 - node.start)
-    assert sum(node.stop - node.start for node in state.pending) < 900_000
+    assert sum(node.stop - node.start for node in state.discovered) < 900_000
 
 
 @pytest.mark.parametrize("bound", ["_MAX_PENDING", "_MAX_STRUCTURES"])
@@ -233,11 +233,11 @@ def test_the_pages_of_a_fixed_array_end_with_the_file():
     node = Node(Kind.FIXED_ARRAY, 100, 100, 200, 0)
     fields = struct.pack("<BBBBQQ", 0, 0, 8, 0, 1 << 60, 200)  # 2**60 pages of one element
     parse_fixed_array(state, node, memoryview(b"FAHD" + fields))
-    (block,) = state.pending
+    (block,) = state.discovered
     assert (block.start, block.stop) == (200, 1000)
     with pytest.raises(ValueError, match="more structures"):
         parse_fixed_array_block(state, block, memoryview(b"FADB" + b"\xff" * 796))
-    assert len(state.pending) == 1
+    assert len(state.discovered) == 1
 
 
 def test_an_extensible_array_of_impossible_size_is_bounded():
@@ -246,7 +246,7 @@ def test_an_extensible_array_of_impossible_size_is_bounded():
         node = Node(Kind.EXTENSIBLE_ARRAY, 100, 100, 200, 0)
         fields = struct.pack("<BBBBBBBB6QQ", 0, 0, 8, bits, 255, 255, 255, 64, *[1 << 60] * 6, 200)
         parse_extensible_array(state, node, memoryview(b"EAHD" + fields))
-    assert not state.pending
+    assert not state.discovered
 
 
 def test_deeply_nested_datatypes_are_not_followed():
@@ -265,7 +265,7 @@ def test_references_of_an_attribute_are_bounded():
     value = b"\1" + bytes(200_000)
     body = struct.pack("<BBHHH", 3, 0, 2, len(datatype), 4) + b"\0a\0" + datatype + bytes(4) + value
     parse_attribute(state, header(), memoryview(body))
-    assert len(state.pending) <= 16
+    assert len(state.discovered) <= 16
     compound = struct.pack("<BBBBI", 0x36, 255, 255, 0, 1 << 31)
     member = b"a\0" + bytes(4) + struct.pack("<BBBBI", 0x19, 1, 0, 0, 16) + struct.pack("<BBBBI", 0x13, 0, 0, 0, 1)
     with pytest.raises(ValueError, match="not found"):

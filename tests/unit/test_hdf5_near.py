@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from functools import cache
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
@@ -14,6 +15,9 @@ from obspec_utils._formats.hdf5.kinds import Kind
 from obspec_utils._formats.hdf5.pending import Node, Pending
 from obspec_utils._ranges import ByteRange
 from tests.unit._hdf5 import RecordingFile, reads_of_walk, uncovered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COUNT = 1000
 
@@ -44,6 +48,13 @@ class Client:
             lambda start, stop: memoryview(self.data)[start:stop] if self.known.find(0, start, stop) < 0 else None
         )
 
+    def fetch_unless(self, is_left: Callable[[Node], bool]) -> None:
+        """Fetch all that is wanted, but for structures of a kind."""
+        while self.structure.wanted(100_000) and (
+            others := [node for node in self.structure._state.pending if not is_left(node)]
+        ):
+            self.fetch([ByteRange(node.start, node.stop) for node in others])
+
 
 def header(data: bytes, name: str) -> int:
     with h5py.File(io.BytesIO(data), "r") as file:
@@ -53,12 +64,7 @@ def header(data: bytes, name: str) -> int:
 def client_at_headers(data: bytes) -> Client:
     """Return a client that knows where all datasets are, and has read none of them."""
     client = Client(data)
-    while others := [
-        ByteRange(node.start, node.stop)
-        for node in client.structure._state.pending
-        if node.kind is not Kind.OBJECT_HEADER
-    ]:
-        client.fetch(others)
+    client.fetch_unless(lambda node: node.kind is Kind.OBJECT_HEADER)
     return client
 
 
@@ -124,8 +130,7 @@ def test_the_sibling_leaves_of_a_chunk_btree_come_before_those_of_other_datasets
     data = file.getvalue()
     client = Client(data)
     leaves: dict[int, list[ByteRange]] = {}
-    while others := [ByteRange(n.start, n.stop) for n in client.structure._state.pending if not _is_leaf(n, leaves)]:
-        client.fetch(others)
+    client.fetch_unless(lambda node: _is_leaf(node, leaves))
     everything = client.structure.wanted(1000)
     tables = sorted(leaves)
     assert [len(leaves[table]) > 8 for table in tables] == [True] * 3
@@ -166,10 +171,10 @@ def test_an_offset_without_a_structure_is_near_nothing():
 def test_a_structure_that_two_others_refer_to_is_near_both():
     pending = Pending()
     parents = [Node(Kind.OBJECT_HEADER, address, address, address + 10) for address in (100, 200)]
-    shared = Node(Kind.GLOBAL_HEAP, 300, 300, 310)
+    shared = Node(Kind.GLOBAL_HEAP, 300, 300, 310, parent=parents[0])
     for parent in parents:
-        pending.add(parent, None)
-    pending.add(shared, parents[0])
+        pending.add(parent)
+    pending.add(shared)
     pending.link(shared, parents[1])
     for parent in parents:
         pending.finish(parent)
@@ -185,8 +190,8 @@ def test_a_structure_that_two_others_refer_to_is_near_both():
 
 def tree(pending: Pending, depth: int, width: int, first: int = 0, parent: Node | None = None) -> list[Node]:
     """Add a tree of which the leaves are pending, 10 bytes each from `first` on; return the leaves."""
-    node = Node(Kind.CHUNK_BTREE, first, first, first + 10)
-    pending.add(node, parent)
+    node = Node(Kind.CHUNK_BTREE, first, first, first + 10, parent=parent)
+    pending.add(node)
     if depth == 0:
         return [node]
     size = 10 * (width + 1) ** depth
@@ -213,8 +218,8 @@ def test_what_is_wanted_goes_up_from_parents_to_their_parents():
 def test_the_relatives_by_all_parents_come_first():
     pending = Pending()
     trees = [tree(pending, 1, 3, first) for first in (0, 1000, 2000)]
-    shared = Node(Kind.GLOBAL_HEAP, 5000, 5000, 5010)
-    pending.add(shared, trees[0][0].parents[0])
+    shared = Node(Kind.GLOBAL_HEAP, 5000, 5000, 5010, parent=trees[0][0].parents[0])
+    pending.add(shared)
     pending.link(shared, trees[2][0].parents[0])
     near = [start for start, _ in pending.wanted(100, 5000, only=False)]
     assert near == [5000, *(leaf.start for number in (0, 2, 1) for leaf in trees[number])]
@@ -237,7 +242,7 @@ def test_few_relatives_are_looked_at_when_few_are_wanted(depth, limit, most):
     leaves = tree(pending, 1, 20_000)
     parent = leaves[0].parents[0]
     for leaf in leaves if depth == 2 else ():
-        pending.add(Node(Kind.CHUNK_BTREE, leaf.start + 5, leaf.start + 5, leaf.stop), leaf)
+        pending.add(Node(Kind.CHUNK_BTREE, leaf.start + 5, leaf.start + 5, leaf.stop, parent=leaf))
         pending.finish(leaf)
     parent.children = children = CountingChildren(parent.children)
     assert len(set(pending.wanted(limit, leaves[100].start, only=False))) == limit
@@ -252,12 +257,7 @@ def test_a_collection_that_two_datasets_share_is_near_both(libver):
             made.create_dataset(name, (3,), "f4").attrs["text"] = "text"
     data = file.getvalue()
     client = Client(data)
-    while others := [
-        ByteRange(node.start, node.stop)
-        for node in client.structure._state.pending
-        if node.kind is not Kind.GLOBAL_HEAP
-    ]:
-        client.fetch(others)
+    client.fetch_unless(lambda node: node.kind is Kind.GLOBAL_HEAP)
     (collection,) = client.structure.wanted(5)
     for name in ("first", "second"):
         assert client.structure.wanted(5, near=header(data, name), only=True) == [collection]
@@ -265,14 +265,15 @@ def test_a_collection_that_two_datasets_share_is_near_both(libver):
 
 def test_a_complete_structure_is_reached_again_with_what_is_found_later():
     pending = Pending()
-    root, inner = (Node(Kind.OBJECT_HEADER, address, address, address + 10) for address in (100, 200))
-    late = Node(Kind.LINK, 300, 300, 310)
-    pending.add(root, None)
-    pending.add(inner, root)
+    root = Node(Kind.OBJECT_HEADER, 100, 100, 110)
+    inner = Node(Kind.OBJECT_HEADER, 200, 200, 210, parent=root)
+    late = Node(Kind.LINK, 300, 300, 310, parent=inner)
+    pending.add(root)
+    pending.add(inner)
     pending.finish(root)
     pending.finish(inner)
     assert pending.wanted(5, 100, only=True) == []
-    pending.add(late, inner)
+    pending.add(late)
     assert pending.wanted(5, 100, only=True) == pending.wanted(5, 200, only=True) == [ByteRange(300, 310)]
 
 
@@ -282,7 +283,7 @@ def test_what_is_complete_takes_no_memory():
     while wanted := client.structure.wanted(100):
         client.fetch(wanted)
     pending = client.structure._state.pending
-    assert (len(pending), pending._open, pending._queue) == (0, {}, {})
+    assert (len(pending), pending._open, pending.candidates()) == (0, {}, [])
 
 
 def test_the_walk_of_a_thousand_datasets_was_wanted():

@@ -157,13 +157,13 @@ def test_the_direct_blocks_of_a_filtered_heap_have_their_stored_sizes():
     heap.width, heap.starting_size, heap.max_direct_size, heap.offset_width, heap.is_filtered = 2, 512, 1024, 4, True
     node = Node(Kind.FRACTAL_HEAP, 0, 0, 100, heap)
     _visit_indirect(state, node, 5000, _Block(heap, 0, 4))
-    (indirect,) = state.pending
+    (indirect,) = state.discovered
     entries = [(10_000, 100), (11_000, 200), (2**64 - 1, 0), (12_000, 300), (13_000, 900), (14_000, 901)]
     data = b"FHIB" + bytes(1 + 8 + 4) + b"".join(struct.pack("<QQI", *entry, 0) for entry in entries)
     data += struct.pack("<QQ", 15_000, 2**64 - 1) + bytes(4)
     assert indirect.stop - indirect.start == len(data)
     parse_indirect_block(state, indirect, memoryview(data))
-    blocks = {found.start: (found.stop - found.start, found.detail.offset) for found in list(state.pending)[1:]}
+    blocks = {found.start: (found.stop - found.start, found.detail.offset) for found in list(state.discovered)[1:]}
     assert {start: blocks[start] for start in sorted(blocks)[:-1]} == {
         10_000: (100, 0),
         11_000: (200, 512),
@@ -179,7 +179,7 @@ def test_old_shared_messages_have_an_address_after_the_offset_of_a_name():
     node = Node(Kind.OBJECT_HEADER, 0, 0, 100)
     use_shared_message(state, node, 3, memoryview(struct.pack("<BB6xQQ", 1, 0, 24, 5592)), lambda _: None)
     use_shared_message(state, node, 3, memoryview(struct.pack("<BBQ", 2, 0, 6000)), lambda _: None)
-    assert [(found.kind, found.start) for found in state.pending] == [
+    assert [(found.kind, found.start) for found in state.discovered] == [
         (Kind.OBJECT_HEADER, 5592),
         (Kind.OBJECT_HEADER, 6000),
     ]
@@ -190,7 +190,7 @@ def test_old_attributes_have_no_flags():
     text = struct.pack("<BBBBI", 0x19, 1, 0, 0, 16) + struct.pack("<BBBBI", 0x13, 0, 0, 0, 1)
     body = struct.pack("<BBHHH", 1, 255, 2, 16, 8) + b"a".ljust(8, b"\0") + text + bytes(8)
     parse_attribute(state, Node(Kind.OBJECT_HEADER, 0, 0, 100), memoryview(body + struct.pack("<IQI", 1, 5000, 1)))
-    assert [(found.kind, found.start) for found in state.pending] == [(Kind.GLOBAL_HEAP, 5000)]
+    assert [(found.kind, found.start) for found in state.discovered] == [(Kind.GLOBAL_HEAP, 5000)]
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_object_headers_have_optional_fields(flags):
     data = prefix + len(message).to_bytes(1 << (flags & 3), "little") + message + bytes(4)
     node = state.visit_object(100, None)
     structure.PARSERS[Kind.OBJECT_HEADER](state, node, memoryview(data.ljust(512, b"\0")))
-    assert [found.start for found in state.pending] == [100, 5000]
+    assert [found.start for found in state.discovered] == [100, 5000]
 
 
 def test_old_compounds_have_arrays_of_texts():

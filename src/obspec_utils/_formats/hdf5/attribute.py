@@ -32,33 +32,34 @@ def parse_attribute(state: State, node: Node, body: memoryview) -> None:
     if version == 1:
         type_start = 8 + padded(name_size)
         value_start = type_start + padded(type_size) + padded(space_size)
-        flags = 0
     else:
         type_start = (9 if version == 3 else 8) + name_size
         value_start = type_start + type_size + space_size
-    datatype = body[type_start : type_start + type_size]
-    if flags & _DATATYPE_SHARED:
+    datatype = bytes(body[type_start : type_start + type_size])
+    if version > 1 and flags & _DATATYPE_SHARED:
         value = bytes(body[value_start:])
         use_shared_message(
-            state, node, _DATATYPE, datatype, lambda message: _visit_collections(state, node, message, value)
+            state, node, _DATATYPE, datatype, lambda message: _visit_collections(state, node, message, value, 0)
         )
     else:
-        _visit_collections(state, node, datatype, body[value_start:])
+        _visit_collections(state, node, datatype, body, value_start)
 
 
-def _visit_collections(state: State, node: Node, datatype: bytes | memoryview, value: bytes | memoryview) -> None:
-    """Visit the collections that a value refers to, by a length, an address and the index in there."""
+def _visit_collections(state: State, node: Node, datatype: bytes, data: bytes | memoryview, start: int) -> None:
+    """Visit the collections that the value at a position refers to, by a length, an address and the index in there."""
     size, positions = value_references(datatype)
     if not positions or size <= 0:
         return
-    reference = state.sizes.struct("IO")
-    stop = len(value) - reference.size + 1
-    most = _MAX_REFERENCES // len(positions)
+    reference = state.sizes.struct("4xO")
+    most = start + _MAX_REFERENCES // len(positions) * size
+    stop = min(len(data) - reference.size + 1, most)
+    last = 0  # An empty text has an address, too; nothing at all has none.
     for position in positions:
-        for start in range(position, stop, size)[:most]:
-            _length, address = reference.unpack_from(value, start)
-            if address:  # An empty text has one, too; nothing at all has none.
+        for place in range(start + position, stop, size):
+            (address,) = reference.unpack_from(data, place)
+            if address and address != last:
                 state.visit_global_heap(address, node)
+                last = address
 
 
 def parse_global_heap(state: State, node: Node, data: memoryview) -> None:

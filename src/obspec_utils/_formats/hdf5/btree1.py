@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING
 
 from obspec_utils._formats.hdf5.kinds import Kind
@@ -13,34 +14,34 @@ if TYPE_CHECKING:
 __all__ = ["parse_chunk_btree", "parse_group_btree", "visit_chunk_btree"]
 
 _SIGNATURE = b"TREE"
-_HEADER_SIZE = 8
+_HEADER = Struct("<4sBBH")
+
+_OF_GROUP, _OF_CHUNKS = 0, 1
 
 
-def _entries(state: State, node: Node, data: memoryview, fields: str) -> list[tuple[int, ...]]:
-    """Return the columns of a node's entries, each of a key and a child, or none where there are none to read."""
-    start = _HEADER_SIZE + 2 * state.sizes.offset_size
+def _entries(state: State, node: Node, data: memoryview, kind: int, fields: str) -> tuple[int, list[tuple[int, ...]]]:
+    """Return a node's level, and the columns of its entries, each of a key and a child; none if it is of no use."""
+    signature, found_kind, level, count = _HEADER.unpack_from(data)
+    if signature != _SIGNATURE or found_kind != kind:
+        return 0, []
+    start = _HEADER.size + 2 * state.sizes.offset_size
     entry = state.sizes.struct(fields)
-    count = int.from_bytes(data[6:8], "little")
     stop = start + count * entry.size
-    if data[:4] != _SIGNATURE:
-        return []
     if stop > len(data):
         state.extend(node, stop)
-        return []
-    return list(zip(*entry.iter_unpack(data[start:stop]), strict=True))
+        return 0, []
+    return level, list(zip(*entry.iter_unpack(data[start:stop]), strict=True))
 
 
 def parse_group_btree(state: State, node: Node, data: memoryview) -> None:
     """Parse a node of a group's B-tree, whose leaves are symbol table nodes."""
-    columns = _entries(state, node, data, "LO")
-    if not columns or data[4] != 0:
-        return
-    if data[5]:
+    level, columns = _entries(state, node, data, _OF_GROUP, "LO")
+    if level:
         kind, size = Kind.GROUP_BTREE, node.stop - node.start
     else:
         entry_size = 2 * state.sizes.offset_size + 24
-        kind, size = Kind.SYMBOL_TABLE_NODE, _HEADER_SIZE + 2 * state.group_leaf_k * entry_size
-    for address in columns[1]:
+        kind, size = Kind.SYMBOL_TABLE_NODE, _HEADER.size + 2 * state.group_leaf_k * entry_size
+    for address in columns[1] if columns else ():
         state.visit(kind, address, size, node)
 
 
@@ -49,7 +50,7 @@ def visit_chunk_btree(state: State, parent: Node, address: int, table: int) -> N
     dimensions = len(state.chunks.tables[table].chunk_shape)
     entries = 2 * state.chunk_k
     key_size = 8 + 8 * (dimensions + 1)
-    size = _HEADER_SIZE + (2 + entries) * state.sizes.offset_size + (entries + 1) * key_size
+    size = _HEADER.size + (2 + entries) * state.sizes.offset_size + (entries + 1) * key_size
     state.visit(Kind.CHUNK_BTREE, address, size, parent, table)
 
 
@@ -57,10 +58,10 @@ def parse_chunk_btree(state: State, node: Node, data: memoryview) -> None:
     """Parse a node of a B-tree of chunks, whose keys tell the stored sizes and the coordinates in elements."""
     index: int = node.detail
     table = state.chunks.tables[index]
-    columns = _entries(state, node, data, f"II{len(table.chunk_shape) + 1}QO")
-    if not columns or data[4] != 1:
+    level, columns = _entries(state, node, data, _OF_CHUNKS, f"II{len(table.chunk_shape) + 1}QO")
+    if not columns:
         return
-    if data[5]:
+    if level:
         for address in columns[-1]:
             state.visit(Kind.CHUNK_BTREE, address, node.stop - node.start, node, index)
     elif table.grid is not None:

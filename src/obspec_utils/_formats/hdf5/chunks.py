@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from itertools import islice, repeat
+from itertools import islice
 from math import prod
 from operator import lt
 from typing import TYPE_CHECKING
@@ -75,7 +75,7 @@ class ChunkTable:
         if 0 in self.chunk_shape or len(shape) != len(self.chunk_shape):
             return
         self.grid = grid = _counts(shape, self.chunk_shape)
-        self.max_grid = max_grid = _counts(max_shape, self.chunk_shape)
+        self.max_grid = max_grid = grid if max_shape == shape else _counts(max_shape, self.chunk_shape)
         self._strides = _strides(grid)
         # Extensible arrays number the chunks with the unlimited dimension as the slowest.
         order = list(range(len(grid)))
@@ -141,7 +141,7 @@ class ChunkOffsets:
         self._count = 0
         # Sorted runs of (offsets, indices of tables, numbers), each at most half as long as the one before it.
         self._runs: list[tuple[array[int], ...]] = []
-        self._fresh = _empty_run()
+        self._fresh: list[tuple[array[int], ...]] = []
 
     def has_room(self, count: int) -> bool:
         """Return whether so many more chunks may be kept in memory."""
@@ -165,8 +165,7 @@ class ChunkOffsets:
         columns = [array("Q", column) for column in zip(*chunks, strict=True)]
         table.insert(*columns)
         self._count += len(chunks)
-        for run, column in zip(self._fresh, (columns[1], repeat(index, len(chunks)), columns[0]), strict=True):
-            run.extend(column)
+        self._fresh.append((columns[1], array("I", [index]) * len(chunks), columns[0]))
 
     def add_consecutive(self, index: int) -> None:
         """Add the chunks of a table whose chunks follow each other: all of those that the file can have."""
@@ -194,19 +193,22 @@ class ChunkOffsets:
         return None
 
     def _sort_fresh(self) -> None:
-        if not self._fresh[0]:
+        if not self._fresh:
             return
-        self._runs.append(_sorted(self._fresh))
-        self._fresh = _empty_run()
+        self._runs.append(_sorted(_joined(self._fresh)))
+        self._fresh = []
         while len(self._runs) > 1 and 2 * len(self._runs[-1][0]) > len(self._runs[-2][0]):
             last = self._runs.pop()
-            for column, added in zip(self._runs[-1], last, strict=True):
-                column.extend(added)
-            self._runs[-1] = _sorted(self._runs[-1])
+            self._runs[-1] = _sorted(_joined([self._runs[-1], last]))
 
 
-def _empty_run() -> tuple[array[int], ...]:
-    return array("Q"), array("I"), array("Q")
+def _joined(runs: Sequence[tuple[array[int], ...]]) -> tuple[array[int], ...]:
+    """Return columns one after the other."""
+    joined = array("Q"), array("I"), array("Q")
+    for run in runs:
+        for column, added in zip(joined, run, strict=True):
+            column.extend(added)
+    return joined
 
 
 def _sorted(columns: tuple[array[int], ...]) -> tuple[array[int], ...]:
@@ -220,4 +222,4 @@ def _strides(grid: Sequence[int]) -> list[int]:
 
 
 def _counts(shape: Sequence[int], chunk_shape: Sequence[int]) -> tuple[int, ...]:
-    return tuple(-(-length // chunk) for length, chunk in zip(shape, chunk_shape, strict=True))
+    return tuple([-(-length // chunk) for length, chunk in zip(shape, chunk_shape, strict=True)])

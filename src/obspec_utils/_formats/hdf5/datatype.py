@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from obspec_utils._formats.hdf5.fields import min_bytes, padded
@@ -33,7 +34,8 @@ class _References(NamedTuple):
     stop: int
 
 
-def value_references(message: bytes | memoryview) -> tuple[int, list[int]]:
+@lru_cache(maxsize=256)
+def value_references(message: bytes) -> tuple[int, list[int]]:
     """Return the size of values of a datatype message, and where in a value are references to variable-length data.
 
     Raises
@@ -46,7 +48,7 @@ def value_references(message: bytes | memoryview) -> tuple[int, list[int]]:
         return int.from_bytes(message[4:8], "little"), [0]
     if kind not in (_COMPOUND, _ARRAY):
         return 0, []
-    return _parse(bytes(message), 0, 0)[:2]
+    return _parse(message, 0, 0)[:2]
 
 
 def _parse(message: bytes, start: int, depth: int) -> _References:

@@ -38,7 +38,7 @@ class Sizes:
             made = self._structs[fields] = Struct("<" + layout)
             return made
 
-    def offset(self, data: memoryview, position: int) -> int:
+    def offset(self, data: bytes | memoryview, position: int) -> int:
         """Return the offset that is stored at a position."""
         offset: int = self._offset.unpack_from(data, position)[0]
         return offset
@@ -51,4 +51,4 @@ def min_bytes(limit: int) -> int:
 
 def padded(length: int) -> int:
     """Return a length rounded up to a multiple of eight."""
-    return -(-length // 8) * 8
+    return (length + 7) & ~7

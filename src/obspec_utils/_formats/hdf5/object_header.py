@@ -67,17 +67,18 @@ def parse_continuation(state: State, node: Node, data: memoryview) -> None:
 
 def _handle_messages(state: State, header: Header, data: memoryview) -> None:
     """Handle the messages in a part of a header; what is too short for one at the end is a gap."""
-    message = header.message
-    start, last = 0, len(data) - message.size
+    unpack_from, prefix_size = header.message.unpack_from, header.message.size
+    start, last = 0, len(data) - prefix_size
     while start <= last:
-        fields = message.unpack_from(data, start)
-        start += message.size
+        fields = unpack_from(data, start)
+        start += prefix_size
         stop = start + fields[1]
         handler = HANDLERS.get(fields[0])
         if handler is not None:
+            body = data[start:stop]
             if fields[2] & _SHARED:
-                handle_shared(state, header, fields[0], data[start:stop])
+                handle_shared(state, header, fields[0], body)
             else:
-                handler(state, header, data[start:stop])
+                handler(state, header, body)
         start = stop
     header.end_of_messages(state)

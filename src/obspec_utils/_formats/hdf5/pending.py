@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -10,49 +9,60 @@ from typing import TYPE_CHECKING, Any
 from obspec_utils._ranges import ByteRange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from obspec_utils._formats.hdf5.kinds import Kind
 
-__all__ = ["Node", "Pending"]
+__all__ = ["MAX_STRUCTURE_SIZE", "Node", "Pending"]
 
-
-# A bound for damaged files: the structures that are found by more than one address each.
+# Bounds for damaged files: the size of a structure, and the structures that are found by more than one address each.
+MAX_STRUCTURE_SIZE = 16 << 20
 _MAX_LINKS = 1 << 18
+
 # A bound for the time that `wanted` takes: the steps that lead to no structure that is wanted.
 _MAX_STEPS = 1 << 12
 
+# Callers fetch more than they are asked for: whole pages, and gaps. So what is this near to what was wanted, in bytes,
+# may have come into memory with it; of so few structures, any may have.
+_NEIGHBOURHOOD = 64 << 10
+_FEW = 256
+
 
 class Node:
-    """A structure of the file: where it lies, how it is parsed, and what it was reached from."""
+    """A structure of the file: where it lies, how it is parsed, and what it was reached from.
+
+    It is closed, which is to say that it has no `children` and cannot be found by its offset, unless it is pending or
+    leads to a structure that is.
+    """
 
     __slots__ = ("address", "children", "detail", "kind", "parents", "pending", "start", "stop")
 
     detail: Any
 
-    def __init__(self, kind: Kind, address: int, start: int, stop: int, detail: object = None) -> None:
+    def __init__(
+        self, kind: Kind, address: int, start: int, stop: int, detail: object = None, parent: Node | None = None
+    ) -> None:
         self.kind = kind
         self.address = address
         self.start = start
         self.stop = stop
         self.detail = detail
-        self.pending = True
-        self.parents: list[Node] = []
-        self.children: dict[Node, None] = {}
+        self.pending = False
+        self.parents = [] if parent is None else [parent]
+        self.children: dict[Node, None] | None = None
 
 
 class Pending:
-    """The structures to be parsed, in the order of their discovery and by what they were reached from.
+    """The structures that wait for their bytes, in the order of their discovery and by what they were reached from.
 
-    A node stays in the graph as long as it, or any structure reached from it, is pending; completed branches are
-    dropped, so that memory follows what is left to do. Links lead to structures that are not parsed yet, so that
-    there are no cycles.
+    Memory follows what is left to do: of the structures that have been parsed, only those that lead to a pending one
+    are kept. Links lead to structures that are not parsed yet, so that there are no cycles.
     """
 
     def __init__(self) -> None:
         self._queue: dict[Node, None] = {}
-        self._open: dict[int, Node] = {}
-        self._starts: list[int] | None = None
+        self._wanted: dict[Node, None] = {}
+        self._open: dict[int, dict[Node, None]] = {}  # by neighbourhood
         self._links = 0
 
     def __len__(self) -> int:
@@ -61,47 +71,70 @@ class Pending:
     def __iter__(self) -> Iterator[Node]:
         return iter(self._queue)
 
-    def add(self, node: Node, parent: Node | None) -> None:
-        """Add a structure, below the one that its address was found in."""
-        self._queue[node] = None
-        self._open.setdefault(node.start, node)
-        self._starts = None
-        if parent is not None:
-            self._attach(node, parent)
+    def add(self, node: Node) -> None:
+        """Add a structure whose bytes are not in memory, unless it has been added before."""
+        if not node.pending:
+            node.pending = True
+            self._queue[node] = None
+            if node.children is None:
+                self._open_node(node)
+                self._attach(node, node.parents)
 
     def link(self, node: Node, parent: Node) -> None:
-        """Let a structure that is pending be reached from one more."""
-        if node is not parent and node not in parent.children and self._links < _MAX_LINKS:
+        """Let a structure that is not parsed yet be reached from one more."""
+        parents = node.parents
+        if node is parent or (parents and parents[-1] is parent) or self._links >= _MAX_LINKS:
+            return
+        if parent.children is None or node not in parent.children:
             self._links += 1
-            self._attach(node, parent)
+            parents.append(parent)
+            if node.children is not None:
+                self._attach(node, [parent])
 
-    def _attach(self, node: Node, parent: Node) -> None:
-        node.parents.append(parent)
-        edges = [(node, parent)]
+    def _open_node(self, node: Node) -> dict[Node, None]:
+        children: dict[Node, None] = {}
+        node.children = children
+        self._open.setdefault(node.start // _NEIGHBOURHOOD, {})[node] = None
+        return children
+
+    def _attach(self, node: Node, parents: Iterable[Node]) -> None:
+        edges = [(node, parents)]
         while edges:
-            child, parent = edges.pop()
-            is_open = parent.pending or bool(parent.children)
-            parent.children[child] = None
-            if not is_open:  # It was complete before this structure was found.
-                self._open.setdefault(parent.start, parent)
-                self._starts = None
-                edges += [(parent, grandparent) for grandparent in parent.parents]
+            node, parents = edges.pop()
+            for parent in parents:
+                children = parent.children
+                if children is None:
+                    children = self._open_node(parent)
+                    edges.append((parent, parent.parents))
+                children[node] = None
 
     def finish(self, node: Node) -> None:
-        """Remove a structure that has been parsed, and the branches that are complete with it."""
+        """Remove a structure that has been parsed, and close it and those above it that lead to nothing else."""
         node.pending = False
         del self._queue[node]
-        closed = [node]
-        while closed:
-            node = closed.pop()
-            if node.pending or node.children:
+        complete = [node]
+        while complete:
+            node = complete.pop()
+            if node.pending or node.children is None or node.children:
                 continue
-            if self._open.get(node.start) is node:
-                del self._open[node.start]
+            node.children = None
+            number = node.start // _NEIGHBOURHOOD
+            neighbours = self._open[number]
+            del neighbours[node]
+            if not neighbours:
+                del self._open[number]
             for parent in node.parents:
-                if node in parent.children:
+                if parent.children and node in parent.children:
                     del parent.children[node]
-                    closed.append(parent)
+                    complete.append(parent)
+
+    def candidates(self) -> list[Node]:
+        """Return the structures that may have come into memory: those that were wanted, and those near them."""
+        if len(self._queue) <= _FEW:
+            return list(self._queue)
+        self._wanted = {node: None for node in self._wanted if node.pending}
+        numbers = dict.fromkeys(node.start // _NEIGHBOURHOOD for node in self._wanted)
+        return [node for number in numbers for node in self._open[number] if node.pending]
 
     def wanted(self, limit: int, near: int | None, *, only: bool) -> list[ByteRange]:
         """Return the byte ranges of pending structures, at most `limit`, those around `near` first."""
@@ -115,6 +148,7 @@ class Pending:
         if not only and len(found) < limit:
             rest = (node for node in self._queue if node not in found)
             found.update(dict.fromkeys(islice(rest, limit - len(found))))
+        self._wanted.update(found)
         return [ByteRange(node.start, node.stop) for node in found]
 
     def _around(self, offset: int, *, only: bool) -> Iterator[Node]:
@@ -138,21 +172,21 @@ class Pending:
                     yield from _reached_from(parent, seen)
 
     def _at(self, offset: int) -> Node | None:
-        """Return the structure that has an offset, or None where that one is unknown or complete."""
-        node = self._open.get(offset)
-        if node is None:
-            if self._starts is None:
-                self._starts = sorted(self._open)
-            number = bisect_right(self._starts, offset) - 1
-            node = self._open.get(self._starts[number]) if number >= 0 else None
-        return node if node is not None and offset < node.stop else None
+        """Return the structure that has an offset, or None where that one is unknown or closed."""
+        last = offset // _NEIGHBOURHOOD
+        for number in range(last, last - MAX_STRUCTURE_SIZE // _NEIGHBOURHOOD - 1, -1):
+            before = [node for node in self._open.get(number, ()) if node.start <= offset]
+            if before:
+                node = max(before, key=lambda node: node.start)
+                return node if offset < node.stop else None
+        return None
 
 
 def _reached_from(node: Node, seen: set[Node]) -> Iterator[Node]:
     """Yield the structures below one, breadth first, and add them to those seen; nothing below those seen before."""
     level = deque([node])
     while level:
-        for child in level.popleft().children:
+        for child in level.popleft().children or ():
             yield child
             if child not in seen:
                 seen.add(child)

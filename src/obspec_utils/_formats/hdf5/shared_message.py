@@ -28,7 +28,9 @@ _CHECKSUM_SIZE = 4
 _IN_HEAP = 1
 
 
-def use_shared_message(state: State, node: Node, kind: int, shared: memoryview, use: Callable[[bytes], None]) -> None:
+def use_shared_message(
+    state: State, node: Node, kind: int, shared: bytes | memoryview, use: Callable[[bytes], None]
+) -> None:
     """Visit what a shared message of a type refers to, and call `use` with the message once it is found."""
     version, place = shared[0], shared[1]
     if version == 3 and place == _IN_HEAP:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from obspec_utils._formats.hdf5.chunks import ChunkOffsets
 from obspec_utils._formats.hdf5.fields import Sizes
 from obspec_utils._formats.hdf5.kinds import Kind
-from obspec_utils._formats.hdf5.pending import Node, Pending
+from obspec_utils._formats.hdf5.pending import MAX_STRUCTURE_SIZE, Node, Pending
 from obspec_utils._formats.hdf5.resolved import Resolved
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ _OBJECT_HEADER_GUESS = 512
 _GLOBAL_HEAP_GUESS = 4096
 
 # Bounds for damaged files. No valid file is known to come near them, and beyond them only read-ahead is lost.
-_MAX_STRUCTURE_SIZE = 16 << 20
 _MAX_STRUCTURES = 1 << 20
 _MAX_PENDING = 1 << 17
 _MAX_OUTSIDE = 1 << 12
@@ -52,11 +51,12 @@ class State:
         self.heaps: dict[int, FractalHeap] = {}
         self.resolved = Resolved()
         self._visited: dict[int, Node | None] = {}
+        self._unfinished = 0
         self._outside = 0
         self._budget = size * _MAX_WANTED_PER_BYTE + _MAX_WANTED_OF_SMALL_FILE
 
     def visit(self, kind: Kind, address: int, size: int, parent: Node | None, detail: object = None) -> Node | None:
-        """Add the structure at an address to those pending, unless it has been added or is outside the file.
+        """Add the structure at an address to those discovered, unless it has been added or is outside the file.
 
         Parameters
         ----------
@@ -85,39 +85,38 @@ class State:
         if address == self.sizes.undefined or size <= 0:
             return None
         start = self.base_address + address
-        stop = min(start + min(size, _MAX_STRUCTURE_SIZE), self.size)
+        stop = min(start + size, start + MAX_STRUCTURE_SIZE, self.size)
         if start >= stop:
             self._outside += 1
             stop = start
-        self._check_bounds(stop - start)
+        if (
+            stop - start > self._budget
+            or self._unfinished >= _MAX_PENDING
+            or len(self._visited) >= _MAX_STRUCTURES
+            or self._outside > _MAX_OUTSIDE
+        ):
+            error = "file refers to more structures than any valid one of its size"
+            raise ValueError(error)
         if start >= stop:
             return None
         self._budget -= stop - start
-        node = self._visited[key] = Node(kind, address, start, stop, detail)
-        self.pending.add(node, parent)
+        self._unfinished += 1
+        node = self._visited[key] = Node(kind, address, start, stop, detail, parent)
         self.discovered.append(node)
         return node
 
     def finish(self, node: Node) -> None:
-        """Remove a structure that has been parsed from those that are pending."""
+        """Forget a structure that has been parsed, but for the fact that it was."""
         self._visited[node.address << 5 | node.kind] = None
-        self.pending.finish(node)
-
-    def _check_bounds(self, length: int) -> None:
-        if (
-            len(self._visited) >= _MAX_STRUCTURES
-            or len(self.pending) >= _MAX_PENDING
-            or self._outside > _MAX_OUTSIDE
-            or length > self._budget
-        ):
-            error = "file refers to more structures than any valid one of its size"
-            raise ValueError(error)
+        self._unfinished -= 1
+        if node.pending:
+            self.pending.finish(node)
 
     def extend(self, node: Node, size: int) -> None:
         """Want more bytes of a structure whose first bytes tell its size in bytes; it will be parsed again."""
         stop = node.start + size
         missing = stop - node.stop
-        if missing > 0 and stop <= self.size and size <= _MAX_STRUCTURE_SIZE and missing <= self._budget:
+        if missing > 0 and stop <= self.size and size <= MAX_STRUCTURE_SIZE and missing <= self._budget:
             self._budget -= missing
             node.stop = stop
 

@@ -82,7 +82,9 @@ class Structure:
 
     def __init__(self, size: int) -> None:
         self._state = State(size)
-        self._state.visit(Kind.SUPERBLOCK, 0, SUPERBLOCK_GUESS, None)
+        first = self._state.visit(Kind.SUPERBLOCK, 0, SUPERBLOCK_GUESS, None)
+        if first is not None:
+            self._state.pending.add(first)
 
     def parse(self, read: Callable[[int, int], Buffer | None]) -> None:
         """Parse the pending structures that are in memory, and those that they lead to.
@@ -93,16 +95,16 @@ class Structure:
             Return the bytes from `start` up to `stop`, or None where they are not in memory.
         """
         state = self._state
-        state.discovered = queue = list(state.pending)
+        state.discovered = queue = state.pending.candidates()
         for node in queue:  # which parsing makes longer
-            while node.pending:
+            while (data := read(node.start, node.stop)) is not None:
                 stop = node.stop
-                data = read(node.start, stop)
-                if data is None:
-                    break
                 self._parse(node, memoryview(data))
                 if node.stop == stop:
                     state.finish(node)
+                    break
+            else:
+                state.pending.add(node)
 
     def _parse(self, node: Node, data: memoryview) -> None:
         parser = PARSERS.get(node.kind)

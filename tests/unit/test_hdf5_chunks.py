@@ -16,6 +16,8 @@ from obspec_utils._formats.hdf5.state import State
 from tests.unit._hdf5 import chunks_by_h5py, complete
 from tests.unit._hdf5_files import LIBVERS, all_files
 
+DATASPACE = 1
+
 FILES = [
     *(
         f"{name}, {libver}"
@@ -55,6 +57,26 @@ def test_chunks_are_those_of_h5py_in_logical_order(name):
         assert contents(table, data) == [(number, content) for number, _, content in chunks]
         for found, (_, offset, _) in zip(table.offsets, chunks, strict=True):
             assert offset in (found, None)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_chunks_of_an_index_that_is_read_before_the_dataspace_are_known_after_it(name, monkeypatch):
+    data = all_files()[name]
+    dataspaces = []
+    handle = HANDLERS[DATASPACE]
+    monkeypatch.setitem(HANDLERS, DATASPACE, lambda state, *message: dataspaces.append(message))
+    parsed = structure_of(data)
+    assert [len(table) for table in parsed.chunks] == [0] * len(parsed.chunks)
+    state = parsed._state
+    state.discovered = []
+    for header, body in dataspaces:
+        handle(state, header, body)
+    for node in state.discovered:
+        state.pending.add(node)
+    complete(parsed, data)
+    found = {table.address: contents(table, data) for table in parsed.chunks}
+    monkeypatch.undo()
+    assert found == {table.address: contents(table, data) for table in structure_of(data).chunks}
 
 
 @pytest.mark.parametrize("name", ["many_chunks, earliest", "many_chunks, latest"])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from obspec_utils._formats.hdf5.pending import Node
     from obspec_utils._formats.hdf5.state import State
 
 __all__ = ["Elements", "initialized_pages"]
@@ -34,11 +35,14 @@ class Elements:
         self.size = size
         self.filtered = filtered
 
-    def add(self, state: State, first: int, data: memoryview) -> None:
+    def add(self, state: State, node: Node, first: int, data: memoryview) -> None:
         """Add the chunks of consecutive elements, `first` being the index of the first of them in the array."""
         table = state.chunks.tables[self.table]
         count = len(data) // self.size
-        if not count or table.grid is None or not state.chunks.has_room(count):
+        if table.grid is None:
+            state.parse_again_with_grid(node, self.table)
+            return
+        if not count or not state.chunks.has_room(count):
             return
         width = self.size - state.sizes.offset_size - _MASK_SIZE if self.filtered else 0
         element = state.sizes.struct(f"O{width}sI" if self.filtered else "O")

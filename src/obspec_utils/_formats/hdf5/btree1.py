@@ -64,6 +64,8 @@ def parse_chunk_btree(state: State, node: Node, data: memoryview) -> None:
     if level:
         for address in columns[-1]:
             state.visit(Kind.CHUNK_BTREE, address, node.stop - node.start, node, index)
-    elif table.grid is not None:
+    elif table.grid is None:
+        state.parse_again_with_grid(node, index)
+    else:
         numbers = table.numbers_at(columns[2:-2], table.chunk_shape)
         state.chunks.add(index, numbers, state.offsets(columns[-1]), columns[0])

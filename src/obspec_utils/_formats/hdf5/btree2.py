@@ -127,13 +127,14 @@ def _heap_ids(id_start: int) -> Callable[[State, Node, _Tree, memoryview], None]
     return use
 
 
-def _chunks(state: State, _node: Node, tree: _Tree, data: memoryview) -> None:
+def _chunks(state: State, node: Node, tree: _Tree, data: memoryview) -> None:
     """Add chunks, whose records have an address and scaled coordinates, and a stored size and mask if filtered."""
     if not isinstance(tree.owner, int):
         return
     table = state.chunks.tables[tree.owner]
     rank = len(table.chunk_shape)
     if table.grid is None:
+        state.parse_again_with_grid(node, tree.owner)
         return
     size_width = tree.record_size - 8 * rank - state.sizes.offset_size - 4 if tree.type == _FILTERED_CHUNKS else 0
     fields = f"O{size_width}sI{rank}Q" if size_width else f"O{rank}Q"

@@ -112,7 +112,7 @@ def parse_index_block(state: State, node: Node, data: memoryview) -> None:
         return
     start = _prefix_size(state)
     stop = start + array.index_block_elements * array.elements.size
-    array.elements.add(state, 0, data[start:stop])
+    array.elements.add(state, node, 0, data[start:stop])
     for number in range(array.direct_super_blocks):
         stop = _visit_data_blocks(state, node, _SuperBlock(array, number), data, stop)
     for number in range(array.direct_super_blocks, array.super_blocks):
@@ -176,10 +176,10 @@ def parse_data_block(state: State, node: Node, data: memoryview) -> None:
     block: _DataBlock = node.detail
     if data[:4] == _DATA_BLOCK_SIGNATURE and block.entries <= block.array.page_elements:
         start = _prefix_size(state) + block.array.offset_width
-        block.array.elements.add(state, block.first, data[start:-_CHECKSUM_SIZE])
+        block.array.elements.add(state, node, block.first, data[start:-_CHECKSUM_SIZE])
 
 
 def parse_data_block_page(state: State, node: Node, data: memoryview) -> None:
     """Parse the elements of a page."""
     elements, first = node.detail
-    elements.add(state, first, data[:-_CHECKSUM_SIZE])
+    elements.add(state, node, first, data[:-_CHECKSUM_SIZE])

@@ -58,7 +58,7 @@ def parse_fixed_array_block(state: State, node: Node, data: memoryview) -> None:
     if data[:4] != _BLOCK_SIGNATURE:
         return
     if block.entries <= block.page_entries:
-        block.elements.add(state, 0, data[start : start + block.entries * block.elements.size])
+        block.elements.add(state, node, 0, data[start : start + block.entries * block.elements.size])
         return
     page_size = block.page_entries * block.elements.size + _CHECKSUM_SIZE
     first_page = node.address + node.stop - node.start
@@ -71,4 +71,4 @@ def parse_fixed_array_block(state: State, node: Node, data: memoryview) -> None:
 def parse_fixed_array_page(state: State, node: Node, data: memoryview) -> None:
     """Parse the elements of a page."""
     elements, first = node.detail
-    elements.add(state, first, data[:-_CHECKSUM_SIZE])
+    elements.add(state, node, first, data[:-_CHECKSUM_SIZE])

@@ -64,8 +64,11 @@ class Header:
     def set_table_shape(self, state: State) -> None:
         """Tell the table of chunks the dataset's dimensions, once both are known."""
         if self.table is not None and self.shape is not None:
-            state.chunks.tables[self.table].set_shape(*self.shape)
-            state.chunks.add_consecutive(self.table)
+            table = state.chunks.tables[self.table]
+            table.set_shape(*self.shape)
+            if table.grid is not None:
+                state.chunks.add_consecutive(self.table)
+                state.resolved.add(("grid", self.table), table.grid)
 
     def end_of_messages(self, state: State) -> None:
         """Keep the datatype of an object that is nothing else: a committed datatype."""

@@ -112,6 +112,15 @@ class State:
         if node.pending:
             self.pending.finish(node)
 
+    def parse_again_with_grid(self, node: Node, table: int) -> None:
+        """Parse a structure once more when the dataset's dimensions, which a later message may tell, are known."""
+        self.resolved.use(("grid", table), lambda _grid: self._parse_again(node))
+
+    def _parse_again(self, node: Node) -> None:
+        self._visited[node.address << 5 | node.kind] = node
+        self._unfinished += 1
+        self.discovered.append(node)
+
     def extend(self, node: Node, size: int) -> None:
         """Want more bytes of a structure whose first bytes tell its size in bytes; it will be parsed again."""
         stop = node.start + size

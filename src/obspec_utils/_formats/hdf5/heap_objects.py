@@ -62,7 +62,7 @@ class FractalHeap:
         self._waiting: list[_Request] = []
         self._blocks: list[BlockAt] = []
 
-    def find(self, heap_id: bytes, parent: Node, detail: object = None) -> None:
+    def find(self, heap_id: bytes, parent: Node, detail: object) -> None:
         """Visit the managed object with a heap ID, now or once its direct block has been parsed."""
         if not self.width:
             if len(self._before_header) < _MAX_WAITING:
@@ -86,7 +86,7 @@ class FractalHeap:
 
     def visit_huge(self, parent: Node, address: int, length: int) -> None:
         """Visit an object that is stored outside of the heap's blocks."""
-        self._visit(self.kind, address, length, parent, None)
+        self._visit(self.kind, address, length, parent, parent)
 
     def header_parsed(self) -> None:
         """Look for the objects that were wanted before the heap's header was parsed."""

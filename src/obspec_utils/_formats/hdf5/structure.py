@@ -48,8 +48,9 @@ PARSERS: dict[Kind, Callable[[State, Node, memoryview], None]] = {
     Kind.FRACTAL_HEAP: parse_fractal_heap,
     Kind.DIRECT_BLOCK: parse_direct_block,
     Kind.INDIRECT_BLOCK: parse_indirect_block,
-    Kind.LINK: parse_link,
-    Kind.ATTRIBUTE: parse_attribute,
+    # What a heap's object leads to is reached from the B-tree that has its heap ID: one node for many objects.
+    Kind.LINK: lambda state, node, data: parse_link(state, node.detail, data),
+    Kind.ATTRIBUTE: lambda state, node, data: parse_attribute(state, node.detail, data),
     Kind.SHARED_MESSAGE: parse_shared_message,
     Kind.SHARED_MESSAGE_TABLE: parse_shared_message_table,
     Kind.BTREE2: parse_btree2,

@@ -122,7 +122,7 @@ def _heap_ids(id_start: int) -> Callable[[State, Node, _Tree, memoryview], None]
         if isinstance(tree.owner, int):
             return
         for start in range(id_start, len(data), tree.record_size):
-            tree.owner.find(bytes(data[start : start + 8]), node, node)
+            tree.owner.find(int.from_bytes(data[start : start + 8], "little"), node, node)
 
     return use
 

@@ -141,4 +141,4 @@ def parse_direct_block(_state: State, node: Node, data: memoryview) -> None:
     """Let the objects in a direct block be visited, unless filters hide them."""
     block: _Block = node.detail
     if data[:4] == _DIRECT_SIGNATURE and not block.heap.is_filtered:
-        block.heap.add_block(BlockAt(block.offset, block.offset + len(data), node.address))
+        block.heap.add_block(BlockAt(block.offset, block.offset + len(data), node.address - block.offset))

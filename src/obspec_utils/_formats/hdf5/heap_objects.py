@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ class _Request(NamedTuple):
 
 
 class BlockAt(NamedTuple):
-    """A direct block that has been parsed: the heap offsets it has, and its address in the file."""
+    """A direct block that has been parsed: the heap offsets it has, and how far they are from addresses in the file."""
 
     start: int
     stop: int
-    address: int
+    shift: int
 
 
 class FractalHeap:
@@ -58,31 +58,24 @@ class FractalHeap:
         self.offset_width = 0
         self.length_width = 0
         self.is_filtered = False
-        self._before_header: list[tuple[bytes, Node, object]] = []
+        self._before_header: list[tuple[int, Node, object]] = []
         self._waiting: list[_Request] = []
+        self._starts: list[int] = []
         self._blocks: list[BlockAt] = []
 
-    def find(self, heap_id: bytes, parent: Node, detail: object) -> None:
+    def find(self, heap_id: int, parent: Node, detail: object) -> None:
         """Visit the managed object with a heap ID, now or once its direct block has been parsed."""
         if not self.width:
             if len(self._before_header) < _MAX_WAITING:
                 self._before_header.append((heap_id, parent, detail))
-        elif heap_id[0] >> 4 & 3 == _MANAGED:
-            length_start = 1 + self.offset_width
-            offset = int.from_bytes(heap_id[1:length_start], "little")
-            length = int.from_bytes(heap_id[length_start : length_start + self.length_width], "little")
-            self._find_managed(_Request(offset, length, parent, detail))
-
-    def _find_managed(self, request: _Request) -> None:
-        number = bisect_right(self._blocks, request.offset, key=lambda block: block.start) - 1
-        if number >= 0 and request.offset < self._blocks[number].stop:
-            self._visit_in(self._blocks[number], request)
-        elif len(self._waiting) < _MAX_WAITING:
-            self._waiting.append(request)
-
-    def _visit_in(self, block: BlockAt, request: _Request) -> None:
-        address = block.address + request.offset - block.start
-        self._visit(self.kind, address, request.length, request.parent, request.detail)
+        elif heap_id >> 4 & 3 == _MANAGED:
+            offset = (heap_id >> 8) % (1 << 8 * self.offset_width)
+            length = (heap_id >> 8 * (1 + self.offset_width)) % (1 << 8 * self.length_width)
+            number = bisect_right(self._starts, offset) - 1
+            if number >= 0 and offset < self._blocks[number].stop:
+                self._visit(self.kind, self._blocks[number].shift + offset, length, parent, detail)
+            elif len(self._waiting) < _MAX_WAITING:
+                self._waiting.append(_Request(offset, length, parent, detail))
 
     def visit_huge(self, parent: Node, address: int, length: int) -> None:
         """Visit an object that is stored outside of the heap's blocks."""
@@ -96,7 +89,9 @@ class FractalHeap:
 
     def add_block(self, block: BlockAt) -> None:
         """Visit the objects in a direct block that are waited for."""
-        insort(self._blocks, block)
+        number = bisect_right(self._starts, block.start)
+        self._starts.insert(number, block.start)
+        self._blocks.insert(number, block)
         self._waiting.sort(key=lambda request: request.offset)
         first, last = (
             bisect_left(self._waiting, offset, key=lambda request: request.offset)
@@ -104,5 +99,5 @@ class FractalHeap:
         )
         found = self._waiting[first:last]
         del self._waiting[first:last]
-        for request in found:
-            self._visit_in(block, request)
+        for offset, length, parent, detail in found:
+            self._visit(self.kind, block.shift + offset, length, parent, detail)

@@ -34,7 +34,7 @@ def use_shared_message(
     """Visit what a shared message of a type refers to, and call `use` with the message once it is found."""
     version, place = shared[0], shared[1]
     if version == 3 and place == _IN_HEAP:
-        heap_id = bytes(shared[2:10])
+        heap_id = int.from_bytes(shared[2:10], "little")
 
         def find(heap: int) -> None:
             key = ("shared message", heap, heap_id)

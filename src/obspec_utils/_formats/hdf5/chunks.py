@@ -6,7 +6,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from itertools import islice
 from math import prod
-from operator import lt
+from operator import add, lt
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -154,18 +154,23 @@ class ChunkOffsets:
         table = self.tables[index]
         if sizes is None:
             sizes = [table.chunk_size] * len(offsets)
-        last = self._size
-        chunks = [
-            chunk
-            for chunk in zip(numbers, offsets, sizes, strict=False)
-            if chunk[0] != _OUTSIDE and chunk[1] + chunk[2] <= last
-        ]
-        if not chunks or not self.has_room(len(chunks)):
+        if offsets and (_OUTSIDE in numbers or max(map(add, offsets, sizes)) > self._size):
+            numbers, offsets, sizes = self._allocated(numbers, offsets, sizes)
+        if not offsets or not self.has_room(len(offsets)):
             return
-        columns = [array("Q", column) for column in zip(*chunks, strict=True)]
+        columns = array("Q", numbers), array("Q", offsets), array("Q", sizes)
         table.insert(*columns)
-        self._count += len(chunks)
-        self._fresh.append((columns[1], array("I", [index]) * len(chunks), columns[0]))
+        self._count += len(offsets)
+        self._fresh.append((columns[1], array("I", [index]) * len(offsets), columns[0]))
+
+    def _allocated(self, *columns: Sequence[int]) -> Sequence[Sequence[int]]:
+        """Return the columns of those chunks that are allocated and within the grid."""
+        chunks = [
+            (number, offset, size)
+            for number, offset, size in zip(*columns, strict=True)
+            if number != _OUTSIDE and offset + size <= self._size
+        ]
+        return list(zip(*chunks, strict=True)) or [()] * 3
 
     def add_consecutive(self, index: int) -> None:
         """Add the chunks of a table whose chunks follow each other: all of those that the file can have."""

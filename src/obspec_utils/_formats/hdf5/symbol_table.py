@@ -38,11 +38,13 @@ def visit_local_heap(state: State, parent: Node, address: int) -> None:
 
 
 def visit_symbol_table_entry(state: State, parent: Node, entry: tuple[int, int, int, bytes]) -> None:
-    """Add the object of a symbol table entry, if it is no soft link, and what its scratch-pad says about a group."""
+    """Add the object of a symbol table entry, if it is no soft link, and what its scratch-pad says about a group.
+
+    That is reached from `parent`: were it reached from the group, which is not parsed yet, there could be cycles.
+    """
     _name, header, cache_type, scratch_pad = entry
-    node = state.visit_object(header, parent)
-    if cache_type == _CACHED_SYMBOL_TABLE and node is not None:
-        visit_symbol_table(state, node, *state.sizes.struct("OO").unpack_from(scratch_pad))
+    if state.visit_object(header, parent) is not None and cache_type == _CACHED_SYMBOL_TABLE:
+        visit_symbol_table(state, parent, *state.sizes.struct("OO").unpack_from(scratch_pad))
 
 
 def parse_symbol_table_node(state: State, node: Node, data: memoryview) -> None:

@@ -37,7 +37,7 @@ READERS: dict[str, Callable[[object], io.BufferedIOBase]] = {
 }
 SECONDS = 20
 MEMORY = 4 << 30
-CHURNS = (b"\x3c", b"\x00")
+CHURNS = (b"\x3c", b"\x00", b"\xa5", b"\xff")
 M_PERTURB = -6  # of glibc: memory is filled when it is allocated and when it is freed
 # Reads that h5py repeats are served from memory, unless the memory is tiny: then they are fetched again.
 MAX_FETCHED = {"tiny": 400, "tiny metadata": 400, "small pieces": 40}
@@ -98,7 +98,7 @@ class ChurningFile(io.BytesIO):
 
     def readinto(self, buffer) -> int:
         churn = [self._filling * size for size in range(16, 5000, 32)] * 2
-        self._kept += churn[:20:2]  # so that what is allocated next lies elsewhere
+        self._kept += churn[: self._filling[0] : 5]  # so that what is allocated next lies elsewhere
         del churn
         view = memoryview(buffer).cast("B")
         view[:] = self._filling * len(view)
@@ -158,7 +158,8 @@ def look(data: bytes, reader: str | None, *, churn: bytes | None = None) -> tupl
 
 
 def _limit() -> None:
-    signal.alarm(SECONDS)
+    signal.alarm(6 * SECONDS)  # for what hangs; a busy machine may take long for few seconds of CPU time
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     null = os.open(os.devnull, os.O_WRONLY)

@@ -35,6 +35,8 @@ _MAX_BREADTH = 1 << 14
 # From so many segments fetched ahead on, one in so many has to be used, else the breadth is halved.
 _ALLOWED = 512
 _MIN_USE = 16
+# Structures are most often followed by what they lead to: so many bytes after a missing one are fetched with it.
+_AFTER = 28 * 1024
 # A read that ends further from its start than this is not of metadata.
 _MAX_METADATA = 1024 * 1024
 
@@ -223,7 +225,8 @@ class StructureReadahead:
             return batch
         if missing.length > _MAX_METADATA or not structure.wanted(1, near=missing.start, only=True):
             return None
-        pages = self._pages([missing, *structure.wanted(self._breadth, near=missing.start)], most)
+        with_next = ByteRange(missing.start, min(missing.stop + _AFTER, self._size))
+        pages = self._pages([with_next, *structure.wanted(self._breadth, near=missing.start)], most)
         if not pages or not pages[0].start <= missing.start:
             return None
         batch = self._claim(pages)

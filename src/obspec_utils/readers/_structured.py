@@ -138,6 +138,6 @@ class StructuredStrategy(BlockStrategy):
         return self._cache.peek(position // self._block_size)
 
     def _fetch_segments(self, spans: Sequence[ByteRange]) -> list[bytes]:
-        longest = max(span.length for span in spans)
-        connections = min(_MAX_REQUESTS, max(self._fetcher.connections, self._budget // _BUDGET_IN_FLIGHT // longest))
+        average = -(-sum(span.length for span in spans) // len(spans))
+        connections = min(_MAX_REQUESTS, max(self._fetcher.connections, self._budget // _BUDGET_IN_FLIGHT // average))
         return self._fetcher.ranges(spans, cast("Version", self.version), connections)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import h5py
+import numpy as np
 import pytest
 
 if TYPE_CHECKING:
@@ -88,3 +91,59 @@ def test_the_object_and_little_more(object_server: ObjectServer, way: str, most:
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stderr
     assert float(ran.stdout) <= most
+
+
+HDF5_PROGRAM = """
+import sys
+import h5py, numpy as np
+from obstore.store import S3Store
+from obspec_utils.readers import ParallelStoreReader
+
+def status(key):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) << 10 for line in status if line.startswith(key))
+
+url, name, mode, budget = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+store = S3Store("bucket", endpoint=url, region="us-east-1", skip_signature=True, client_options={"allow_http": True})
+buffer = np.ones(262_144)
+
+def read(file, count=None):
+    with h5py.File(file) as opened:
+        for key in list(opened)[:count]:
+            opened[key].read_direct(buffer)
+
+if mode == "file":
+    read(name, 1)
+else:
+    read(ParallelStoreReader(store, "object", 65536, 4), 1)
+before = status("VmRSS")
+with open("/proc/self/clear_refs", "w") as clear:
+    clear.write("5")  # VmHWM begins anew
+if mode == "file":
+    read(name)
+else:
+    read(ParallelStoreReader(store, "object", budget // 64, read_ahead=mode))
+print(status("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("mode", ["auto", "pattern"])
+def test_a_reader_of_hdf5_takes_little_more_than_its_memory(object_server: ObjectServer, tmp_path, mode: str) -> None:
+    budget = 32 << 20
+    name = tmp_path / "variables.h5"
+    with h5py.File(name, "w") as file:
+        for number in range(60):
+            file.create_dataset(f"v{number}", data=np.full(262_144, number * 1.0), chunks=(8192,))
+    object_server.put("bucket/object", name.read_bytes())
+    # As dask sets it for its workers: otherwise glibc keeps what the threads that have ended had freed.
+    environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "65536"}
+
+    def growth(mode: str) -> int:
+        command = [sys.executable, "-c", HDF5_PROGRAM, object_server.url, str(name), mode, str(budget)]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+        assert ran.returncode == 0, ran.stderr
+        return int(ran.stdout)
+
+    the_read = 2 << 20
+    assert growth(mode) - growth("file") <= 1.25 * budget + the_read

@@ -14,21 +14,14 @@ from kerchunk.hdf import SingleHdf5ToZarr
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore
 
+from benchmarks.adapters.memory import connect
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from benchmarks.adapters.memory import Client
+
 __all__ = ["HDF5", "connect"]
-
-
-class _Client:
-    def __init__(self, url: str, bucket: str) -> None:
-        self.url = url
-        self.bucket = bucket
-
-
-def connect(url: str, bucket: str) -> _Client:
-    """Return the address of the bucket."""
-    return _Client(url, bucket)
 
 
 @cache
@@ -41,7 +34,7 @@ def _references(url: str, target: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _group(client: _Client, path: str) -> Iterator[zarr.Group]:
+def _group(client: Client, path: str) -> Iterator[zarr.Group]:
     references = _references(f"{client.url}/{client.bucket}/{path}", f"s3://{client.bucket}/{path}")
     options = {
         "anon": True,

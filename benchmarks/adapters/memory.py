@@ -13,15 +13,17 @@ if TYPE_CHECKING:
 __all__ = ["OPEN", "OVER", "STORE", "VIRTUAL", "connect"]
 
 
-class _Client:
+class Client:
+    """The address of a bucket."""
+
     def __init__(self, url: str, bucket: str) -> None:
         self.url = url
         self.bucket = bucket
 
 
-def connect(url: str, bucket: str) -> _Client:
+def connect(url: str, bucket: str) -> Client:
     """Return the address of the bucket."""
-    return _Client(url, bucket)
+    return Client(url, bucket)
 
 
 @cache
@@ -32,12 +34,12 @@ def _content(url: str) -> bytes:
     return content
 
 
-def _open(client: _Client, path: str) -> io.BytesIO:
+def _open(client: Client, path: str) -> io.BytesIO:
     original = path.partition(".copies")[0]  # held once, however many copies the server has
     return io.BytesIO(_content(f"{client.url}/{client.bucket}/{original}"))
 
 
-def _virtual(client: _Client, path: str) -> tuple[Any, Any]:
+def _virtual(client: Client, path: str) -> tuple[Any, Any]:
     from benchmarks.adapters import obstore  # noqa: PLC0415 - only here
 
     _open(client, path)  # fetches it before the clock starts, where there is no warm-up run

@@ -119,7 +119,7 @@ class StructuredStrategy(BlockStrategy):
         for number in numbers:
             span = self._span(number, number)
             if number not in blocks and (found := self._ahead.cached(*span)):
-                blocks[number] = (*span, b"".join(found[0].pieces(*span)))
+                blocks[number] = (span.start, span.stop, b"".join(found[0].pieces(*span)))
         return blocks
 
     def _is_there(self, number: int) -> bool:

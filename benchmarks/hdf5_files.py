@@ -30,6 +30,11 @@ class Granule:
     ----------
     beams
         Up to 6, which make 1,021 datasets in 420 MB.
+    chunk
+        Elements of a chunk, of 4 bytes each.
+    is_sparse
+        Whether to allocate the chunks without writing them: the metadata is what it would be, and the file takes no
+        space on disk.
     """
 
     _groups = ("geolocation", "geophys_corr", "bckgrd_atlas", "signal_find_output", "land_ice", "stats", "quality")
@@ -37,8 +42,10 @@ class Granule:
     _long = ("h_ph", "lat_ph", "lon_ph", "delta_time", "dist_ph_along")
     _chunks, _short_chunks, _per_group, _others = 250, 3, 23, 25
 
-    def __init__(self, beams: int) -> None:
+    def __init__(self, beams: int, chunk: int = _GRANULE_CHUNK, *, is_sparse: bool = False) -> None:
         self.beams = beams
+        self.chunk = chunk
+        self.is_sparse = is_sparse
 
     @property
     def datasets(self) -> int:
@@ -53,14 +60,19 @@ class Granule:
     @property
     def variable_size(self) -> int:
         """Bytes of the variable."""
-        return self._chunks * _GRANULE_CHUNK * 4
+        return self._chunks * self.chunk * 4
+
+    @property
+    def name(self) -> str:
+        """File name."""
+        return f"granule-{self.beams}-{self.chunk}{'-sparse' if self.is_sparse else ''}.h5"
 
     def path(self) -> Path:
         """Return the file, which is written first if it is not there."""
-        return once_made(f"granule-{self.beams}.h5", self._write)
+        return once_made(self.name, self._write)
 
     def _write(self, path: Path) -> None:
-        add = partial(_add_dataset, random=np.random.default_rng(seed=1))
+        add = partial(self._add, random=None if self.is_sparse else np.random.default_rng(seed=1))
         with h5py.File(path, "w", libver="earliest") as file:
             file.attrs["title"] = "An altimeter's granule, made for benchmarks"
             for beam in self._beams[: self.beams]:
@@ -72,12 +84,20 @@ class Granule:
             for number in range(self._others):
                 add(file, f"{'orbit_info' if number % 2 else 'ancillary_data'}/value_{number:02}", 1)
 
+    def _add(self, file: h5py.File, name: str, chunks: int, *, random: np.random.Generator | None) -> None:
+        if random is None:
+            plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+            plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+            shape = (chunks * self.chunk,)
+            dataset = file.create_dataset(name, shape, np.float32, chunks=(self.chunk,), dcpl=plist)
+        else:  # noise, so that no compression could help
+            data = random.random(chunks * self.chunk, dtype=np.float32)
+            dataset = file.create_dataset(name, data=data, chunks=(self.chunk,))
+        _add_attributes(dataset, name.replace("/", " "))
 
-def _add_dataset(file: h5py.File, name: str, chunks: int, *, random: np.random.Generator) -> None:
-    # Noise, so that no compression could help.
-    data = random.random(chunks * _GRANULE_CHUNK, dtype=np.float32)
-    dataset = file.create_dataset(name, data=data, chunks=(_GRANULE_CHUNK,))
-    words = name.replace("/", " ")
+
+def _add_attributes(dataset: h5py.Dataset, words: str) -> None:
     attributes = {
         "units": "meters",
         "long_name": f"The {words}",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tests.servers import ObjectServer
 
-__all__ = ["BUCKET", "PROFILES", "Profile", "put_copies", "put_file", "put_netcdf", "put_noise"]
+__all__ = ["BUCKET", "PROFILES", "Profile", "map_file", "put_copies", "put_file", "put_netcdf", "put_noise"]
 
 BUCKET = "bench"
 # Gigabytes of noise would take a minute. A prime, so that no two parts of an object are equal.
@@ -69,6 +69,11 @@ def put_netcdf(server: ObjectServer, layout: Layout) -> str:
 def put_file(server: ObjectServer, name: str, make: Callable[[], Path]) -> str:
     """Store a file that is on disk or to be made, unless it is there; return its path."""
     return _once(server, name, lambda: server.put(f"{BUCKET}/{name}", make().read_bytes()))
+
+
+def map_file(server: ObjectServer, name: str, file: Path) -> str:
+    """Let the server map a file on disk, which takes no memory, unless it is there; return its path."""
+    return _once(server, name, lambda: server.put_file(f"{BUCKET}/{name}", file))
 
 
 def put_copies(server: ObjectServer, path: str, count: int) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from benchmarks.scenarios import (
     bare_client,
     caching,
+    hdf5_sizes,
     hdf5_structure,
     hot_reads,
     many_small,
@@ -34,6 +35,7 @@ SCENARIOS: dict[str, Callable[[Bench], ScenarioResult]] = {
     "peak_memory": peak_memory.run,
     "netcdf_metadata": netcdf_metadata.run,
     "hdf5_structure": hdf5_structure.run,
+    "hdf5_sizes": hdf5_sizes.run,
     "virtualizarr": virtualizarr.run,
     "sequential": sequential.run,
     "random": random.run,

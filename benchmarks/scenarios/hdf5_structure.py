@@ -80,7 +80,7 @@ def run(bench: Bench) -> ScenarioResult:
 
 def _tasks(bench: Bench) -> list[_Task]:
     granule, steps = Granule(1 if bench.quick else 6), Steps(150 if bench.quick else 500)
-    granule_path = put_file(bench.server, f"granule-{granule.beams}.h5", granule.path)
+    granule_path = put_file(bench.server, granule.name, granule.path)
     steps_path = put_file(bench.server, f"steps-{steps.steps}.h5", steps.path)
     of_steps, of_granule = steps.variable_size / 1e6, granule.variable_size / 1e6
     title = f"One of {steps.variables} variables of {of_steps:.0f} MB, written step by step"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from operator import index
 from typing import TYPE_CHECKING, NamedTuple, overload
 
@@ -21,6 +21,7 @@ __all__ = [
     "chain",
     "coalesce_blocks",
     "covered_size",
+    "merge_near",
     "resolve_length",
     "resolve_range",
     "split",
@@ -141,6 +142,28 @@ def coalesce_blocks(blocks: Iterable[int], block_size: int, size: int, *, max_ga
         else:
             runs.append([block, block + 1])
     return (ByteRange(first * block_size, min(last * block_size, size)) for first, last in runs)
+
+
+def merge_near(ranges: Iterable[ByteRange], max_gap: int, most: int) -> list[ByteRange]:
+    """Join byte ranges, sorted by their starts, that overlap or have at most `max_gap` bytes between them.
+
+    If these gaps have more than `most` bytes in all, only gaps up to the length for which they have not.
+    """
+    apart = _join(ranges, 0)
+    gaps = sorted(gap for one, two in pairwise(apart) if (gap := two.start - one.stop) <= max_gap)
+    count = bisect_right(list(accumulate(gaps)), most)
+    return _join(apart, gaps[count] - 1 if count < len(gaps) else max_gap)
+
+
+def _join(ranges: Iterable[ByteRange], max_gap: int) -> list[ByteRange]:
+    joined: list[ByteRange] = []
+    for start, stop in ranges:
+        last = joined[-1] if joined else None
+        if last and start - last.stop <= max_gap:
+            joined[-1] = ByteRange(last.start, max(last.stop, stop))
+        else:
+            joined.append(ByteRange(start, stop))
+    return joined
 
 
 def resolve_range(wanted: object, size: int) -> ByteRange | None:

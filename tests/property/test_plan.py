@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from itertools import groupby, pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from obspec_utils._ranges import (
     block_indices,
     coalesce_blocks,
     covered_size,
+    merge_near,
     resolve_length,
     resolve_range,
     split,
@@ -124,3 +126,27 @@ def test_end_and_length_exclude_each_other(start: int, end: int | None, length: 
 def test_what_is_no_number_is_left_to_the_store() -> None:
     assert resolve_length("a", 3, None, 10) is None
     assert resolve_length(1, None, "b", 10) is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 300), st.integers(1, 40)), max_size=30),
+    st.integers(0, 50),
+    st.integers(0, 200),
+)
+def test_ranges_that_lie_near_are_joined_the_nearest_first(
+    pairs: list[tuple[int, int]], max_gap: int, most: int
+) -> None:
+    ranges = sorted(ByteRange(start, start + length) for start, length in pairs)
+    wanted = {byte for span in ranges for byte in range(*span)}
+    joined = merge_near(ranges, max_gap, most)
+    got = [byte for span in joined for byte in range(*span)]
+    assert len(got) == len(set(got))
+    assert wanted <= set(got)
+    assert len(got) - len(wanted) <= most
+    between = sorted(set(got) - wanted)
+    left = [two.start - one.stop for one, two in pairwise(joined)]
+    longest = max((len(list(run)) for _, run in groupby(enumerate(between), lambda pair: pair[1] - pair[0])), default=0)
+    assert longest <= max_gap
+    assert all(gap > longest for gap in left)
+    if left and min(left) <= max_gap:  # it did not fit
+        assert len(between) + sum(gap for gap in left if gap == min(left)) > most

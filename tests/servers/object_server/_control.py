@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import mmap
 from dataclasses import asdict
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.servers.object_server._faults import Fault
@@ -78,6 +80,11 @@ def _put_random(state: State, arguments: dict[str, Any]) -> None:
     state.objects.put(arguments.pop("path"), random_bytes(**arguments))
 
 
+def _put_file(state: State, arguments: dict[str, Any]) -> None:
+    with Path(arguments["file"]).open("rb") as file:
+        state.objects.put(arguments["path"], mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
 def _wipe(state: State, _: dict[str, Any]) -> None:
     state.objects.wipe()
 
@@ -89,6 +96,7 @@ _COMMANDS: dict[str, Callable[[State, dict[str, Any]], object]] = {
     "clear": _clear,
     "add-fault": _add_fault,
     "clear-faults": _clear_faults,
+    "put-file": _put_file,
     "put-random": _put_random,
     "wipe": _wipe,
 }

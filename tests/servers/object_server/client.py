@@ -16,6 +16,8 @@ from tests.servers.object_server._faults import Fault, FaultAction, FaultOptions
 from tests.servers.object_server._records import LoggedRequest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.servers.object_server._http import Body
 
 
@@ -58,6 +60,10 @@ class ObjectServer(RunningServer):
         """Store an object at `bucket/key`, unlogged and at full speed; return its ETag."""
         answer: dict[str, str] = json.loads(self._send("PUT", f"objects/{quote(path)}", data))
         return answer["etag"]
+
+    def put_file(self, path: str, file: Path) -> None:
+        """Let the server map a file at `bucket/key`, which takes no memory; the file must not change."""
+        self._command("put-file", {"path": path, "file": str(file)})
 
     def put_random(self, path: str, size: int, seed: int = 0, period: int | None = None) -> None:
         """Let the server make an object that equals `random_bytes(size, seed, period)`."""

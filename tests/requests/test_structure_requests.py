@@ -11,6 +11,7 @@ import pytest
 
 from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.readers import BlockStoreReader, ParallelStoreReader, open_reader
+from tests.unit._hdf5 import RecordingFile
 
 from ._hdf5_granules import STEPS, VARIABLES, chunked_in_steps, grouped, scattered, walk
 
@@ -83,6 +84,18 @@ def test_a_walk_through_a_thousand_datasets_in_groups_takes_few_rounds_and_few_b
     assert sent(log) < 12 * MIB  # 69 MB without read-ahead; 100 MB by the access pattern alone
     assert sent_twice(log) < MIB
     assert slow.server.most_in_flight() <= MAX_IN_FLIGHT
+
+
+@pytest.mark.parametrize("chunk", [1_000, 2_500, 10_000])
+def test_what_is_fetched_for_a_walk_is_at_most_four_times_what_h5py_reads(remote: Remote, chunk: int) -> None:
+    data = grouped(chunk)
+    put(remote, data)
+    local = RecordingFile(data)
+    with h5py.File(local) as file:
+        walk(file)
+    with h5py.File(ParallelStoreReader(remote.store, "object")) as file:
+        walk(file)
+    assert sent(remote.log()) <= 4 * sum(stop - start for start, stop in local.reads)
 
 
 def test_one_dataset_of_a_thousand_does_not_fetch_the_structure_of_all(slow: Remote) -> None:

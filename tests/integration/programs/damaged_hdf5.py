@@ -62,25 +62,38 @@ class CountingStore:
 
 
 class CheckedFile(io.RawIOBase):
-    """A reader whose bytes are compared with those of the file."""
+    """A reader of which each call is compared with that of a file in memory."""
 
     def __init__(self, reader: io.BufferedIOBase, data: bytes) -> None:
         self._reader = reader
-        self._data = data
+        self._twin = io.BytesIO(data)
         self.faults: list[str] = []
 
+    def _compare(self, call: str, seen: object, expected: object) -> None:
+        if seen != expected:
+            self.faults.append(f"{call} at {self._twin.tell()}: {seen!r:.200} instead of {expected!r:.200}")
+
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self._reader.seek(offset, whence)
+        try:
+            position = self._reader.seek(offset, whence)
+        except Exception as error:
+            self.faults.append(f"seek({offset}, {whence}): {error!r}")
+            raise
+        self._compare("seek", position, self._twin.seek(offset, whence))
+        return position
 
     def tell(self) -> int:
-        return self._reader.tell()
+        self._compare("tell", self._reader.tell(), self._twin.tell())
+        return self._twin.tell()
 
     def readinto(self, buffer) -> int:
-        start = self._reader.tell()
-        count = self._reader.readinto(buffer)
-        expected = self._data[start : start + memoryview(buffer).nbytes]
-        if bytes(memoryview(buffer).cast("B")[:count]) != expected:
-            self.faults.append(f"{count} wrong bytes at {start}")
+        view = memoryview(buffer).cast("B")
+        try:
+            count = self._reader.readinto(buffer)
+        except Exception as error:
+            self.faults.append(f"readinto {len(view)} bytes at {self._twin.tell()}: {error!r}")
+            raise
+        self._compare("readinto", bytes(view[:count]), self._twin.read(len(view)))
         return count
 
 
@@ -197,7 +210,7 @@ def files(folder: str | None) -> Iterator[tuple[str, bytes]]:
 def main(seed: str, rounds: str, most: str, folder: str | None = None) -> None:
     """Damage each file of up to `most` bytes `rounds` times."""
     found = [(name, data) for name, data in files(folder) if 100 < len(data) <= int(most)]
-    faults, crashes, looks = [], 0, 0
+    faults, crashes, looks, unstable = [], 0, 0, 0
     for number in range(int(rounds)):
         for name, data in found:
             source = random.Random(f"{seed} {number} {name}")
@@ -207,16 +220,18 @@ def main(seed: str, rounds: str, most: str, folder: str | None = None) -> None:
             reader = source.choice(list(READERS))
             seen = look(content, reader)
             looks += 1
-            # A crash depends on what is in libhdf5's memory: only what is whole can be compared.
             is_fault = "FAULT" in seen[1]
             if not is_fault and (plain[0] != 0 or seen == plain):
                 continue
-            if not is_fault and any(look(content, None, churn=churn) != plain for churn in CHURNS):
+            # Where each call had the result it has to have, what differs is what libhdf5 reads beyond its buffers. A
+            # crash depends on that, too, but has not told of its calls.
+            if not is_fault and (seen[0] == 0 or any(look(content, None, churn=churn) != plain for churn in CHURNS)):
+                unstable += 1
                 continue
             case = f"{seed} {number} {name!r} {reader}: {plain[0]} {seen[0]}"
             faults.append(f"{case} {_difference(plain[1], seen[1])}")
             sys.stderr.write(f"{faults[-1]}\n")
-    sys.stdout.write(json.dumps({"looks": looks, "crashes": crashes, "faults": faults[:5]}))
+    sys.stdout.write(json.dumps({"looks": looks, "crashes": crashes, "unstable": unstable, "faults": faults[:5]}))
 
 
 def _difference(plain: str, seen: str) -> str:

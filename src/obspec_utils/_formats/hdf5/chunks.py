@@ -77,11 +77,11 @@ class ChunkTable:
         self.grid = grid = _counts(shape, self.chunk_shape)
         self.max_grid = max_grid = grid if max_shape == shape else _counts(max_shape, self.chunk_shape)
         self._strides = _strides(grid)
-        # Extensible arrays number the chunks with the unlimited dimension as the slowest.
-        order = list(range(len(grid)))
-        if unlimited is not None:
-            order.insert(0, order.pop(unlimited))
         if unlimited or max_grid[1:] != grid[1:]:
+            # Extensible arrays number the chunks with the unlimited dimension as the slowest.
+            order = list(range(len(grid)))
+            if unlimited is not None:
+                order.insert(0, order.pop(unlimited))
             self._index_order = list(zip(order, _strides([max_grid[dimension] for dimension in order]), strict=True))
 
     def numbers_at(self, columns: Iterable[Sequence[int]], units: Iterable[int]) -> list[int]:

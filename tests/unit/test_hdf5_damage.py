@@ -223,6 +223,15 @@ def test_the_number_of_structures_is_bounded(bound, monkeypatch):
             state.visit(Kind.DATA, address, 1, None)
 
 
+def test_structures_that_have_been_parsed_are_not_pending(monkeypatch):
+    monkeypatch.setattr(state_module, "_MAX_PENDING", 10)
+    state = State(100_000)
+    for address in range(30):
+        node = state.visit(Kind.DATA, address, 1, None)
+        assert node is not None
+        state.finish(node)
+
+
 def header() -> Node:
     return Node(Kind.OBJECT_HEADER, 100, 100, 200)
 

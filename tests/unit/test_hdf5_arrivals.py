@@ -130,6 +130,7 @@ def test_a_group_that_is_linked_from_below_takes_no_memory_when_complete() -> No
     known: set[tuple[int, int]] = set()
     # A symbol table entry tells where the B-tree of a group is, so that what is in the group may be known before it.
     while found := [found for found in structure.wanted(100) if found.start != group] or structure.wanted(100):
+        assert sorted(structure.wanted(100, near=0, only=True)) == sorted(structure.wanted(100))
         known.update(found)
         structure.parse(lambda start, stop: data[start:stop] if (start, stop) in known else None)
     assert structure._state.pending._open == {}

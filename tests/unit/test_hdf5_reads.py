@@ -13,7 +13,7 @@ from obspec_utils._formats.hdf5 import Structure, structure
 from obspec_utils._formats.hdf5.attribute import parse_attribute
 from obspec_utils._formats.hdf5.datatype import value_references
 from obspec_utils._formats.hdf5.fractal_heap import _Block, _visit_indirect, parse_indirect_block
-from obspec_utils._formats.hdf5.heap_objects import FractalHeap
+from obspec_utils._formats.hdf5.heap_objects import BlockAt, FractalHeap
 from obspec_utils._formats.hdf5.kinds import Kind
 from obspec_utils._formats.hdf5.messages import HANDLERS
 from obspec_utils._formats.hdf5.pending import Node
@@ -234,3 +234,17 @@ def test_the_structure_is_shallow():
     data = all_files()["deep, earliest"]
     # Symbol table entries tell the B-trees of groups together with their headers.
     assert len(complete(Structure(len(data)), data, limit=10_000)) == 21
+
+
+def test_managed_objects_are_found_in_blocks_that_were_parsed_in_any_order():
+    found = []
+    heap = FractalHeap(Kind.LINK, lambda _kind, address, size, _parent, _detail: found.append((address, size)))
+    heap.width, heap.offset_width, heap.length_width = 4, 2, 2
+    for start in (2000, 0, 3000, 1000):
+        heap.add_block(BlockAt(start, start + 1000, 100_000 - 2 * start))
+    parent = Node(Kind.BTREE2_NODE, 0, 0, 10)
+    huge, tiny = 1 << 4, 2 << 4
+    for object_type in (huge, tiny, 0):
+        for offset in (5, 1005, 2005, 3005):
+            heap.find(object_type | offset << 8 | 7 << 24, parent, None)
+    assert found == [(100_005, 7), (99_005, 7), (98_005, 7), (97_005, 7)]

@@ -16,6 +16,7 @@ import resource
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,9 @@ class CheckedFile(io.RawIOBase):
         try:
             position = self._reader.seek(offset, whence)
         except Exception as error:
-            self.faults.append(f"seek({offset}, {whence}): {error!r}")
+            with suppress(type(error)):  # which the file raises, too
+                self._twin.seek(offset, whence)
+                self.faults.append(f"seek({offset}, {whence}): {error!r}")
             raise
         self._compare("seek", position, self._twin.seek(offset, whence))
         return position

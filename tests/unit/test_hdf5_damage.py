@@ -275,6 +275,11 @@ def test_references_of_an_attribute_are_bounded():
     body = struct.pack("<BBHHH", 3, 0, 2, len(datatype), 4) + b"\0a\0" + datatype + bytes(4) + value
     parse_attribute(state, header(), memoryview(body))
     assert len(state.discovered) <= 16
+    datatype = struct.pack("<BBBBI", 0x19, 1, 0, 0, 16) + bytes(8)
+    value = b"".join(struct.pack("<IQI", 1, 5000 * number, 0) for number in range(1, 70_000))
+    state = State(1 << 40)
+    parse_attribute(state, header(), memoryview(body[:11] + datatype + bytes(4) + value))
+    assert len(state.discovered) == 1 << 16
     compound = struct.pack("<BBBBI", 0x36, 255, 255, 0, 1 << 31)
     member = b"a\0" + bytes(4) + struct.pack("<BBBBI", 0x19, 1, 0, 0, 16) + struct.pack("<BBBBI", 0x13, 0, 0, 0, 1)
     with pytest.raises(ValueError, match="not found"):

@@ -19,7 +19,7 @@ from obspec_utils._formats.hdf5.kinds import Kind
 from obspec_utils._formats.hdf5.pending import Node
 from obspec_utils._formats.hdf5.state import State
 from tests.unit._hdf5 import complete
-from tests.unit._hdf5_files import all_files
+from tests.unit._hdf5_files import all_files, make
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 CORPUS = os.environ.get("OBSPEC_UTILS_CORPUS")
@@ -284,3 +284,19 @@ def test_references_of_an_attribute_are_bounded():
     member = b"a\0" + bytes(4) + struct.pack("<BBBBI", 0x19, 1, 0, 0, 16) + struct.pack("<BBBBI", 0x13, 0, 0, 0, 1)
     with pytest.raises(ValueError, match="not found"):
         value_references(compound + member * 3000)
+
+
+@pytest.mark.parametrize(("wrong", "kind"), [(b"TREF\x01", "signature"), (b"TREE\x00", "of groups")])
+def test_a_node_that_is_not_of_a_btree_of_chunks_has_no_chunks(wrong: bytes, kind: str) -> None:
+    data = make("many_chunks", "earliest")
+    chunks = [len(table) for table in parsed_whole(data).chunks]
+    assert any(chunks)
+    assert b"TREE\x01" in data
+    damaged = data.replace(b"TREE\x01", wrong)
+    assert not any(len(table) for table in parsed_whole(damaged).chunks), kind
+
+
+def parsed_whole(data: bytes) -> Structure:
+    parsed = Structure(len(data))
+    complete(parsed, data, limit=1000)
+    return parsed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from typing import TYPE_CHECKING
 
@@ -132,6 +133,18 @@ def test_chunks_of_one_variable_are_fetched_ahead_wherever_they_lie(
     assert len(log) <= most_requests
     assert sent(log) <= 1.2 * CHUNK * len(steps) + MIB
     assert slow.server.most_in_flight() <= MAX_IN_FLIGHT
+
+
+def test_tiny_chunks_are_fetched_by_blocks_that_hold_many(slow: Remote) -> None:
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        file["before"] = np.zeros(3 * MIB, "u1")
+        file.create_dataset("tiny", data=np.arange(200_000), chunks=(100,))  # 2,000 chunks of 800 bytes
+    put(slow, content.getvalue())
+    with h5py.File(ParallelStoreReader(slow.store, "object")) as file:
+        assert (file["tiny"][...] == np.arange(200_000)).all()
+    assert in_sequence(slow.log()) <= 8  # 24 if they were fetched one by one, in batches that grow
+    assert sent_twice(slow.log()) == 0
 
 
 def test_chunks_read_at_random_are_not_fetched_ahead(slow: Remote) -> None:

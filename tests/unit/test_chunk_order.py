@@ -101,3 +101,19 @@ def test_what_is_no_chunk_or_more_than_one_is_left_to_others() -> None:
     assert order.plan(ByteRange(SIZE, SIZE + 10), 1 << 40) is None
     assert order.plan(ByteRange(0, 2 * SIZE), 1 << 40) is None
     assert ChunkOrder(Structure(spread()), SIZE).plan(ByteRange(0, 10), 1 << 40) is None  # type: ignore[arg-type] # too large
+
+
+def test_with_the_first_chunk_those_next_to_it_are_fetched() -> None:
+    adjacent = [number * SIZE for number in range(COUNT)]
+    for offsets, position, count in ((adjacent, 0, 17), (adjacent, 1, 1), (spread(), 0, 1), (adjacent[::-1], 0, 1)):
+        reading = Reading(offsets)
+        reading.read(position)
+        assert reading.batches == [count]
+
+
+def test_with_the_first_chunk_at_most_a_mebibyte_is_fetched() -> None:
+    structure = Structure([number * (300 << 10) for number in range(COUNT)])
+    structure.table.sizes = [300 << 10] * COUNT
+    planned = ChunkOrder(structure, 1 << 30).plan(ByteRange(0, SIZE), 1 << 40)  # type: ignore[arg-type]
+    assert planned is not None
+    assert sum(span.length for span in planned) == 3 * (300 << 10)

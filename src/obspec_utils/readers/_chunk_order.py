@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ChunkOrder"]
 
-# Chunks fetched ahead once two reads are as far apart as the two before; then four times as many each time.
+# Chunks fetched ahead once two reads are as far apart as the two before; then four times as many each time. With the
+# first chunk of a dataset, which is rarely read alone, as many of those that lie next to it, up to this size.
 _FIRST_BATCH = 16
+_MAX_FIRST = 1024 * 1024
 _GROWTH = 4
 # Smaller chunks are left to be fetched by blocks, which hold many of them.
 _MIN_CHUNK = 4096
@@ -63,13 +65,17 @@ class ChunkOrder:
             return None
         wanted = [chunk]
         size = chunk.length
+        is_first = table.address not in self._sequences
+        most = min(most, self._max_size, _MAX_FIRST if is_first else self._max_size)
         for number in self._following(table, position):
             chunk = _chunk(table, number)
             size += chunk.length
-            if size > min(self._max_size, most):
+            if size > most or (is_first and not 0 <= chunk.start - wanted[-1].stop <= _MAX_GAP):
                 break
             wanted.append(chunk)
-        self._sequences[table.address].expected = position + len(wanted) * self._sequences[table.address].stride
+        sequence = self._sequences[table.address]
+        sequence.batch = len(wanted) - 1
+        sequence.expected = position + len(wanted) * sequence.stride
         return _merged(wanted)
 
     def _following(self, table: ChunkTable, position: int) -> range:
@@ -77,7 +83,7 @@ class ChunkOrder:
         sequence = self._sequences.get(table.address)
         if sequence is None:
             self._sequences[table.address] = _Sequence(position)
-            return range(0)
+            return range(1, min(1 + _FIRST_BATCH, len(table))) if position == 0 else range(0)
         stride = position - sequence.position
         if position == sequence.expected:
             sequence.batch = max(_FIRST_BATCH, _GROWTH * sequence.batch)

@@ -25,6 +25,7 @@ settings.load_profile("obspec-utils")
 def _retry_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry without delay: a test counts attempts; `test_retry` knows the delays."""
     monkeypatch.setattr(retry, "_DELAYS", (0, 0))
+    monkeypatch.setattr(retry, "_REQUEST_DELAYS", (0,) * len(retry._REQUEST_DELAYS))
     monkeypatch.setattr(request, "FIRST_RETRY_DELAY", 0)
 
 

@@ -6,7 +6,9 @@ import re
 
 from obspec_utils.exceptions import IncompleteReadError
 
-__all__ = ["is_range_ignored", "is_range_unsupported", "is_transient"]
+__all__ = ["is_generic", "is_range_ignored", "is_range_unsupported", "is_transient"]
+
+_RANGE_NOT_SATISFIABLE = 416
 
 _BROKEN = (IncompleteReadError, ConnectionError, TimeoutError)
 
@@ -29,19 +31,25 @@ _UNSATISFIABLE = re.compile(
 )
 
 
+def is_generic(error: Exception) -> bool:
+    """Return whether it is a GenericError of a store: a request without a usable response, after all its retries."""
+    return any(base.__name__ == "GenericError" for base in type(error).__mro__)
+
+
 def is_range_ignored(error: Exception) -> bool:
     """Return whether the server ignored Range or sent another range."""
-    name = type(error).__name__
-    return name == "NotSupportedError" or (name == "GenericError" and _IGNORED.match(str(error)) is not None)
+    if type(error).__name__ == "NotSupportedError":
+        return True
+    return is_generic(error) and _IGNORED.match(str(error)) is not None
 
 
 def is_range_unsupported(error: Exception) -> bool:
     """Return whether a store can't serve a range: of an empty object, past the end, or of any object."""
-    if is_range_ignored(error):
+    if is_range_ignored(error) or getattr(error, "status", None) == _RANGE_NOT_SATISFIABLE:
         return True
-    return type(error).__name__ == "GenericError" and _UNSATISFIABLE.match(str(error)) is not None
+    return is_generic(error) and _UNSATISFIABLE.match(str(error)) is not None
 
 
 def is_transient(error: Exception) -> bool:
     """Return whether a retry may succeed. False for final errors such as 404."""
-    return isinstance(error, _BROKEN) or (type(error).__name__ == "GenericError" and not is_range_unsupported(error))
+    return isinstance(error, _BROKEN) or (is_generic(error) and not is_range_unsupported(error))

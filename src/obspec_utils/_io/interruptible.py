@@ -17,15 +17,18 @@ from obspec_utils._io.threads import in_main_thread, start_thread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["interruptible"]
+__all__ = ["in_own_thread", "interruptible"]
 
 T = TypeVar("T")
 
 
 def interruptible(function: Callable[..., T], *args: object) -> T:
     """Call a function inside `paused()`; from the main thread, in a thread that Ctrl-C does not reach."""
-    if not in_main_thread():
-        return paused(function, *args)
+    return in_own_thread(function, *args) if in_main_thread() else paused(function, *args)
+
+
+def in_own_thread(function: Callable[..., T], *args: object) -> T:
+    """Call a function inside `paused()` in a thread made for the call: Ctrl-C does not reach it, and no loop runs there."""
     call = _Call(function, args)
     try:
         paused(call.start_and_wait)

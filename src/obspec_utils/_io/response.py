@@ -167,6 +167,9 @@ def response_of(
     IncompleteReadError
         If the headers report another range, or a length other than that of the range.
     """
+    # All bytes of the response, if the store cut out a range that its server ignored: they are needed soon.
+    if (unsliced := getattr(result, "unsliced", None)) is not None:
+        result, ranged = unsliced, False
     meta = result.meta
     span = ByteRange(*result.range)
     if span.start > wanted.start or span.stop < min(wanted.stop, meta["size"]):

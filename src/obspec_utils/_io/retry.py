@@ -8,11 +8,12 @@ docs/design/004-retries-and-one-buffer.md.
 from __future__ import annotations
 
 import itertools
+import random
 import threading
 
-from obspec_utils._io.errors import is_transient
+from obspec_utils._io.errors import is_generic, is_transient
 
-__all__ = ["Attempts", "RetryBudget"]
+__all__ = ["Attempts", "Backoff", "RetryBudget"]
 
 # Delays before the retries of a part, in seconds, so at most two retries. A broken connection is soon replaced; a
 # server that restarts or sheds load gets half a second. After three failures within a second the caller gets the error.
@@ -21,6 +22,33 @@ _DELAYS = (0.1, 0.5)
 _MAX_RETRIES = 4
 # Large fetches may retry one part in eight.
 _PARTS_PER_RETRY = 8
+
+
+# Delays before the retries of a request by a store of this library, in seconds, each up to half as long by chance: many
+# clients that a server refused at once must not return at once. About 10 s in all.
+_REQUEST_DELAYS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+# A server may ask for a longer delay (Retry-After), up to this many seconds.
+_MAX_RETRY_AFTER = 60.0
+
+
+class Backoff:
+    """Retry schedule of one request, for stores that send requests themselves."""
+
+    def __init__(self) -> None:
+        self._pauses = iter(_REQUEST_DELAYS)
+
+    def delay(self, retry_after: float | None = None) -> float | None:
+        """Return the delay before the next retry, in seconds; None if there is no retry.
+
+        Parameters
+        ----------
+        retry_after
+            The delay that the server asks for. If that is too long, there is no retry.
+        """
+        pause = next(self._pauses, None)
+        if pause is None or (retry_after or 0) > _MAX_RETRY_AFTER:
+            return None
+        return max(retry_after or 0, pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
 
 
 class RetryBudget:
@@ -63,7 +91,7 @@ class Attempts:
 
         A GenericError before the headers is final: the store has used up its retries.
         """
-        if not is_transient(error) or (type(error).__name__ == "GenericError" and not reading):
+        if not is_transient(error) or (is_generic(error) and not reading):
             return None
         pause = next(self._pauses, None)
         return pause if pause is not None and self._budget.take() else None

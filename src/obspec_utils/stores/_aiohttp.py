@@ -1,0 +1,222 @@
+"""A store over plain HTTP(S), by aiohttp."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from numbers import Real
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from obspec_utils._redact import shown
+from obspec_utils._validation import check_path
+from obspec_utils.stores._aiohttp_client import Client
+from obspec_utils.stores._aiohttp_exchange import fetch_head
+from obspec_utils.stores._aiohttp_ranges import read_ranges
+from obspec_utils.stores._aiohttp_result import AiohttpGetResult, AiohttpGetResultAsync
+from obspec_utils.stores._aiohttp_site import Site
+from obspec_utils.stores._aiohttp_wanted import Range, parse_options, parse_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from obspec import GetOptions, ObjectMeta
+
+__all__ = ["AiohttpStore"]
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class AiohttpStore:
+    """Read objects from any HTTP(S) server.
+
+    It reads from servers that obstore's HTTPStore can't read from: without `Content-Length`, without ranges, with
+    signed URLs that refuse HEAD, or behind logins that need headers of your own. Requests that fail with 408, 425, 429
+    or 5xx, or whose connection breaks, are retried up to 7 times within about 10 s; a server may ask for up to 60 s
+    (Retry-After). A body that breaks off is continued, if the object has an ETag or a date to compare.
+
+    Parameters
+    ----------
+    base_url
+        The URL that paths are relative to. A user name and password in it become basic authentication. Its query, such
+        as `?token=...`, is sent with each request. Neither is shown in errors and reprs.
+    headers
+        Headers to send with each request, such as Authorization. They go to the host of `base_url` only, not to the
+        target of a redirect to another one.
+    timeout
+        Seconds that a server may take until the headers of a response, and then for each further chunk of its body;
+        30 by default. None for no limit.
+    session
+        A session of your own, with its authentication, cookies or proxies, for the async methods on its event loop. It
+        is never closed here, and left out when the store is pickled or copied.
+
+    Attributes
+    ----------
+    base_url
+        The URL without a slash at the end, credentials and query.
+    headers
+        The headers.
+    timeout
+        An `aiohttp.ClientTimeout`, whose `total` is the timeout.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not usable; the error says why.
+
+    Examples
+    --------
+    In an `async with` block, all async calls on its event loop share one session and its connections:
+
+    ```python
+    async with AiohttpStore("https://example.com/data") as store:
+        result = await store.get_async("file.nc")
+        async for chunk in result:
+            ...
+    ```
+
+    Outside of one, each async call connects anew. Sync calls need no block, and keep connections for 15 s.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = 30.0,
+        session: aiohttp.ClientSession | None = None,
+    ) -> None:
+        self.headers = _checked_headers(headers)
+        self.timeout = aiohttp.ClientTimeout(total=_checked_timeout(timeout))
+        if session is not None and not isinstance(session, aiohttp.ClientSession):
+            msg = f"session must be an aiohttp.ClientSession, got {shown(session)}"
+            raise TypeError(msg)
+        self._client = Client(Site(base_url, self.headers), self.timeout.total, session)
+        self.base_url = self._client.site.shown_url
+
+    def __repr__(self) -> str:
+        return repr(self._client.site)
+
+    def __reduce__(self) -> tuple[Callable[..., AiohttpStore], tuple[object, ...]]:
+        make = partial(type(self), headers=self.headers, timeout=self.timeout.total)
+        return make, (self._client.site.given,)
+
+    @property
+    def _session(self) -> aiohttp.ClientSession | None:
+        """The session of the `async with` block; None outside of one."""
+        return self._client.session
+
+    async def __aenter__(self) -> Self:
+        """Keep one session for all async calls on this event loop."""
+        self._client.enter()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None:
+        """Close the session, unless it is the caller's."""
+        await self._client.leave()
+
+    def get(self, path: str, *, options: GetOptions | None = None) -> AiohttpGetResult:
+        """Get an object; return when the headers have arrived.
+
+        Parameters
+        ----------
+        path
+            The path relative to `base_url`. An empty path is `base_url` itself.
+        options
+            `range`, `if_match`, `if_none_match`, `if_modified_since`, `if_unmodified_since` and `head`, see
+            [obspec.GetOptions][].
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such object. The errors of a status are those of obspec, such as
+            `obspec.exceptions.PermissionDeniedError`, and also `aiohttp.ClientResponseError` with `status`.
+        aiohttp.ClientError
+            If the server can't be reached.
+        RuntimeError
+            If the store has a `session`, which only the async methods can use.
+        """
+        opened, source = self._client.open(check_path(path), parse_options(options))
+        return AiohttpGetResult(opened.meta, opened.attributes, source, ranges_ignored=opened.ranges_ignored)
+
+    async def get_async(self, path: str, *, options: GetOptions | None = None) -> AiohttpGetResultAsync:
+        """Get an object as `get` does, on the running event loop."""
+        opened, source = await self._client.open_async(check_path(path), parse_options(options))
+        return AiohttpGetResultAsync(opened.meta, opened.attributes, source, ranges_ignored=opened.ranges_ignored)
+
+    def get_range(self, path: str, *, start: int, end: int | None = None, length: int | None = None) -> bytes:
+        """Get the bytes from `start` to `end` (exclusive), or `length` bytes; fewer at the end of the object."""
+        return self._client.run(read_ranges, check_path(path), _one_range(start, end, length))[0]
+
+    async def get_range_async(
+        self, path: str, *, start: int, end: int | None = None, length: int | None = None
+    ) -> bytes:
+        """Get a byte range as `get_range` does, on the running event loop."""
+        spans = _one_range(start, end, length)
+        return (await self._client.run_async(read_ranges, check_path(path), spans))[0]
+
+    def get_ranges(
+        self,
+        path: str,
+        *,
+        starts: Sequence[int],
+        ends: Sequence[int] | None = None,
+        lengths: Sequence[int] | None = None,
+    ) -> list[bytes]:
+        """Get several byte ranges, each by a request of its own, at most 18 at a time."""
+        return self._client.run(read_ranges, check_path(path), parse_ranges(starts, ends, lengths))
+
+    async def get_ranges_async(
+        self,
+        path: str,
+        *,
+        starts: Sequence[int],
+        ends: Sequence[int] | None = None,
+        lengths: Sequence[int] | None = None,
+    ) -> list[bytes]:
+        """Get several byte ranges as `get_ranges` does, on the running event loop."""
+        spans = parse_ranges(starts, ends, lengths)
+        return await self._client.run_async(read_ranges, check_path(path), spans)
+
+    def head(self, path: str) -> ObjectMeta:
+        """Get an object's metadata; by a GET of its first byte if the server refuses HEAD, or tells no size."""
+        return self._client.run(fetch_head, check_path(path), {})[0]
+
+    async def head_async(self, path: str) -> ObjectMeta:
+        """Get an object's metadata as `head` does, on the running event loop."""
+        return (await self._client.run_async(fetch_head, check_path(path), {}))[0]
+
+
+def _one_range(start: int, end: int | None, length: int | None) -> list[Range]:
+    return parse_ranges([start], None if end is None else [end], None if length is None else [length])
+
+
+def _checked_headers(headers: object) -> dict[str, str]:
+    if headers is None:
+        return {}
+    if not isinstance(headers, Mapping) or not all(isinstance(text, str) for item in headers.items() for text in item):
+        msg = f"headers must be a dict of str such as {{'Authorization': 'Bearer ...'}}, got a {type(headers).__name__}"
+        raise TypeError(msg)
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not value.isprintable():
+            msg = f"headers must have printable values, got one for {shown(name)} that no request can have"
+            raise ValueError(msg)
+    return dict(headers)
+
+
+def _checked_timeout(timeout: object) -> float | None:
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, Real):
+        msg = f"timeout must be a number of seconds, or None for no limit, got {shown(timeout)}"
+        raise TypeError(msg)
+    if not 0 < timeout < float("inf"):
+        msg = f"timeout must be a positive number of seconds, or None for no limit, got {timeout!r}"
+        raise ValueError(msg)
+    return float(timeout)

@@ -1,0 +1,168 @@
+"""Run a store's calls: which session and event loop they use, in threads and in tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import aiohttp
+
+from obspec_utils._version import Version
+from obspec_utils.exceptions import IncompleteReadError
+from obspec_utils.stores._aiohttp_exchange import Server, open_object
+from obspec_utils.stores._aiohttp_pairs import PAIRS
+from obspec_utils.stores._aiohttp_sender import Sender
+from obspec_utils.stores._aiohttp_source import AsyncBody, Source, SyncBody, run_blocking
+from obspec_utils.stores._aiohttp_wanted import Range, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Concatenate, ParamSpec
+
+    from obspec_utils._ranges import ByteRange
+    from obspec_utils.stores._aiohttp_exchange import Opened
+    from obspec_utils.stores._aiohttp_site import Site
+
+    P = ParamSpec("P")
+
+__all__ = ["Client"]
+
+T = TypeVar("T")
+
+
+class Client:
+    """The sessions of a store.
+
+    Sync calls lease an idle event loop with a session (`_aiohttp_pairs.py`). Async calls use the caller's session; else
+    that of an `async with` block on their loop; else one of their own.
+
+    Parameters
+    ----------
+    site
+        The URL and the headers of requests.
+    timeout
+        See `Sender`.
+    callers_session
+        A session of the caller's; None for sessions made here.
+    """
+
+    def __init__(self, site: Site, timeout: float | None, callers_session: aiohttp.ClientSession | None) -> None:
+        self.site = site
+        self._timeout = timeout
+        self._callers_session = callers_session
+        self._server = Server()
+        self._entered: list[tuple[asyncio.AbstractEventLoop, aiohttp.ClientSession]] = []
+
+    @property
+    def session(self) -> aiohttp.ClientSession | None:
+        """The session of the innermost `async with` block; None outside of one."""
+        return self._entered[-1][1] if self._entered else None
+
+    def enter(self) -> None:
+        """Begin an `async with` block."""
+        self._entered.append((asyncio.get_running_loop(), self._callers_session or aiohttp.ClientSession()))
+
+    async def leave(self) -> None:
+        """End an `async with` block."""
+        loop = asyncio.get_running_loop()
+        entered = next(entry for entry in reversed(self._entered) if entry[0] is loop)
+        self._entered.remove(entered)
+        if entered[1] is not self._callers_session:
+            await entered[1].close()
+
+    def _async_sender(self) -> Sender:
+        """Return a sender for the running event loop."""
+        if self._callers_session is not None:
+            return Sender(self.site, self._timeout, self._callers_session, is_callers=True)
+        loop = asyncio.get_running_loop()
+        session = next((session for where, session in reversed(self._entered) if where is loop), None)
+        return Sender(self.site, self._timeout, session)
+
+    def run(self, job: Callable[Concatenate[Sender, Server, P], Coroutine[Any, Any, T]], *args: P.args, **_: P.kwargs) -> T:
+        """Run a sync call to its end."""
+        self._check_no_session()
+        return run_blocking(self._run_leased, job, *args)
+
+    def _run_leased(self, job: Callable[..., Coroutine[Any, Any, T]], *args: object) -> T:
+        lease = PAIRS.lease()
+        try:
+            return lease.run(job(Sender(self.site, self._timeout, lease.session), self._server, *args))
+        finally:
+            lease.release()
+
+    async def run_async(
+        self, job: Callable[Concatenate[Sender, Server, P], Coroutine[Any, Any, T]], *args: P.args, **_: P.kwargs
+    ) -> T:
+        """Run an async call, all requests in one session."""
+        sender = self._async_sender()
+        if sender.keeps_connections:
+            return await job(sender, self._server, *args)
+        async with aiohttp.ClientSession() as session:
+            return await job(Sender(self.site, self._timeout, session), self._server, *args)
+
+    def _check_no_session(self) -> None:
+        if self._callers_session is not None:
+            msg = (
+                f"{self.site!r} has a session= that belongs to an event loop, so sync calls and readers can't use it: "
+                "call the async methods, or make an AiohttpStore without session="
+            )
+            raise RuntimeError(msg)
+
+    def open(self, path: str, wanted: Wanted) -> tuple[Opened, Source]:
+        """Request an object; return when the headers have arrived."""
+        self._check_no_session()
+        opened, body = run_blocking(self._open_leased, path, wanted)
+        return opened, Source(opened.span, body, _Again(self, path, opened))
+
+    def _open_leased(self, path: str, wanted: Wanted) -> tuple[Opened, SyncBody | bytes]:
+        lease = PAIRS.lease()
+        try:
+            sender = Sender(self.site, self._timeout, lease.session)
+            opened = lease.run(open_object(sender, self._server, path, wanted))
+        except BaseException:
+            lease.release()
+            raise
+        if opened.stream is None:
+            lease.release()
+            return opened, opened.data
+        return opened, SyncBody(lease, opened.stream)
+
+    async def open_async(self, path: str, wanted: Wanted) -> tuple[Opened, Source]:
+        """Request an object as `open` does, on the running event loop."""
+        opened = await open_object(self._async_sender(), self._server, path, wanted)
+        body = opened.data if opened.stream is None else AsyncBody(opened.stream)
+        return opened, Source(opened.span, body, _Again(self, path, opened))
+
+
+class _Again:
+    """Requests a byte range of an object again, of the version that was opened."""
+
+    def __init__(self, client: Client, path: str, opened: Opened) -> None:
+        self._client = client
+        self._path = path
+        self._version = Version.of(opened.meta)
+
+    def _wanted(self, span: ByteRange) -> Wanted:
+        return Wanted() if span == (0, self._version.size) else Wanted(range=Range(*span))
+
+    def open(self, span: ByteRange) -> SyncBody | bytes:
+        """Request it for reads in a thread."""
+        if not span.length:
+            return b""
+        opened, source = self._client.open(self._path, self._wanted(span))
+        self._check(opened, span)
+        return source.take()
+
+    async def open_async(self, span: ByteRange) -> AsyncBody | bytes:
+        """Request it for reads on the running event loop."""
+        if not span.length:
+            return b""
+        opened, source = await self._client.open_async(self._path, self._wanted(span))
+        self._check(opened, span)
+        return await source.take_async()
+
+    def _check(self, opened: Opened, span: ByteRange) -> None:
+        self._version.check(self._path, Version.of(opened.meta))
+        if opened.span != span:
+            msg = f"Expected {span} of {self._path!r}, got {opened.span}. Retry the read."
+            raise IncompleteReadError(msg)

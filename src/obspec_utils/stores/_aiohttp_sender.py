@@ -1,0 +1,216 @@
+"""Send requests: retries, redirects, timeouts. Runs on one event loop, that of the session."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import aiohttp
+from yarl import URL
+
+from obspec_utils._io.gc_pause import raise_if_interrupted
+from obspec_utils._io.retry import Backoff
+from obspec_utils._redact import redacted
+from obspec_utils.stores._aiohttp_errors import GenericError, RequestTimeoutError, StatusError, status_error
+from obspec_utils.stores._aiohttp_reply import content_length, retry_after
+
+if TYPE_CHECKING:
+    from obspec_utils.stores._aiohttp_site import Site
+
+__all__ = ["Sender", "discard"]
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAX_REDIRECTS = 10
+_RETRIED = frozenset({408, 425, 429})
+# 5xx that say what the server never does.
+_FINAL = frozenset({501, 505, 511})
+# Bodies of errors and redirects up to this many bytes are read, so that the connection can be used again.
+_MAX_DISCARDED = 64 * 1024
+# Bytes that aiohttp buffers before it stops reading from the socket: with its default, 64 KiB, a fast connection
+# stops and starts for each chunk.
+_READ_BUFFER = 1024 * 1024
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
+_NOT_RETRIED = (
+    aiohttp.InvalidURL,
+    aiohttp.ClientConnectorCertificateError,
+    aiohttp.ServerFingerprintMismatch,
+    ssl.SSLCertVerificationError,
+)
+
+
+class Sender:
+    """Sends the requests of a call.
+
+    Parameters
+    ----------
+    site
+        The URL and the headers of requests.
+    timeout
+        Seconds that a server may take for the headers of a response; None for no limit. Also for each further chunk of
+        its body.
+    session
+        The session to use, on the running loop; None for one of its own for each request.
+    is_callers
+        Whether the session is the caller's. Its default headers and cookies are only sent to the store's own host.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        timeout: float | None,
+        session: aiohttp.ClientSession | None = None,
+        *,
+        is_callers: bool = False,
+    ) -> None:
+        self.site = site
+        self.timeout = timeout
+        self._session = session
+        self._is_callers = is_callers
+        self._jar: aiohttp.CookieJar | None = None
+
+    @property
+    def keeps_connections(self) -> bool:
+        """Whether requests share a session."""
+        return self._session is not None
+
+    async def send(self, method: str, path: str, headers: dict[str, str]) -> aiohttp.ClientResponse:
+        """Send a request, follow redirects, and retry; return when the headers of a response have arrived.
+
+        Raises
+        ------
+        GenericError
+            If the last attempt gets no response. A response with any status is returned.
+        """
+        url, common = self.site.request(path)
+        backoff = Backoff()
+        while True:
+            raise_if_interrupted()
+            try:
+                async with asyncio.timeout(self.timeout):
+                    response = await self._follow(method, path, url, common, headers)
+            except (StatusError, GenericError):
+                raise
+            except (aiohttp.ClientError, OSError) as error:
+                delay = None if isinstance(error, _NOT_RETRIED) else backoff.delay()
+                if delay is None:
+                    raise self._failure(method, path, error) from error
+            else:
+                if not _is_retried(response.status):
+                    return response
+                delay = backoff.delay(retry_after(response.headers))
+                if delay is None:
+                    return response
+                await discard(response, self.timeout)
+            await asyncio.sleep(delay)
+
+    def _failure(self, method: str, path: str, error: Exception) -> GenericError:
+        start = f"{method} of {path!r} in {self.site!r} failed"
+        if isinstance(error, TimeoutError):
+            return RequestTimeoutError(f"{start}: no response within {self.timeout} s. Pass a longer timeout=.")
+        told = " ".join(redacted(str(error) or type(error).__name__).split())
+        return GenericError(f"{start}: {type(error).__name__}: {told}. Check the URL and the network.")
+
+    async def _follow(
+        self, method: str, path: str, url: URL, common: dict[str, str], headers: dict[str, str]
+    ) -> aiohttp.ClientResponse:
+        """Send a request and follow redirects; the caller's headers only go to the store's own host."""
+        for _ in range(_MAX_REDIRECTS):
+            response = await self._request(method, url, {**common, **headers})
+            if response.status not in _REDIRECTS:
+                return response
+            location = response.headers.get("Location")
+            await discard(response, self.timeout)
+            url = self._target(method, path, response, location)
+            common = self.site.headers_for(url)
+        advice = f"more than {_MAX_REDIRECTS} redirects: check the URL of the store, and whether the server expects a login"
+        raise self.error(response, path, advice=advice)
+
+    def _target(self, method: str, path: str, response: aiohttp.ClientResponse, location: str | None) -> URL:
+        if not location:
+            raise self.error(response, path, advice="the server redirects without a Location: check the URL of the store")
+        try:
+            # As it is, since a signature may depend on its percent-encoding.
+            url = response.url.join(URL(location, encoded=location.isascii() and " " not in location))
+        except ValueError:
+            url = URL()
+        if url.scheme not in {"http", "https"} or not url.host:
+            told = f"the server redirects {method} to something that is no http(s) URL: check the URL of the store"
+            raise self.error(response, path, advice=told)
+        return url.with_fragment(None) if url.fragment else url
+
+    async def _request(self, method: str, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:
+        session = self._session
+        if session is None or (self._is_callers and not self.site.is_own(url)):
+            session = self._temporary_session()
+        try:
+            return await session.request(
+                method,
+                url,
+                headers=headers,
+                allow_redirects=False,
+                auto_decompress=False,
+                raise_for_status=False,
+                read_bufsize=_READ_BUFFER,
+                timeout=_NO_TIMEOUT,
+            )
+        finally:
+            if session is not self._session:
+                session.detach()  # the response keeps its connection
+
+    def _temporary_session(self) -> aiohttp.ClientSession:
+        if self._jar is None:
+            self._jar = aiohttp.CookieJar()
+        if self._session is None:
+            connector: aiohttp.BaseConnector | None = aiohttp.TCPConnector(force_close=True)
+            return aiohttp.ClientSession(connector=connector, cookie_jar=self._jar)
+        return aiohttp.ClientSession(
+            connector=self._session.connector,
+            connector_owner=False,
+            cookie_jar=self._jar,
+            trust_env=self._session.trust_env,
+        )
+
+    def shown_url(self, response: aiohttp.ClientResponse) -> str:
+        """Return the URL of a response without credentials and query."""
+        return str(response.url.with_user(None).with_query(None))
+
+    def error(
+        self,
+        response: aiohttp.ClientResponse,
+        path: str,
+        *,
+        conditional: bool = False,
+        advice: str | None = None,
+        kind: type[StatusError] | None = None,
+    ) -> StatusError:
+        """Return the error for a response."""
+        return status_error(
+            response.status,
+            self.site,
+            path,
+            method=response.method,
+            url=self.shown_url(response),
+            headers=response.headers,
+            conditional=conditional,
+            advice=advice,
+            kind=kind,
+        )
+
+
+def _is_retried(status: int) -> bool:
+    return status in _RETRIED or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _FINAL)
+
+
+async def discard(response: aiohttp.ClientResponse, timeout: float | None) -> None:  # noqa: ASYNC109 - as asyncio.timeout
+    """Read and drop a body that is not needed, if that is short; else close the connection."""
+    try:
+        length = 0 if response.method == "HEAD" else content_length(response.headers)
+        if length is not None and length <= _MAX_DISCARDED:
+            async with asyncio.timeout(timeout):
+                await response.read()
+    except (aiohttp.ClientError, OSError):
+        pass
+    finally:
+        response.release()

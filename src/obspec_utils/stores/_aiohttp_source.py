@@ -1,0 +1,187 @@
+"""The bytes of a result: of a response that is being received, requested again if need be, or in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from obspec_utils._io.fork import this_process
+from obspec_utils._io.interruptible import in_own_thread, interruptible
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator
+
+    from obspec_utils._ranges import ByteRange
+    from obspec_utils.stores._aiohttp_pairs import Lease
+    from obspec_utils.stores._aiohttp_stream import Stream
+
+__all__ = ["MIN_CHUNK_SIZE", "AsyncBody", "Opener", "Source", "SyncBody", "run_blocking"]
+
+T = TypeVar("T")
+
+# Bytes in a chunk of an iteration, at least, but for the last.
+MIN_CHUNK_SIZE = 1024 * 1024
+
+
+def run_blocking(function: Callable[..., T], *args: object) -> T:
+    """Call a function that runs an event loop: here, or in a thread of the call where a loop runs, or Ctrl-C hits."""
+    run = interruptible if asyncio._get_running_loop() is None else in_own_thread  # noqa: SLF001 - documented
+    return run(function, *args)
+
+
+class SyncBody:
+    """A body that arrives on a leased event loop, which only runs during reads."""
+
+    def __init__(self, lease: Lease, stream: Stream) -> None:
+        self._lease = lease
+        self.stream = stream
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can be read by this process."""
+        return self._lease.is_usable
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, at least `size` unless the range ends; b"" at its end."""
+        return run_blocking(self._read, size) if self.stream.span.length else b""
+
+    def _read(self, size: int) -> bytes:
+        data = self._lease.run(self.stream.read(size))
+        if not self.stream.span.length:
+            self._lease.release()
+        return data
+
+    def close(self) -> None:
+        """Close the connection if the body has not been read to its end. Finalizers call it, too."""
+        if self._lease.is_usable:
+            self.stream.close()
+            self._lease.release(close_surplus=False)
+
+    __del__ = close
+
+
+class AsyncBody:
+    """A body that arrives on an event loop of the caller's."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._process = this_process()
+        self.stream = stream
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can be read on the running loop."""
+        return self._loop is asyncio.get_running_loop()
+
+    def close(self) -> None:
+        """Close the connection if the body has not been read to its end. Finalizers call it, too."""
+        if self._process is this_process() and self.stream.span.length:
+            with suppress(RuntimeError):  # the loop is closed, and its connections with it
+                self._loop.call_soon_threadsafe(self.stream.close)
+
+    __del__ = close
+
+
+class Opener(Protocol):
+    """Requests a byte range of the object again, and checks that it is of the same version."""
+
+    def open(self, span: ByteRange, /) -> SyncBody | bytes:
+        """Request it for reads in a thread; bytes if the whole response had to be read."""
+        ...
+
+    async def open_async(self, span: ByteRange, /) -> AsyncBody | bytes:
+        """Request it for reads on the running event loop."""
+        ...
+
+
+class Source:
+    """The bytes of a result.
+
+    Parameters
+    ----------
+    span
+        The byte range of the object.
+    body
+        The body, or its bytes.
+    opener
+        Requests the bytes again if the body can't be read: it has been read in chunks, or it arrives elsewhere.
+
+    Attributes
+    ----------
+    data
+        The bytes, if they are in memory.
+    """
+
+    def __init__(self, span: ByteRange, body: SyncBody | AsyncBody | bytes, opener: Opener) -> None:
+        self.span = span
+        self.data = body if isinstance(body, bytes) else None
+        # One or none. `pop` is atomic: a body is read by one caller, others request the bytes again.
+        self._bodies = [] if isinstance(body, bytes) else [body]
+        self._opener = opener
+
+    def widened(self) -> Source | None:
+        """Return the source of all bytes of the response, instead of this one; None if it has been read."""
+        try:
+            body = self._bodies.pop()
+        except IndexError:
+            return None
+        return Source(body.stream.widen(), body, self._opener)
+
+    def read(self) -> bytes:
+        """Return all bytes, and keep them."""
+        if self.data is None:
+            body = self.take()
+            self.data = body if isinstance(body, bytes) else body.read(self.span.length)
+        return self.data
+
+    async def read_async(self) -> bytes:
+        """Return all bytes, and keep them."""
+        if self.data is None:
+            body = await self.take_async()
+            self.data = body if isinstance(body, bytes) else await body.stream.read(self.span.length)
+        return self.data
+
+    def chunks(self, min_size: int) -> Generator[bytes]:
+        """Yield chunks of at least `min_size` bytes but for the last."""
+        body = self.data if self.data is not None else self.take()
+        if isinstance(body, bytes):
+            if body:
+                yield body
+            return
+        try:
+            while chunk := body.read(min_size):
+                yield chunk
+        finally:
+            body.close()
+
+    async def chunks_async(self, min_size: int) -> AsyncGenerator[bytes]:
+        """Yield chunks of at least `min_size` bytes but for the last."""
+        body = self.data if self.data is not None else await self.take_async()
+        if isinstance(body, bytes):
+            if body:
+                yield body
+            return
+        try:
+            while chunk := await body.stream.read(min_size):
+                yield chunk
+        finally:
+            body.close()
+
+    def take(self) -> SyncBody | bytes:
+        """Return the body, to be read by this caller, or request it again."""
+        body = self._bodies.pop() if self._bodies else None
+        if isinstance(body, SyncBody) and body.is_usable:
+            return body
+        if body is not None:
+            body.close()
+        return self._opener.open(self.span)
+
+    async def take_async(self) -> AsyncBody | bytes:
+        """Return the body, to be read by this caller, or request it again."""
+        body = self._bodies.pop() if self._bodies else None
+        if isinstance(body, AsyncBody) and body.is_usable:
+            return body
+        if body is not None:
+            body.close()
+        return await self._opener.open_async(self.span)

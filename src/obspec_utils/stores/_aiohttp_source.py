@@ -20,6 +20,8 @@ __all__ = ["MIN_CHUNK_SIZE", "AsyncBody", "Opener", "Source", "SyncBody", "run_b
 
 T = TypeVar("T")
 
+# Bytes to read at a time, at least: starting an event loop costs as much as receiving 32 KiB.
+_MIN_READ = 256 * 1024
 # Bytes in a chunk of an iteration, at least, but for the last.
 MIN_CHUNK_SIZE = 1024 * 1024
 
@@ -47,7 +49,7 @@ class SyncBody:
         return run_blocking(self._read, size) if self.stream.span.length else b""
 
     def _read(self, size: int) -> bytes:
-        data = self._lease.run(self.stream.read(size))
+        data = self._lease.run(self.stream.read(max(size, _MIN_READ)))
         if not self.stream.span.length:
             self._lease.release()
         return data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -21,6 +22,36 @@ if TYPE_CHECKING:
 __all__ = ["Reopen", "Stream"]
 
 _BROKEN = (aiohttp.ClientError, IncompleteReadError, OSError)
+
+
+# A rest of more bytes is written into one buffer as it arrives. Joining pieces would take twice the memory, and for new
+# memory the kernel takes as long as for receiving.
+_LARGE = 256 * 1024
+
+
+class _Pieces:
+    """Bytes in pieces."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def add(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+
+    def value(self) -> bytes:
+        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+
+
+class _Whole:
+    """A known number of bytes, in one buffer. `BytesIO.getvalue` returns that without a copy."""
+
+    def __init__(self, length: int) -> None:
+        self._buffer = BytesIO()
+        self._buffer.seek(length - 1)
+        self._buffer.write(b"\0")
+        self._buffer.seek(0)
+        self.add = self._buffer.write
+        self.value = self._buffer.getvalue
 
 
 class Stream:
@@ -86,8 +117,8 @@ class Stream:
         ObjectChangedError
             If the connection breaks, and the object has changed since.
         """
-        pieces = []
         missing = min(size, self.span.length)
+        collected = _Whole(missing) if _LARGE < missing == self.span.length else _Pieces()
         while missing > 0:
             try:
                 piece = await self._pull()
@@ -95,15 +126,15 @@ class Stream:
                 await self._resume(error)
                 continue
             if piece := self._cut(piece):
-                pieces.append(piece)
+                collected.add(piece)
                 missing -= len(piece)
         if not self.span.length:
             await self._finish()
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return collected.value()
 
     async def _pull(self) -> bytes:
         async with asyncio.timeout(self._timeout):
-            piece = await self.response.content.readany()
+            piece, _ = await self.response.content.readchunk()  # unlike readany, without a copy
         if not piece:
             msg = f"The body of {self._path!r} ended {self.span.length} bytes early. Retry the read."
             raise IncompleteReadError(msg)

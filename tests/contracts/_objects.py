@@ -45,4 +45,4 @@ def seed(opened: OpenedStore) -> None:
     """Store all objects."""
     for path, content in CONTENTS.items():
         attributes = {"Content-Type": "text/plain"} if opened.capabilities.keeps_attributes else None
-        opened.store.put(path, content, use_multipart=False, attributes=attributes)
+        opened.writer.put(path, content, use_multipart=False, attributes=attributes)

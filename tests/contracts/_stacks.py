@@ -46,7 +46,7 @@ _BLOCKS = [
 BLOCK_SIZE = 50
 
 # All stacks are read on a store in memory and over HTTP; on the other kinds of store, one stack of every sort.
-_KINDS_OF_ALL_STACKS = ("memory", "s3-own")
+_KINDS_OF_ALL_STACKS = ("memory", "s3-own", "aiohttp")
 _STACKS_OF_OTHER_KINDS = ("caching", "splitting-caching", "caching-tracing-splitting", "blocks-splitting", "checked")
 
 STACKS = ["-".join(order) for order in _ORDERS + _REPEATS + _BLOCKS]

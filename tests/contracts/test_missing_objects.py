@@ -54,6 +54,7 @@ NAMES = {
     "s3-moto": "S3Store(",
     "s3-own": "S3Store(",
     "http-own": "HTTPStore(",
+    "aiohttp": "AiohttpStore(",
     "azure": "AzureStore(",
     "gcs": "GCSStore(",
 }
@@ -66,7 +67,8 @@ def check(error: FileNotFoundError, kind: str, path: str) -> None:
     assert told.endswith(f": {path!r}")
     assert "\n" not in told
     assert len(told) < 200
-    assert "Debug source" in str(error.__cause__), "what obstore has to tell is the cause"
+    if kind != "aiohttp":
+        assert "Debug source" in str(error.__cause__), "what obstore has to tell is the cause"
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
@@ -78,7 +80,7 @@ def test_a_missing_object_is_told_in_one_line(opened_store, wrapper):
         check(caught.value, opened_store.kind, "folder/a.nc")
 
 
-@pytest.mark.parametrize("store_kind", ["local", "memory", "s3-own", "http-own"])
+@pytest.mark.parametrize("store_kind", ["local", "memory", "s3-own", "http-own", "aiohttp"])
 async def test_so_it_is_in_a_running_event_loop_and_in_its_threads(opened_store):
     for wrap in WRAPPERS.values():
         store = wrap(opened_store.store)
@@ -100,7 +102,7 @@ def test_a_path_through_a_file_is_a_missing_object(opened_store, wrapper):
         check(caught.value, "local", "a.nc/b.nc")
 
 
-@pytest.mark.parametrize("store_kind", ["local", "s3-own", "http-own"])
+@pytest.mark.parametrize("store_kind", ["local", "s3-own", "http-own", "aiohttp"])
 @pytest.mark.parametrize(
     "make",
     [
@@ -113,18 +115,18 @@ def test_an_object_that_goes_while_it_is_read_is_a_missing_one(opened_store, mak
     opened_store.seed("a.nc", bytes(1 << 20))
     file = make(opened_store.store)
     file.read(1)
-    opened_store.store.delete("a.nc")
+    opened_store.writer.delete("a.nc")
     file.seek(500_000)
     with pytest.raises(FileNotFoundError) as caught:
         file.read(100_000)
     check(caught.value, opened_store.kind, "a.nc")
 
 
-@pytest.mark.parametrize("store_kind", ["local", "s3-own"])
+@pytest.mark.parametrize("store_kind", ["local", "s3-own", "aiohttp"])
 def test_so_is_one_that_went_before_an_unpickled_reader_loads_it(opened_store):
     opened_store.seed("a.nc", b"x")
     file = pickle.loads(pickle.dumps(EagerStoreReader(opened_store.store, "a.nc")))
-    opened_store.store.delete("a.nc")
+    opened_store.writer.delete("a.nc")
     with pytest.raises(FileNotFoundError) as caught:
         file.read()
     check(caught.value, opened_store.kind, "a.nc")

@@ -1,4 +1,4 @@
-"""Every kind of obstore store that the contract tests run over, and what each can do."""
+"""Every kind of store that the contract tests run over, and what each can do."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from obstore.store import (
     S3Store,
 )
 
+from obspec_utils.stores import AiohttpStore
 from tests.servers._process import RunningServer
 from tests.servers.azurite import AzuriteServer
 from tests.servers.gcs_shim import GcsServer
@@ -27,8 +28,9 @@ from tests.servers.object_server import ObjectServer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-StoreKind = Literal["local", "memory", "s3-moto", "s3-own", "http-own", "azure", "gcs"]
-Store = AzureStore | GCSStore | HTTPStore | LocalStore | MemoryStore | S3Store
+StoreKind = Literal["local", "memory", "s3-moto", "s3-own", "http-own", "aiohttp", "azure", "gcs"]
+WritableStore = AzureStore | GCSStore | HTTPStore | LocalStore | MemoryStore | S3Store
+Store = AiohttpStore | WritableStore
 
 _Server = TypeVar("_Server", bound=RunningServer)
 
@@ -41,6 +43,8 @@ class Capabilities:
 
     Attributes
     ----------
+    can_write
+        Has put, delete, copy and rename; other kinds are filled by `OpenedStore.writer`.
     can_list
         Lists paths that `get` accepts (an HTTPStore whose URL has a path lists that path too).
     can_create
@@ -53,8 +57,8 @@ class Capabilities:
         Returns user metadata; the standard attributes all kinds but `local` return.
     keeps_attributes
         Returns Content-Type and the like.
-    honours_version
-        Reads the `version` asked for (the others ignore the option).
+    honours_version, refuses_version
+        Reads the `version` asked for; raises an error for any (the others ignore the option).
     honours_if_unmodified_since
         Accepts the object's own `last_modified` (Memory and Local compare it too finely).
     honours_head
@@ -69,6 +73,7 @@ class Capabilities:
         Sends requests that a server could count.
     """
 
+    can_write: bool = True
     can_list: bool = True
     can_create: bool = True
     can_copy_if_absent: bool = True
@@ -76,6 +81,7 @@ class Capabilities:
     keeps_metadata: bool = True
     keeps_attributes: bool = True
     honours_version: bool = False
+    refuses_version: bool = False
     honours_if_unmodified_since: bool = True
     honours_head: bool = True
     suffix_ranges: bool = True
@@ -112,6 +118,7 @@ CAPABILITIES: dict[StoreKind, Capabilities] = {
         keeps_metadata=False,
         delete_missing_raises=True,
     ),
+    "aiohttp": Capabilities(can_write=False, can_list=False, can_create=False, refuses_version=True, forkable=True),
     "azure": Capabilities(suffix_ranges=False, delete_missing_raises=True),
     "gcs": Capabilities(can_copy_if_absent=False),
 }
@@ -163,11 +170,15 @@ class Servers:
 
 @dataclass(frozen=True, slots=True)
 class OpenedStore:
-    """An empty store of some kind; `bucket` names it on its server ("" without one)."""
+    """An empty store of some kind; `bucket` names it on its server ("" without one).
+
+    `writer` stores objects where `store` reads them: the same store, if that can write.
+    """
 
     kind: StoreKind
     store: Store
     bucket: str
+    writer: WritableStore
 
     @property
     def capabilities(self) -> Capabilities:
@@ -176,7 +187,7 @@ class OpenedStore:
 
     def seed(self, path: str, data: bytes) -> None:
         """Store an object in one plain PUT, which every kind can do."""
-        self.store.put(path, data, use_multipart=False)
+        self.writer.put(path, data, use_multipart=False)
 
 
 @contextmanager
@@ -184,12 +195,19 @@ def open_store(kind: StoreKind, servers: Servers) -> Iterator[OpenedStore]:
     """Open an empty store of its own: a new bucket, container, directory or memory."""
     if kind == "local":
         with tempfile.TemporaryDirectory() as folder:
-            yield OpenedStore(kind, LocalStore(folder), "")
+            local = LocalStore(folder)
+            yield OpenedStore(kind, local, "", local)
     elif kind == "memory":
-        yield OpenedStore(kind, MemoryStore(), "")
+        memory = MemoryStore()
+        yield OpenedStore(kind, memory, "", memory)
+    elif kind == "aiohttp":
+        bucket = servers.fresh_name()
+        server = servers.object_server
+        yield OpenedStore(kind, server.aiohttp_store(bucket), bucket, server.http_store(bucket))
     else:
         bucket = servers.fresh_name()
-        yield OpenedStore(kind, _REMOTE[kind](servers, bucket), bucket)
+        store = _REMOTE[kind](servers, bucket)
+        yield OpenedStore(kind, store, bucket, store)
 
 
 def _moto(servers: Servers, bucket: str) -> S3Store:
@@ -207,7 +225,7 @@ def _gcs(servers: Servers, bucket: str) -> GCSStore:
     return servers.gcs.gcs_store(bucket)
 
 
-_REMOTE: dict[StoreKind, Callable[[Servers, str], Store]] = {
+_REMOTE: dict[StoreKind, Callable[[Servers, str], WritableStore]] = {
     "s3-moto": _moto,
     "s3-own": lambda servers, bucket: servers.object_server.s3_store(bucket),
     "http-own": lambda servers, bucket: servers.object_server.http_store(bucket),

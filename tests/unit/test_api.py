@@ -48,6 +48,7 @@ PUBLIC = {
         "MemoryCache",
         "RedisCache",
     ],
+    "obspec_utils.stores": ["AiohttpGetResult", "AiohttpGetResultAsync", "AiohttpStore"],
     "obspec_utils.registry": ["ObjectStoreRegistry", "PathEntry", "UrlKey", "get_url_key", "path_segments"],
     "obspec_utils.protocols": ["ReadableFile", "ReadableStore"],
     "obspec_utils.typing": ["Path", "Url"],
@@ -93,7 +94,7 @@ def test_parameters_and_defaults(name: str) -> None:
     assert found == DEFAULTS[name]
 
 
-@pytest.mark.parametrize("module", ["cache", "obspec", "splitting", "tracing"])
+@pytest.mark.parametrize("module", ["aiohttp", "cache", "obspec", "splitting", "tracing"])
 def test_old_module_names_still_work_and_say_where_to_go(module: str) -> None:
     sys.modules.pop(f"obspec_utils.{module}", None)
     with pytest.warns(DeprecationWarning, match=rf"obspec_utils\.{module} is deprecated") as warned:

@@ -28,7 +28,7 @@ def interruptible(function: Callable[..., T], *args: object) -> T:
 
 
 def in_own_thread(function: Callable[..., T], *args: object) -> T:
-    """Call a function inside `paused()` in a thread made for the call: Ctrl-C does not reach it, and no loop runs there."""
+    """Call a function inside `paused()` in a thread of its own: Ctrl-C does not reach it; no event loop runs there."""
     call = _Call(function, args)
     try:
         paused(call.start_and_wait)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import partial
+from math import inf
 from numbers import Real
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import aiohttp
 from obspec_utils._redact import shown
 from obspec_utils._validation import check_path
 from obspec_utils.stores._aiohttp_client import Client
-from obspec_utils.stores._aiohttp_exchange import fetch_head
+from obspec_utils.stores._aiohttp_head import fetch_head
 from obspec_utils.stores._aiohttp_ranges import read_ranges
 from obspec_utils.stores._aiohttp_result import AiohttpGetResult, AiohttpGetResultAsync
 from obspec_utils.stores._aiohttp_site import Site
@@ -101,9 +102,15 @@ class AiohttpStore:
     def __repr__(self) -> str:
         return repr(self._client.site)
 
-    def __reduce__(self) -> tuple[Callable[..., AiohttpStore], tuple[object, ...]]:
-        make = partial(type(self), headers=self.headers, timeout=self.timeout.total)
-        return make, (self._client.site.given,)
+    def __reduce__(self) -> tuple[Callable[..., AiohttpStore], tuple[str]]:
+        return partial(type(self), headers=self.headers, timeout=self.timeout.total), (self._client.site.given,)
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether both send the same requests, as obstore's stores compare."""
+        return isinstance(other, AiohttpStore) and self._client.settings == other._client.settings
+
+    def __hash__(self) -> int:
+        return hash(self.base_url)
 
     @property
     def _session(self) -> aiohttp.ClientSession | None:
@@ -216,7 +223,8 @@ def _checked_timeout(timeout: object) -> float | None:
     if isinstance(timeout, bool) or not isinstance(timeout, Real):
         msg = f"timeout must be a number of seconds, or None for no limit, got {shown(timeout)}"
         raise TypeError(msg)
-    if not 0 < timeout < float("inf"):
+    seconds = float(timeout)
+    if not 0 < seconds < inf:
         msg = f"timeout must be a positive number of seconds, or None for no limit, got {timeout!r}"
         raise ValueError(msg)
-    return float(timeout)
+    return seconds

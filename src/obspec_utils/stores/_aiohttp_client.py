@@ -9,25 +9,25 @@ import aiohttp
 
 from obspec_utils._version import Version
 from obspec_utils.exceptions import IncompleteReadError
-from obspec_utils.stores._aiohttp_exchange import Server, open_object
+from obspec_utils.stores._aiohttp_exchange import open_object
+from obspec_utils.stores._aiohttp_head import open_head
 from obspec_utils.stores._aiohttp_pairs import PAIRS
 from obspec_utils.stores._aiohttp_sender import Sender
+from obspec_utils.stores._aiohttp_server import Server
 from obspec_utils.stores._aiohttp_source import AsyncBody, Source, SyncBody, run_blocking
 from obspec_utils.stores._aiohttp_wanted import Range, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from typing import Concatenate, ParamSpec
 
     from obspec_utils._ranges import ByteRange
     from obspec_utils.stores._aiohttp_exchange import Opened
     from obspec_utils.stores._aiohttp_site import Site
 
-    P = ParamSpec("P")
-
 __all__ = ["Client"]
 
 T = TypeVar("T")
+A = TypeVar("A")
 
 
 class Client:
@@ -58,6 +58,11 @@ class Client:
         """The session of the innermost `async with` block; None outside of one."""
         return self._entered[-1][1] if self._entered else None
 
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """What decides what is sent."""
+        return self.site.given, self.site.headers, self._timeout, self._callers_session
+
     def enter(self) -> None:
         """Begin an `async with` block."""
         self._entered.append((asyncio.get_running_loop(), self._callers_session or aiohttp.ClientSession()))
@@ -78,27 +83,28 @@ class Client:
         session = next((session for where, session in reversed(self._entered) if where is loop), None)
         return Sender(self.site, self._timeout, session)
 
-    def run(self, job: Callable[Concatenate[Sender, Server, P], Coroutine[Any, Any, T]], *args: P.args, **_: P.kwargs) -> T:
+    def run(self, job: Callable[[Sender, Server, str, A], Coroutine[Any, Any, T]], path: str, argument: A) -> T:
         """Run a sync call to its end."""
         self._check_no_session()
-        return run_blocking(self._run_leased, job, *args)
+        result: T = run_blocking(self._run_leased, job, path, argument)
+        return result
 
-    def _run_leased(self, job: Callable[..., Coroutine[Any, Any, T]], *args: object) -> T:
+    def _run_leased(self, job: Callable[[Sender, Server, str, A], Coroutine[Any, Any, T]], path: str, argument: A) -> T:
         lease = PAIRS.lease()
         try:
-            return lease.run(job(Sender(self.site, self._timeout, lease.session), self._server, *args))
+            return lease.run(job(Sender(self.site, self._timeout, lease.session), self._server, path, argument))
         finally:
             lease.release()
 
     async def run_async(
-        self, job: Callable[Concatenate[Sender, Server, P], Coroutine[Any, Any, T]], *args: P.args, **_: P.kwargs
+        self, job: Callable[[Sender, Server, str, A], Coroutine[Any, Any, T]], path: str, argument: A
     ) -> T:
         """Run an async call, all requests in one session."""
         sender = self._async_sender()
         if sender.keeps_connections:
-            return await job(sender, self._server, *args)
+            return await job(sender, self._server, path, argument)
         async with aiohttp.ClientSession() as session:
-            return await job(Sender(self.site, self._timeout, session), self._server, *args)
+            return await job(Sender(self.site, self._timeout, session), self._server, path, argument)
 
     def _check_no_session(self) -> None:
         if self._callers_session is not None:
@@ -118,7 +124,7 @@ class Client:
         lease = PAIRS.lease()
         try:
             sender = Sender(self.site, self._timeout, lease.session)
-            opened = lease.run(open_object(sender, self._server, path, wanted))
+            opened = lease.run(_open(sender, self._server, path, wanted))
         except BaseException:
             lease.release()
             raise
@@ -129,9 +135,13 @@ class Client:
 
     async def open_async(self, path: str, wanted: Wanted) -> tuple[Opened, Source]:
         """Request an object as `open` does, on the running event loop."""
-        opened = await open_object(self._async_sender(), self._server, path, wanted)
+        opened = await _open(self._async_sender(), self._server, path, wanted)
         body = opened.data if opened.stream is None else AsyncBody(opened.stream)
         return opened, Source(opened.span, body, _Again(self, path, opened))
+
+
+def _open(sender: Sender, server: Server, path: str, wanted: Wanted) -> Coroutine[Any, Any, Opened]:
+    return open_head(sender, server, path, wanted) if wanted.head else open_object(sender, server, path, wanted)
 
 
 class _Again:

@@ -116,6 +116,7 @@ _CLASSES: dict[int, type[StatusError]] = {
     412: PreconditionError,
 }
 _ADVICE = {
+    204: "the server sends no object",
     304: "sent without a condition, so there is no object: clear the caches of proxies, or ask the server's operator",
     401: "pass headers= with credentials that the server accepts",
     403: "the credentials or the signed URL do not allow this, or have expired",

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-import warnings
 from dataclasses import dataclass, replace
-from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import aiohttp
 
-from obspec_utils._io.gc_pause import call_after_pause
 from obspec_utils._ranges import ByteRange
 from obspec_utils.exceptions import IncompleteReadError
 from obspec_utils.stores._aiohttp_errors import NotSupportedError, StatusError, UnauthenticatedError, status_error
-from obspec_utils.stores._aiohttp_reply import attributes_of, meta_of, parse_reply, size_of_unsatisfied
+from obspec_utils.stores._aiohttp_reply import parse_reply
 from obspec_utils.stores._aiohttp_sender import discard
 from obspec_utils.stores._aiohttp_stream import Stream
 from obspec_utils.stores._aiohttp_wanted import Range, Wanted
@@ -28,59 +25,16 @@ if TYPE_CHECKING:
 
     from obspec_utils.stores._aiohttp_reply import Reply
     from obspec_utils.stores._aiohttp_sender import Sender
+    from obspec_utils.stores._aiohttp_server import Server
 
-__all__ = ["Opened", "Server", "fetch_head", "open_object", "unsatisfiable"]
+__all__ = ["Opened", "open_object", "pieces", "request", "unsatisfiable"]
 
 _OK = frozenset({HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.PARTIAL_CONTENT})
-# Statuses of a HEAD that a server refuses, although it may answer a GET: a signed URL is for one method.
-_HEAD_REFUSED = frozenset({400, 403, 405, 501})
-# What error and login pages are.
-_DOCUMENTS = frozenset({"text/html", "application/xhtml+xml", "application/xml", "text/xml"})
 _XML = frozenset({"application/xml", "text/xml"})
 _MAX_ERROR_DOCUMENT = 64 * 1024
 _ERROR_DOCUMENT = re.compile(
     rb"\s*(?:\xef\xbb\xbf)?(?:<\?xml[^>]*\?>)?\s*<(?:\w+:)?(?:Error|ErrorResponse|ExceptionReport|ServiceExceptionReport)[\s>]"
 )
-# How many paths a store remembers the content type of.
-_MAX_PATHS = 10_000
-
-
-class Server:
-    """What a store has learned about its server.
-
-    Attributes
-    ----------
-    serves_ranges
-        Whether the last response to a request for a range was that range; None before the first.
-    """
-
-    def __init__(self) -> None:
-        self.serves_ranges: bool | None = None
-        self._has_warned = False
-        self._data_paths: dict[str, None] = {}
-
-    def note_range(self, sender: Sender, *, served: bool) -> None:
-        """Note whether a range was served; warn the first time it was not."""
-        self.serves_ranges = served
-        if served or self._has_warned:
-            return
-        self._has_warned = True
-        msg = (
-            f"The server of {sender.site!r} ignores ranges: each read of a part transfers the object from its start. "
-            "Read whole objects, or use CachingReadableStore."
-        )
-        call_after_pause(partial(warnings.warn, msg, RuntimeWarning, 3))
-
-    def is_replaced_by_page(self, path: str, content_type: str) -> bool:
-        """Return whether a response is a page of HTML or XML, for an object that was none before."""
-        kind = content_type.partition(";")[0].strip().lower()
-        if kind in _DOCUMENTS:
-            return path in self._data_paths
-        if kind and path not in self._data_paths:
-            if len(self._data_paths) >= _MAX_PATHS:
-                self._data_paths.clear()
-            self._data_paths[path] = None
-        return False
 
 
 @dataclass(slots=True)
@@ -109,43 +63,39 @@ class Opened:
 async def request(sender: Sender, server: Server, path: str, wanted: Wanted) -> tuple[Reply, aiohttp.ClientResponse]:
     """Send a GET; return the headers, checked, and the response, whose body has not been read."""
     response = await sender.send("GET", path, wanted.headers)
+    if response.status not in _OK:
+        await discard(response, sender.timeout)
+        raise sender.error(response, path, conditional=bool(wanted.conditions))
     try:
-        if response.status not in _OK:
-            error = sender.error(response, path, conditional=bool(wanted.conditions), advice=_advice(response.status))
-            await discard(response, sender.timeout)
-            raise error
-        reply = parse_reply(path, response.status, response.headers, wanted.range)
-        if server.is_replaced_by_page(path, response.headers.get("Content-Type", "")):
-            advice = (
-                f"the response is {response.headers['Content-Type']!r}, as login and error pages are, where the object "
-                "had another type before: renew the credentials"
-            )
-            raise sender.error(response, path, advice=advice, kind=UnauthenticatedError)
-        _check_range(sender, server, path, wanted.range, reply, response)
+        return _checked(sender, server, path, wanted, response), response
     except BaseException:
         response.close()
         raise
-    return reply, response
 
 
-def _advice(status: int) -> str | None:
-    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return "the server sends no object"
-    return None
+def _checked(sender: Sender, server: Server, path: str, wanted: Wanted, response: aiohttp.ClientResponse) -> Reply:
+    reply = parse_reply(path, response.status, response.headers, wanted.range)
+    if server.is_replaced_by_page(path, response.headers.get("Content-Type", "")):
+        advice = (
+            f"the response is {response.headers['Content-Type']!r}, as login and error pages are, where the object had "
+            "another type before: renew the credentials"
+        )
+        raise sender.error(response, path, advice=advice, kind=UnauthenticatedError)
+    _check_range(sender, server, path, wanted.range, reply, response)
+    return reply
 
 
 def _check_range(
     sender: Sender, server: Server, path: str, wanted: Range | None, reply: Reply, response: aiohttp.ClientResponse
 ) -> None:
-    if wanted is None:
+    if wanted is None or reply.body is None or reply.wanted is None:
         return
     if response.status == HTTPStatus.PARTIAL_CONTENT:
-        server.note_range(sender, served=True)
-    elif reply.body is not None and reply.wanted is not None:
-        if not reply.wanted.length:
-            raise unsatisfiable(sender, path, reply.body.stop, sender.shown_url(response))
-        if reply.wanted != reply.body:  # a server may send 200 for a range that is the whole object
-            server.note_range(sender, served=False)
+        server.note_range(sender.site, served=True)
+    elif not reply.wanted.length:
+        raise unsatisfiable(sender, path, reply.body.stop, sender.shown_url(response))
+    elif reply.wanted != reply.body:  # a server may send 200 for a range that is the whole object
+        server.note_range(sender.site, served=False)
 
 
 def unsatisfiable(sender: Sender, path: str, size: int, url: str = "") -> StatusError:
@@ -155,9 +105,7 @@ def unsatisfiable(sender: Sender, path: str, size: int, url: str = "") -> Status
     return status_error(status, sender.site, path, url=url, headers=headers)
 
 
-async def open_object(
-    sender: Sender, server: Server, path: str, wanted: Wanted, *, size_needed: bool = True
-) -> Opened:
+async def open_object(sender: Sender, server: Server, path: str, wanted: Wanted, *, size_needed: bool = True) -> Opened:
     """Request an object or a range of it; return when the headers have arrived.
 
     A body whose length the headers do not tell is read whole, because the size of the object is needed.
@@ -167,10 +115,6 @@ async def open_object(
     size_needed
         Whether a response for a range is an error if it does not tell the size of the object.
     """
-    if wanted.head:
-        meta, attributes = await fetch_head(sender, server, path, wanted.conditions)
-        span = ByteRange(0, meta["size"]) if wanted.range is None else wanted.range.within(meta["size"])
-        return Opened(meta, attributes, span)
     reply, response = await request(sender, server, path, wanted)
     if size_needed and reply.meta["size"] < 0 and reply.body is not None:
         response.close()
@@ -202,7 +146,7 @@ async def _read_whole(
 ) -> Opened:
     """Read a body now; raise an error if it is an XML document that tells one."""
     try:
-        data = b"".join([piece async for piece in _pieces(sender, response, path, reply)])
+        data = b"".join([piece async for piece in pieces(sender, response, path, reply)])
         if _may_be_error(path, reply, response) and _ERROR_DOCUMENT.match(data):
             told = " ".join(data[:200].decode(errors="replace").split())
             raise sender.error(response, path, advice=f"the response is an error in XML, {told!r}")
@@ -216,7 +160,7 @@ async def _read_whole(
     return Opened(reply.meta, reply.attributes, span, data=asked, whole=data, ranges_ignored=span != body)
 
 
-async def _pieces(
+async def pieces(
     sender: Sender, response: aiohttp.ClientResponse, path: str, reply: Reply
 ) -> AsyncGenerator[bytes, None]:
     """Read a whole body, each piece within the timeout."""
@@ -236,49 +180,3 @@ async def _pieces(
     if reply.body is not None and length != reply.body.length:
         msg = f"Expected {reply.body.length} bytes of {path!r}, got {length}. Retry the read."
         raise IncompleteReadError(msg)
-
-
-async def fetch_head(
-    sender: Sender, server: Server, path: str, conditions: dict[str, str]
-) -> tuple[ObjectMeta, Attributes]:
-    """Return the metadata and attributes of an object.
-
-    A HEAD that is refused, or that tells no size or the size 0, is followed by a GET of the first byte.
-    """
-    response = await sender.send("HEAD", path, conditions)
-    await discard(response, sender.timeout)
-    if response.status == HTTPStatus.OK:
-        reply = parse_reply(path, HTTPStatus.OK, response.headers, None)
-        if reply.meta["size"] > 0:
-            return reply.meta, reply.attributes
-    elif response.status not in _HEAD_REFUSED:
-        raise sender.error(response, path, conditional=bool(conditions), advice=_advice(response.status))
-    try:
-        reply, response = await request(sender, server, path, Wanted(conditions, Range(0, 1)))
-    except StatusError as error:
-        if error.status != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            raise
-        return _empty(path, error, response)
-    try:
-        return {**reply.meta, "size": await _size(sender, path, reply, response)}, reply.attributes
-    finally:
-        response.close()
-
-
-def _empty(path: str, error: StatusError, head: aiohttp.ClientResponse) -> tuple[ObjectMeta, Attributes]:
-    """Return the metadata of an object that has no first byte."""
-    headers = head.headers if head.status == HTTPStatus.OK else error.headers or {}
-    if size_of_unsatisfied(error.headers or {}):
-        raise error
-    return meta_of(path, headers, 0), attributes_of(headers)
-
-
-async def _size(sender: Sender, path: str, reply: Reply, response: aiohttp.ClientResponse) -> int:
-    if reply.body is None:  # only the whole body tells
-        return sum([len(piece) async for piece in _pieces(sender, response, path, reply)])
-    if reply.meta["size"] < 0:
-        msg = f"The server does not tell the size of {path!r}: request the whole object"
-        raise NotSupportedError(msg)
-    if response.status == HTTPStatus.PARTIAL_CONTENT:
-        await discard(response, sender.timeout)
-    return reply.meta["size"]

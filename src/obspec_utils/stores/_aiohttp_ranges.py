@@ -13,8 +13,8 @@ from obspec_utils.stores._aiohttp_wanted import Range, Wanted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from obspec_utils.stores._aiohttp_exchange import Server
     from obspec_utils.stores._aiohttp_sender import Sender
+    from obspec_utils.stores._aiohttp_server import Server
 
 __all__ = ["read_ranges"]
 

@@ -71,7 +71,9 @@ def parse_reply(path: str, status: int, headers: Mapping[str, str], wanted: Rang
     match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
     if match is None or wanted is None:
         found = shown(headers.get("Content-Range") or headers.get("Content-Type"))
-        msg = f"The response for {path!r} has a part of the object that is not known, {found}: the server does not support ranges"
+        msg = (
+            f"The response for {path!r} has an unknown part of the object, {found}: the server does not support ranges"
+        )
         raise NotSupportedError(msg)
     body = ByteRange(int(match[1]), int(match[2]) + 1)
     size = _size(path, body, match[3], wanted)

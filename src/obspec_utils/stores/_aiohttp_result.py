@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from obspec_utils.stores._aiohttp_source import MIN_CHUNK_SIZE
 
 if TYPE_CHECKING:
+    import builtins
     from collections.abc import AsyncIterator, Iterator
     from typing import Self
 
@@ -20,7 +21,9 @@ __all__ = ["AiohttpGetResult", "AiohttpGetResultAsync"]
 class _GetResult:
     """The object's metadata and its bytes."""
 
-    def __init__(self, meta: ObjectMeta, attributes: Attributes, source: Source, *, ranges_ignored: bool = False) -> None:
+    def __init__(
+        self, meta: ObjectMeta, attributes: Attributes, source: Source, *, ranges_ignored: bool = False
+    ) -> None:
         self._meta = meta
         self._attributes = attributes
         self._source = source
@@ -42,7 +45,7 @@ class _GetResult:
     @property
     def range(self) -> tuple[int, int]:
         """The half-open byte range of the object that this result holds."""
-        return tuple(self._source.span)
+        return self._source.span.start, self._source.span.stop
 
     @property
     def in_memory(self) -> bool:
@@ -51,11 +54,11 @@ class _GetResult:
 
     @property
     def unsliced(self) -> Self | None:
-        """This result with all bytes of the response, if the server ignored the range; else None. For readers."""
+        """The result with all bytes of the response, if the server ignored the range; else None. For readers."""
         wide = self._source.widened() if self._ranges_ignored else None
         return None if wide is None else type(self)(self._meta, self._attributes, wide)
 
-    def buffer(self) -> bytes:
+    def buffer(self) -> builtins.bytes:
         """Return all bytes, and keep them for further calls.
 
         Raises
@@ -65,15 +68,15 @@ class _GetResult:
         """
         return self._source.read()
 
-    async def buffer_async(self) -> bytes:
+    async def buffer_async(self) -> builtins.bytes:
         """Return all bytes as `buffer` does, on the running event loop."""
         return await self._source.read_async()
 
-    def bytes(self) -> bytes:
+    def bytes(self) -> builtins.bytes:
         """Return all bytes, as `buffer` does."""
         return self.buffer()
 
-    async def bytes_async(self) -> bytes:
+    async def bytes_async(self) -> builtins.bytes:
         """Return all bytes, as `buffer_async` does."""
         return await self.buffer_async()
 

@@ -116,28 +116,30 @@ class Sender:
         self, method: str, path: str, url: URL, common: dict[str, str], headers: dict[str, str]
     ) -> aiohttp.ClientResponse:
         """Send a request and follow redirects; the caller's headers only go to the store's own host."""
-        for _ in range(_MAX_REDIRECTS):
+        redirects = 0
+        while True:
             response = await self._request(method, url, {**common, **headers})
             if response.status not in _REDIRECTS:
                 return response
-            location = response.headers.get("Location")
             await discard(response, self.timeout)
-            url = self._target(method, path, response, location)
+            if redirects == _MAX_REDIRECTS:
+                advice = f"more than {redirects} redirects: check the URL of the store; the server may expect a login"
+                raise self.error(response, path, advice=advice)
+            redirects += 1
+            url = self._target(path, response)
             common = self.site.headers_for(url)
-        advice = f"more than {_MAX_REDIRECTS} redirects: check the URL of the store, and whether the server expects a login"
-        raise self.error(response, path, advice=advice)
 
-    def _target(self, method: str, path: str, response: aiohttp.ClientResponse, location: str | None) -> URL:
+    def _target(self, path: str, response: aiohttp.ClientResponse) -> URL:
+        location = response.headers.get("Location")
         if not location:
-            raise self.error(response, path, advice="the server redirects without a Location: check the URL of the store")
+            raise self.error(response, path, advice="a redirect without a Location: check the URL of the store")
         try:
             # As it is, since a signature may depend on its percent-encoding.
             url = response.url.join(URL(location, encoded=location.isascii() and " " not in location))
         except ValueError:
             url = URL()
         if url.scheme not in {"http", "https"} or not url.host:
-            told = f"the server redirects {method} to something that is no http(s) URL: check the URL of the store"
-            raise self.error(response, path, advice=told)
+            raise self.error(response, path, advice="a redirect to something that is no http(s) URL")
         return url.with_fragment(None) if url.fragment else url
 
     async def _request(self, method: str, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:

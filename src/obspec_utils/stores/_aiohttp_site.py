@@ -115,19 +115,26 @@ class Site:
 
 
 def _split(base_url: str) -> SplitResult:
-    text = check_text("base_url", base_url, "https://example.com/data")
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme.lower() in _DEFAULT_PORTS and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        usable = False
-    if not usable or text != text.strip() or not text.isprintable():
-        msg = f"base_url must be an http(s) URL such as 'https://example.com/data', got {shown(text)}"
+    parts = _parsed(check_text("base_url", base_url, "https://example.com/data"))
+    if parts is None:
+        msg = f"base_url must be an http(s) URL such as 'https://example.com/data', got {shown(base_url)}"
         raise ValueError(msg)
     if parts.fragment:
-        msg = f"base_url must not have a fragment, which is never sent, got {shown(text)}: encode '#' as %23"
+        msg = f"base_url must not have a fragment, which is never sent, got {shown(base_url)}: encode '#' as %23"
         raise ValueError(msg)
     return parts
+
+
+def _parsed(text: str) -> SplitResult | None:
+    """Return the parts of an http(s) URL; None for any other text."""
+    if text != text.strip() or not text.isprintable():
+        return None
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme.lower() in _DEFAULT_PORTS and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts if usable else None
 
 
 def _basic(parts: SplitResult) -> str | None:

@@ -178,28 +178,29 @@ class Stream:
     async def _resume(self, error: Exception) -> None:
         """Request what is left of the range, if it can be checked that it is of the same version."""
         self.close()
-        failure: Exception
-        if isinstance(error, IncompleteReadError):
-            failure = error
-        elif isinstance(error, TimeoutError):
-            failure = RequestTimeoutError(f"The body of {self._path!r} stalled for {self._timeout} s. Retry the read.")
-        else:
-            told = " ".join(str(error).split()) or type(error).__name__
-            failure = IncompleteReadError(f"The body of {self._path!r} broke off: {told}. Retry the read.")
+        failure = self._failure(error)
         delay = self._attempts.delay_after(failure, reading=True)
         if delay is None:
             raise failure from error
         await asyncio.sleep(delay)
-        wanted = self.span
-        reply, response = await self._reopen(wanted)
+        reply, response = await self._reopen(self.span)
         try:
             self._version.check(self._path, Version.of(reply.meta))
-            if reply.wanted != wanted:
-                raise failure
         except BaseException:
             response.close()
             raise
+        if reply.wanted != self.span:
+            response.close()
+            raise failure
         self._use(reply, response)
+
+    def _failure(self, error: Exception) -> Exception:
+        if isinstance(error, IncompleteReadError):
+            return error
+        if isinstance(error, TimeoutError):
+            return RequestTimeoutError(f"The body of {self._path!r} stalled for {self._timeout} s. Retry the read.")
+        told = " ".join(str(error).split()) or type(error).__name__
+        return IncompleteReadError(f"The body of {self._path!r} broke off: {told}. Retry the read.")
 
     def close(self) -> None:
         """Close the connection, unless the body has been read."""

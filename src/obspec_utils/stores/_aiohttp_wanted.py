@@ -130,7 +130,8 @@ def parse_range(value: object) -> Range:
     except (TypeError, ValueError, LookupError):
         found = None
     if found is None:
-        msg = f"range must be (start, stop) with 0 <= start < stop, {{'offset': n}} or {{'suffix': n}}, got {shown(value)}"
+        forms = "(start, stop) with 0 <= start < stop, {'offset': n} or {'suffix': n}"
+        msg = f"range must be {forms}, got {shown(value)}"
         raise ValueError(msg)
     return found
 

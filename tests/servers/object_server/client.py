@@ -18,6 +18,7 @@ from tests.servers.object_server._records import LoggedRequest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from obspec_utils.stores import AiohttpStore
     from tests.servers.object_server._http import Body
 
 
@@ -122,6 +123,12 @@ class ObjectServer(RunningServer):
         """Return an HTTPStore of one bucket; any option of HTTPStore can be overridden."""
         defaults: dict[str, Any] = {"client_options": {"allow_http": True}}
         return HTTPStore(f"{self.url}/{quote(bucket)}", **{**defaults, **options})
+
+    def aiohttp_store(self, bucket: str, **options: Any) -> AiohttpStore:
+        """Return an AiohttpStore of one bucket, with the options of AiohttpStore."""
+        from obspec_utils.stores import AiohttpStore
+
+        return AiohttpStore(f"{self.url}/{quote(bucket)}", **options)
 
     def _command(self, name: str, arguments: dict[str, Any] | None = None) -> Any:
         return json.loads(self._send("POST", name, json.dumps(arguments or {}).encode()))

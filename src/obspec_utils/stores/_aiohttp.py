@@ -113,6 +113,11 @@ class AiohttpStore:
         return hash(self.base_url)
 
     @property
+    def _plain_url(self) -> str | None:
+        """The URL, if it locates the objects alone; None if headers, a query, credentials or a session select them."""
+        return self.base_url if self._client.is_plain else None
+
+    @property
     def _session(self) -> aiohttp.ClientSession | None:
         """The session of the `async with` block; None outside of one."""
         return self._client.session

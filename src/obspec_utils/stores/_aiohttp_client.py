@@ -63,6 +63,11 @@ class Client:
         """What decides what is sent."""
         return self.site.given, self.site.headers, self._timeout, self._callers_session
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the URL alone locates the objects."""
+        return self.site.is_plain and self._callers_session is None
+
     def enter(self) -> None:
         """Begin an `async with` block."""
         self._entered.append((asyncio.get_running_loop(), self._callers_session or aiohttp.ClientSession()))

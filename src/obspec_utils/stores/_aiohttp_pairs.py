@@ -11,7 +11,6 @@ import atexit
 import os
 import selectors
 import socket
-import weakref
 from collections import deque
 from contextlib import suppress
 from time import monotonic
@@ -68,7 +67,7 @@ class _Pair:
         self._selector = selectors.DefaultSelector()
         self.loop = asyncio.SelectorEventLoop(self._selector)
         self.session = self.loop.run_until_complete(_new_session())
-        _live.add(self)
+        _open.add(self)
         reset_after_fork(self)
 
     def close(self) -> None:
@@ -76,10 +75,13 @@ class _Pair:
             return
         self.loop.run_until_complete(_close(self.session))
         self.loop.close()
+        _open.discard(self)
 
     def _reset_after_fork(self) -> None:
-        """Separate the selector from that of the parent: with epoll, they would share the registered sockets."""
-        _inherited.append(self)  # never closed here, which would end TLS connections of the parent
+        """Separate the selector from that of the parent: with epoll, they would share the registered sockets.
+
+        The pair is never closed here, which would end TLS connections of the parent.
+        """
         if hasattr(selectors, "EpollSelector") and isinstance(self._selector, selectors.EpollSelector):
             with suppress(OSError, ValueError), selectors.EpollSelector() as other:
                 os.dup2(other.fileno(), self._selector.fileno(), inheritable=False)
@@ -171,15 +173,15 @@ class PairPool:
                 self._idle.popleft().close()
 
 
-# All pairs, also those that results not yet read hold; and those of the parent process, which stay as they are.
-_live: weakref.WeakSet[_Pair] = weakref.WeakSet()
-_inherited: list[_Pair] = []
+# All pairs that are not closed, also those of results not yet read, and after a fork those of the parent, which stay as
+# they are. So a leased pair is never garbage, whose loop the collector could finalize before it finalizes the lease.
+_open: set[_Pair] = set()
 PAIRS = PairPool()
 
 
 @atexit.register
 def _close_all() -> None:
-    for pair in list(_live):
+    for pair in list(_open):
         if pair.process is this_process() and not pair.loop.is_running():
             with suppress(Exception):
                 pair.close()

@@ -32,12 +32,18 @@ def run_blocking(function: Callable[..., T], *args: object) -> T:
     return run(function, *args)
 
 
+# Streams that are being read. So a stream is never garbage, whose response the collector could finalize, with a
+# warning, before it finalizes the body.
+_open: set[Stream] = set()
+
+
 class SyncBody:
     """A body that arrives on a leased event loop, which only runs during reads."""
 
     def __init__(self, lease: Lease, stream: Stream) -> None:
         self._lease = lease
         self.stream = stream
+        _open.add(stream)
 
     @property
     def is_usable(self) -> bool:
@@ -51,6 +57,7 @@ class SyncBody:
     def _read(self, size: int) -> bytes:
         data = self._lease.run(self.stream.read(max(size, _MIN_READ)))
         if not self.stream.span.length:
+            _open.discard(self.stream)
             self._lease.release()
         return data
 
@@ -58,6 +65,7 @@ class SyncBody:
         """Close the connection if the body has not been read to its end. Finalizers call it, too."""
         if self._lease.is_usable:
             self.stream.close()
+            _open.discard(self.stream)
             self._lease.release(close_surplus=False)
 
     __del__ = close
@@ -70,6 +78,7 @@ class AsyncBody:
         self._loop = asyncio.get_running_loop()
         self._process = this_process()
         self.stream = stream
+        _open.add(stream)
 
     @property
     def is_usable(self) -> bool:
@@ -78,9 +87,11 @@ class AsyncBody:
 
     def close(self) -> None:
         """Close the connection if the body has not been read to its end. Finalizers call it, too."""
-        if self._process is this_process() and self.stream.span.length:
-            with suppress(RuntimeError):  # the loop is closed, and its connections with it
-                self._loop.call_soon_threadsafe(self.stream.close)
+        if self._process is this_process():
+            _open.discard(self.stream)
+            if self.stream.span.length:
+                with suppress(RuntimeError):  # the loop is closed, and its connections with it
+                    self._loop.call_soon_threadsafe(self.stream.close)
 
     __del__ = close
 

@@ -85,8 +85,8 @@ def default_namespace(store: object) -> str:
     ValueError
         If the location can't be derived from the configuration of the store.
     """
-    while _package(store) == "obspec_utils":
-        store = getattr(store, "_store", None)  # where every wrapper keeps it
+    while _package(store) == "obspec_utils" and hasattr(store, "_store"):  # where every wrapper keeps it
+        store = store._store  # noqa: SLF001
     try:
         location = [type(store).__name__, *sorted(_location(store).items())]
     except (_Unknown, AttributeError) as error:  # AttributeError: another release of obstore
@@ -106,8 +106,11 @@ def _package(store: object) -> str:
 
 def _location(store: Any) -> dict[str, str]:  # noqa: ANN401 - any store
     kind = type(store).__name__
+    if kind == "AiohttpStore" and _package(store) == "obspec_utils":
+        facts = {"url": _url_of_all(store)}
+        return {**facts, "machine": platform.node()} if _is_loopback(facts["url"]) else facts
     if _package(store) != "obstore" or kind not in {"LocalStore", "HTTPStore", *_KINDS}:
-        msg = "not an S3Store, GCSStore, AzureStore, HTTPStore or LocalStore of obstore"
+        msg = "not an S3Store, GCSStore, AzureStore, HTTPStore or LocalStore of obstore, nor an AiohttpStore"
         raise _Unknown(msg)
     if kind == "LocalStore":
         return {"folder": os.path.realpath(store.prefix or os.sep), "machine": platform.node()}
@@ -117,6 +120,15 @@ def _location(store: Any) -> dict[str, str]:  # noqa: ANN401 - any store
     facts = {"url": store.url} if kind == "HTTPStore" else _bucket(store, _KINDS[kind])
     local = [_is_loopback(facts[name]) for name in _URLS & facts.keys()]
     return {**facts, "machine": platform.node()} if any(local) else facts
+
+
+def _url_of_all(store: Any) -> str:  # noqa: ANN401 - an AiohttpStore
+    """Return the URL of an AiohttpStore, if no headers, query, credentials or session select the objects."""
+    url: str | None = store._plain_url  # noqa: SLF001 - for this module
+    if url is None:
+        msg = "its headers, session, or the query or the credentials of its URL may select other objects"
+        raise _Unknown(msg)
+    return url
 
 
 def _bucket(store: Any, kind: _Kind) -> dict[str, str]:  # noqa: ANN401 - a store of obstore

@@ -14,7 +14,7 @@ from obspec_utils._ranges import ByteRange
 from obspec_utils.exceptions import IncompleteReadError
 from obspec_utils.stores._aiohttp_errors import NotSupportedError, StatusError, UnauthenticatedError, status_error
 from obspec_utils.stores._aiohttp_reply import parse_reply
-from obspec_utils.stores._aiohttp_sender import discard
+from obspec_utils.stores._aiohttp_sender import close, discard
 from obspec_utils.stores._aiohttp_stream import Stream
 from obspec_utils.stores._aiohttp_wanted import Range, Wanted
 
@@ -69,7 +69,7 @@ async def request(sender: Sender, server: Server, path: str, wanted: Wanted) -> 
     try:
         return _checked(sender, server, path, wanted, response), response
     except BaseException:
-        response.close()
+        await close(response)
         raise
 
 
@@ -117,7 +117,7 @@ async def open_object(sender: Sender, server: Server, path: str, wanted: Wanted,
     """
     reply, response = await request(sender, server, path, wanted)
     if size_needed and reply.meta["size"] < 0 and reply.body is not None:
-        response.close()
+        await close(response)
         msg = f"The response for {path!r} does not tell the object's size: request the whole object"
         raise NotSupportedError(msg)
 
@@ -155,7 +155,7 @@ async def _read_whole(
         reply = replace(reply, meta={**reply.meta, "size": len(data)}, body=body, wanted=span)
         _check_range(sender, server, path, wanted.range, reply, response)
     finally:
-        response.close()
+        await close(response)
     asked = data[span.start : span.stop]
     return Opened(reply.meta, reply.attributes, span, data=asked, whole=data, ranges_ignored=span != body)
 

@@ -9,7 +9,7 @@ from obspec_utils._ranges import ByteRange
 from obspec_utils.stores._aiohttp_errors import NotSupportedError, StatusError
 from obspec_utils.stores._aiohttp_exchange import Opened, pieces, request
 from obspec_utils.stores._aiohttp_reply import attributes_of, meta_of, parse_reply, size_of_unsatisfied
-from obspec_utils.stores._aiohttp_sender import discard
+from obspec_utils.stores._aiohttp_sender import close, discard
 from obspec_utils.stores._aiohttp_wanted import Range, Wanted
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def fetch_head(
     try:
         return {**reply.meta, "size": await _size(sender, path, reply, response)}, reply.attributes
     finally:
-        response.close()
+        await close(response)
 
 
 def _empty(path: str, error: StatusError, head: aiohttp.ClientResponse) -> tuple[ObjectMeta, Attributes]:

@@ -8,6 +8,7 @@ from obspec_utils._io.concurrency import gather_async
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS
 from obspec_utils._version import Version
 from obspec_utils.stores._aiohttp_exchange import Opened, open_object, unsatisfiable
+from obspec_utils.stores._aiohttp_sender import close
 from obspec_utils.stores._aiohttp_wanted import Range, Wanted
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ async def read_ranges(sender: Sender, server: Server, path: str, ranges: Sequenc
         try:
             versions[0].check(path, version)
         except BaseException:
-            _close(opened)
+            await _close(opened)
             raise
         return await _read(opened)
 
@@ -58,9 +59,9 @@ async def _open(sender: Sender, server: Server, path: str, wanted: Range) -> Ope
     return await open_object(sender, server, path, Wanted(range=wanted), size_needed=False)
 
 
-def _close(opened: Opened) -> None:
+async def _close(opened: Opened) -> None:
     if opened.stream is not None:
-        opened.stream.close()
+        await close(opened.stream.response)
 
 
 async def _read(opened: Opened) -> bytes:
@@ -70,7 +71,7 @@ async def _read(opened: Opened) -> bytes:
     try:
         return await opened.stream.read(opened.span.length)
     except BaseException:
-        _close(opened)
+        await _close(opened)
         raise
 
 
@@ -79,7 +80,7 @@ async def _slices(sender: Sender, path: str, opened: Opened, ranges: Sequence[Ra
     size = opened.meta["size"]
     spans = [wanted.within(size) for wanted in ranges]
     if not all(span.length for span in spans):
-        _close(opened)
+        await _close(opened)
         raise unsatisfiable(sender, path, size)
     if opened.stream is None:
         return [opened.whole[span.start : span.stop] for span in spans]
@@ -94,5 +95,5 @@ async def _slices(sender: Sender, path: str, opened: Opened, ranges: Sequence[Ra
                 if piece := chunk[max(span.start - start, 0) : max(span.stop - start, 0)]:
                     found.append(piece)
     finally:
-        stream.close()
+        await close(stream.response)
     return [b"".join(found) for found in pieces]

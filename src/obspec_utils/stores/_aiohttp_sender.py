@@ -19,7 +19,7 @@ from obspec_utils.stores._aiohttp_reply import content_length, retry_after
 if TYPE_CHECKING:
     from obspec_utils.stores._aiohttp_site import Site
 
-__all__ = ["Sender", "discard"]
+__all__ = ["Sender", "abort", "close", "discard"]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 10
@@ -214,5 +214,18 @@ async def discard(response: aiohttp.ClientResponse, timeout: float | None) -> No
                 await response.read()
     except (aiohttp.ClientError, OSError):
         pass
-    finally:
-        response.release()
+    await close(response)
+
+
+async def close(response: aiohttp.ClientResponse) -> None:
+    """Close the connection of a response, unless its body has been read."""
+    abort(response)
+    await asyncio.sleep(0)  # the loop of a sync call stops soon, and would leave the socket open
+
+
+def abort(response: aiohttp.ClientResponse) -> None:
+    """Have the event loop close the connection of a response, unless its body has been read."""
+    transport = response.connection.transport if response.connection is not None else None
+    response.close()
+    if transport is not None:
+        transport.abort()  # without the farewell of TLS, which takes a round trip

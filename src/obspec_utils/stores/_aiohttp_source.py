@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from obspec_utils._io.fork import this_process
@@ -66,6 +65,8 @@ class SyncBody:
         if self._lease.is_usable:
             self.stream.close()
             _open.discard(self.stream)
+            if asyncio._get_running_loop() is None:  # noqa: SLF001 - documented. Else the next lease closes it.
+                self._lease.run(asyncio.sleep(0))
             self._lease.release(close_surplus=False)
 
     __del__ = close
@@ -90,8 +91,10 @@ class AsyncBody:
         if self._process is this_process():
             _open.discard(self.stream)
             if self.stream.span.length:
-                with suppress(RuntimeError):  # the loop is closed, and its connections with it
+                try:
                     self._loop.call_soon_threadsafe(self.stream.close)
+                except RuntimeError:  # the loop is closed
+                    self.stream.response.close()
 
     __del__ = close
 

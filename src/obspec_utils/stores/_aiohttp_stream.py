@@ -12,6 +12,7 @@ from obspec_utils._io.retry import Attempts, RetryBudget
 from obspec_utils._version import Version
 from obspec_utils.exceptions import IncompleteReadError
 from obspec_utils.stores._aiohttp_errors import RequestTimeoutError
+from obspec_utils.stores._aiohttp_sender import abort, close
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -148,7 +149,6 @@ class Stream:
             piece = piece[skipped:]
         if len(piece) > self.span.length:
             if self.span.stop >= self._body.stop:
-                self.close()
                 raise self._too_long()
             piece = piece[: self.span.length]
         if piece:
@@ -163,21 +163,20 @@ class Stream:
         """Release the connection, to be used again if the body has ended."""
         content = self.response.content
         if self.span.stop < self._body.stop:
-            self.close()
+            await close(self.response)
         elif not content.at_eof():  # in chunks: the end has not arrived
             try:
                 async with asyncio.timeout(self._timeout):
                     rest = await content.readany()
             except _BROKEN:
                 rest = b""
-            self.close()
+            await close(self.response)
             if rest:
                 raise self._too_long()
-        self.response.release()
 
     async def _resume(self, error: Exception) -> None:
         """Request what is left of the range, if it can be checked that it is of the same version."""
-        self.close()
+        await close(self.response)
         failure = self._failure(error)
         delay = self._attempts.delay_after(failure, reading=True)
         if delay is None:
@@ -187,10 +186,10 @@ class Stream:
         try:
             self._version.check(self._path, Version.of(reply.meta))
         except BaseException:
-            response.close()
+            await close(response)
             raise
         if reply.wanted != self.span:
-            response.close()
+            await close(response)
             raise failure
         self._use(reply, response)
 
@@ -203,8 +202,8 @@ class Stream:
         return IncompleteReadError(f"The body of {self._path!r} broke off: {told}. Retry the read.")
 
     def close(self) -> None:
-        """Close the connection, unless the body has been read."""
-        self.response.close()
+        """Close the connection, unless the body has been read, as soon as the event loop runs."""
+        abort(self.response)
 
 
 if TYPE_CHECKING:

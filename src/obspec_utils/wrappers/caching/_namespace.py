@@ -77,7 +77,7 @@ class _Unknown(Exception):  # noqa: N818 - a reason, caught here
     """The location can't be derived from the configuration."""
 
 
-def default_namespace(store: object) -> str:
+def default_namespace(store: Any) -> str:  # noqa: ANN401 - any store
     """Return the namespace of a store, or of the store inside wrappers of this package: the same in all processes.
 
     Raises
@@ -86,7 +86,7 @@ def default_namespace(store: object) -> str:
         If the location can't be derived from the configuration of the store.
     """
     while _package(store) == "obspec_utils" and hasattr(store, "_store"):  # where every wrapper keeps it
-        store = store._store  # noqa: SLF001
+        store = store._store  # noqa: SLF001 - of this package
     try:
         location = [type(store).__name__, *sorted(_location(store).items())]
     except (_Unknown, AttributeError) as error:  # AttributeError: another release of obstore

@@ -45,9 +45,15 @@ class InvalidPathError(obspec.exceptions.InvalidPathError, ValueError):
 class NotSupportedError(obspec.exceptions.NotSupportedError):
     """An option that this store does not have, or a response that it can't use."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(redacted(message))
+
 
 class GenericError(obspec.exceptions.BaseError, aiohttp.ClientError):
     """A request without a usable response: the server can't be reached, or breaks the protocol."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redacted(message))
 
 
 class RequestTimeoutError(GenericError, TimeoutError):
@@ -61,8 +67,9 @@ class StatusError(aiohttp.ClientResponseError):
         # Without the headers and the query of the request, which may have credentials.
         kept = {name: value for name, value in headers.items() if name.lower() not in _SECRET_HEADERS}
         proxy = CIMultiDictProxy(CIMultiDict[str]())
+        text, path, url = redacted(text), redacted(path), redacted(url)
         request = aiohttp.RequestInfo(URL(url), method, proxy, URL(url))
-        super().__init__(request, (), status=status, message=redacted(text), headers=CIMultiDict(kept))
+        super().__init__(request, (), status=status, message=text, headers=CIMultiDict(kept))
         self.args = (self.message,)
         self._made_of = (text, path, method, url, status, kept)
 

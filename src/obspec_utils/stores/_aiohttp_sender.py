@@ -31,6 +31,8 @@ _MAX_DISCARDED = 64 * 1024
 # Bytes that aiohttp buffers before it stops reading from the socket: with its default, 64 KiB, a fast connection
 # stops and starts for each chunk.
 _READ_BUFFER = 1024 * 1024
+# Characters of another library's error in ours: it may tell what a server sent.
+_MAX_TOLD = 200
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _NOT_RETRIED = (
     aiohttp.InvalidURL,
@@ -110,6 +112,7 @@ class Sender:
         if isinstance(error, TimeoutError):
             return RequestTimeoutError(f"{start}: no response within {self.timeout} s. Pass a longer timeout=.")
         told = " ".join(redacted(str(error) or type(error).__name__).split())
+        told = told if len(told) <= _MAX_TOLD else f"{told[:_MAX_TOLD]}..."
         return GenericError(f"{start}: {type(error).__name__}: {told}. Check the URL and the network.")
 
     async def _follow(
@@ -176,7 +179,7 @@ class Sender:
 
     def shown_url(self, response: aiohttp.ClientResponse) -> str:
         """Return the URL of a response without credentials and query."""
-        return str(response.url.with_user(None).with_query(None))
+        return response.url.with_user(None).with_query(None).human_repr()
 
     def error(
         self,

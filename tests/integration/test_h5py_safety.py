@@ -17,7 +17,8 @@ FLIGHTS = 3_000
 
 @pytest.fixture
 def url(object_server):
-    object_server.put(f"collected/{FILES[0]}", make_file())
+    for name in FILES:
+        object_server.put(f"collected/{name}", make_file())
     return object_server.url
 
 

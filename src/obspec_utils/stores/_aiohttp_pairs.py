@@ -107,8 +107,10 @@ class Lease:
 
     @property
     def is_usable(self) -> bool:
-        """Whether the pair has been made in this process, not in one that this was forked from."""
-        return bool(self._pairs) and self._pairs[0].process is this_process()
+        """Whether the pair can be used: it was made in this process, and this is not the end of it."""
+        if not self._pairs:
+            return False
+        return self._pairs[0].process is this_process() and not self._pairs[0].loop.is_closed()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop, in this thread."""

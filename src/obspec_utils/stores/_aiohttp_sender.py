@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -228,7 +229,11 @@ async def close(response: aiohttp.ClientResponse) -> None:
 
 def abort(response: aiohttp.ClientResponse) -> None:
     """Have the event loop close the connection of a response, unless its body has been read."""
-    transport = response.connection.transport if response.connection is not None else None
+    connection = response.connection
+    transport = connection.transport if connection is not None else None
     response.close()
-    if transport is not None:
-        transport.abort()  # without the farewell of TLS, which takes a round trip
+    with suppress(RuntimeError):  # the loop is closed, so nothing can be sent
+        if connection is not None:
+            connection.close()  # `response.close` leaves it open if the loop is closed
+        if transport is not None:
+            transport.abort()  # without the farewell of TLS, which takes a round trip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from obspec_utils._io.fork import this_process
@@ -26,14 +27,14 @@ MIN_CHUNK_SIZE = 1024 * 1024
 
 
 def run_blocking(function: Callable[..., T], *args: object) -> T:
-    """Call a function that runs an event loop: here, or in a thread of the call where a loop runs, or Ctrl-C hits."""
+    """Call a function that runs an event loop, in a thread of its own where a loop runs or Ctrl-C may hit."""
     run = interruptible if asyncio._get_running_loop() is None else in_own_thread  # noqa: SLF001 - documented
     return run(function, *args)
 
 
-# Streams that are being read. So a stream is never garbage, whose response the collector could finalize, with a
-# warning, before it finalizes the body.
-_open: set[Stream] = set()
+# Streams that are being read, and the processes that opened them. So a stream is never garbage, whose response the
+# collector could finalize, with a warning, before it finalizes the body.
+_open: dict[Stream, object] = {}
 
 
 class SyncBody:
@@ -42,7 +43,7 @@ class SyncBody:
     def __init__(self, lease: Lease, stream: Stream) -> None:
         self._lease = lease
         self.stream = stream
-        _open.add(stream)
+        _open[stream] = this_process()
 
     @property
     def is_usable(self) -> bool:
@@ -56,7 +57,7 @@ class SyncBody:
     def _read(self, size: int) -> bytes:
         data = self._lease.run(self.stream.read(max(size, _MIN_READ)))
         if not self.stream.span.length:
-            _open.discard(self.stream)
+            _open.pop(self.stream, None)
             self._lease.release()
         return data
 
@@ -64,7 +65,7 @@ class SyncBody:
         """Close the connection if the body has not been read to its end. Finalizers call it, too."""
         if self._lease.is_usable:
             self.stream.close()
-            _open.discard(self.stream)
+            _open.pop(self.stream, None)
             if asyncio._get_running_loop() is None:  # noqa: SLF001 - documented. Else the next lease closes it.
                 self._lease.run(asyncio.sleep(0))
             self._lease.release(close_surplus=False)
@@ -79,7 +80,7 @@ class AsyncBody:
         self._loop = asyncio.get_running_loop()
         self._process = this_process()
         self.stream = stream
-        _open.add(stream)
+        _open[stream] = this_process()
 
     @property
     def is_usable(self) -> bool:
@@ -89,12 +90,12 @@ class AsyncBody:
     def close(self) -> None:
         """Close the connection if the body has not been read to its end. Finalizers call it, too."""
         if self._process is this_process():
-            _open.discard(self.stream)
+            _open.pop(self.stream, None)
             if self.stream.span.length:
                 try:
                     self._loop.call_soon_threadsafe(self.stream.close)
                 except RuntimeError:  # the loop is closed
-                    self.stream.response.close()
+                    self.stream.close()
 
     __del__ = close
 
@@ -201,3 +202,11 @@ class Source:
         if body is not None:
             body.close()
         return await self._opener.open_async(self.span)
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close the bodies that were not read, before `_aiohttp_pairs.py` closes the loops of sync calls."""
+    for stream, process in list(_open.items()):
+        if process is this_process():
+            stream.close()

@@ -153,10 +153,10 @@ def stream_through(store) -> None:
 CACHES = ("caching", "caching-splitting", "blocks", "disk")
 
 
-def caches(kind: str) -> CachingReadableStore:
+def caches(kind: str, store=None) -> CachingReadableStore:
     """Return a cache that has room for one of the files only, so that there are flights all the time."""
     content = make_file()
-    store = LitteringStore(content, seconds=0.001)
+    store = LitteringStore(content, seconds=0.001) if store is None else store
     if kind == "caching-splitting":
         store = SplittingReadableStore(store, request_size=len(content) // 4)
     if kind == "blocks":
@@ -168,9 +168,9 @@ def caches(kind: str) -> CachingReadableStore:
     return CachingReadableStore(store, max_size=len(content) + 1)
 
 
-def two_threads(kind: str) -> None:
+def two_threads(kind: str, origin=None) -> None:
     """Both read files under h5py, and open them by reading something without it."""
-    store = caches(kind)
+    store = caches(kind, origin)
 
     def read(name: str) -> None:
         for path in FILES:
@@ -194,6 +194,10 @@ def s3_store(url: str):
     return ObjectServer(url).s3_store("collected")
 
 
+def aiohttp_store(url: str):
+    return ObjectServer(url).aiohttp_store("collected")
+
+
 def take_the_pause_away() -> None:
     for name, module in list(sys.modules.items()):
         if name.startswith("obspec_utils") and hasattr(module, "paused"):
@@ -205,8 +209,11 @@ def take_the_pause_away() -> None:
 SCENES = {
     **{f"python {name}": lambda _, name=name: one_reader(name, LitteringStore(make_file())) for name in SMALL_READERS},
     **{f"s3 {name}": lambda url, name=name: one_reader(name, s3_store(url)) for name in SMALL_READERS},
+    **{f"aiohttp {name}": lambda url, name=name: one_reader(name, aiohttp_store(url)) for name in SMALL_READERS},
     "python stream": lambda _: until_time_is_up(lambda: stream_through(LitteringStore(make_file()))),
     "s3 stream": lambda url: until_time_is_up(lambda: stream_through(s3_store(url))),
+    "aiohttp stream": lambda url: until_time_is_up(lambda: stream_through(aiohttp_store(url))),
+    "aiohttp two-threads": lambda url: two_threads("blocks", aiohttp_store(url)),
     **{f"two-threads {kind}": lambda _, kind=kind: two_threads(kind) for kind in CACHES},
     **{f"joined-flight {kind}": lambda _, kind=kind: joined_flight(kind) for kind in CACHES},
 }

@@ -11,7 +11,8 @@ NPM := $(shell command -v npm 2>/dev/null)
 AZURITE := $(if $(NPM),$(TOOLS)/node_modules/.bin/azurite-blob)
 APT := $(shell command -v apt-get 2>/dev/null)
 REDIS := $(if $(shell command -v redis-server 2>/dev/null),,$(if $(APT),$(TOOLS)/redis/usr/bin/redis-server))
-SERVERS := $(AZURITE) $(REDIS)
+NGINX := $(if $(shell command -v nginx 2>/dev/null),,$(if $(APT),$(TOOLS)/nginx/usr/sbin/nginx))
+SERVERS := $(AZURITE) $(REDIS) $(NGINX)
 # Tests wait for servers and processes for about half of their time.
 PARALLEL := -n $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN)) --dist loadfile
 # A Python that is not there: say so, and fail in continuous integration.
@@ -103,13 +104,19 @@ $(TOOLS)/node_modules/.bin/azurite-blob:
 	@npm install --silent --no-audit --no-fund --prefix $(TOOLS) azurite@3.37.0 \
 	  || echo "Could not install azurite with npm: the tests that read from Azure will be skipped." >&2
 
-# The Redis server that the tests cache in, as Debian packs it; likewise. Everything stays in the folder, apt's lists too.
-APT_HERE = -q -o Debug::NoLocking=1 -o APT::Sandbox::User= -o Dir::State::lists=$(CURDIR)/$(TOOLS)/redis/lists \
-  -o Dir::Cache=$(CURDIR)/$(TOOLS)/redis/cache
+# The Redis server that the tests cache in, and the nginx that they read from, as Debian packs them; likewise. Everything
+# stays in a folder of its own, apt's lists too. $(1): the folder, $(2): the package, $(3): what needs it.
+define APT_GET
+	@mkdir -p $(TOOLS)/$(1)/lists/partial $(TOOLS)/$(1)/cache/archives/partial
+	@{ apt-get $(call APT_HERE,$(1)) update \
+	  && apt-get $(call APT_HERE,$(1)) install --download-only --no-install-recommends --yes $(2) \
+	  && for package in $(TOOLS)/$(1)/cache/archives/*.deb; do dpkg-deb -x $$package $(TOOLS)/$(1) || exit 1; done; \
+	} >$(TOOLS)/$(1)/log 2>&1 && rm -rf $(TOOLS)/$(1)/lists $(TOOLS)/$(1)/cache \
+	  || echo "Could not get $(2) with apt-get ($(TOOLS)/$(1)/log): the tests of $(3) will be skipped." >&2
+endef
+APT_HERE = -q -o Debug::NoLocking=1 -o APT::Sandbox::User= -o Dir::State::lists=$(CURDIR)/$(TOOLS)/$(1)/lists \
+  -o Dir::Cache=$(CURDIR)/$(TOOLS)/$(1)/cache
 $(TOOLS)/redis/usr/bin/redis-server:
-	@mkdir -p $(TOOLS)/redis/lists/partial $(TOOLS)/redis/cache/archives/partial
-	@{ apt-get $(APT_HERE) update \
-	  && apt-get $(APT_HERE) install --download-only --no-install-recommends --yes redis-server \
-	  && for package in $(TOOLS)/redis/cache/archives/*.deb; do dpkg-deb -x $$package $(TOOLS)/redis || exit 1; done; \
-	} >$(TOOLS)/redis/log 2>&1 && rm -rf $(TOOLS)/redis/lists $(TOOLS)/redis/cache \
-	  || echo "Could not get redis-server with apt-get ($(TOOLS)/redis/log): the tests of RedisCache will be skipped." >&2
+	$(call APT_GET,redis,redis-server,RedisCache)
+$(TOOLS)/nginx/usr/sbin/nginx:
+	$(call APT_GET,nginx,nginx,AiohttpStore over nginx)

@@ -14,6 +14,7 @@ import obstore
 import pytest
 from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, MemoryStore, S3Store
 
+from obspec_utils.stores import AiohttpStore
 from obspec_utils.wrappers import CachingReadableStore, RequestTrace, SplittingReadableStore, TracingReadableStore
 from obspec_utils.wrappers.caching import _namespace
 from obspec_utils.wrappers.caching._namespace import default_namespace
@@ -321,3 +322,29 @@ class TestMachines:
         monkeypatch.setattr(_namespace.platform, "node", lambda: "another")
         assert all(default_namespace(store) != name for store, name in zip(stores, names, strict=True))
         assert default_namespace(HTTPStore("http://10.0.0.1")) == remote
+
+
+def test_an_aiohttp_store_is_named_by_its_url_alone() -> None:
+    store = AiohttpStore("https://example.com/data/")
+    assert default_namespace(store) == default_namespace(SplittingReadableStore(pickle.loads(pickle.dumps(store))))
+    others = [
+        AiohttpStore("https://example.com"),
+        AiohttpStore("http://example.com/data"),
+        AiohttpStore("http://127.0.0.1/data"),
+        HTTPStore("https://example.com/data"),
+    ]
+    assert len({default_namespace(other) for other in (store, *others)}) == 5
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ("https://example.com/data?token=s3cr3t", None),
+        ("https://user:s3cr3t@example.com/data", None),
+        ("https://example.com/data", {"Authorization": "s3cr3t"}),
+    ],
+)
+def test_an_aiohttp_store_whose_headers_or_query_may_select_objects_needs_a_name(url, headers):
+    with pytest.raises(ValueError, match="Pass namespace=") as caught:
+        default_namespace(AiohttpStore(url, headers=headers))
+    assert "s3cr3t" not in str(caught.value)

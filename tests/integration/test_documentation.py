@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import h5py
@@ -170,6 +171,23 @@ def test_the_page_about_a_thousand_workers(store, redis_server, tmp_path):
     run(block.replace("redis://cache.example:6379/0", redis_server.url), "thousand-workers.md", names)
     assert len(names["store"].get("large").buffer()) == LARGE
     assert redis_server.client.dbsize() > 0
+
+
+def test_the_guide_to_http_servers(object_server, store, dataset):
+    blocks = python_blocks("docs/guide/http.md")
+    assert len(blocks) == 5
+    chunks = []
+    names = {"handle": chunks.append}
+    for block in blocks:
+        text = block.replace("https://example.com/data", f"{object_server.url}/docs")
+        run(text.replace("https://user:password@example.com/data", f"{object_server.url}/docs"), "http.md", names)
+    assert names["mean"] == pytest.approx(float(dataset["temperature"].mean()))
+    assert (names["size"], names["status"]) == (store.head("a.nc")["size"], 404)
+    parts = asyncio.run(names["first_bytes"](["a.nc", "a.h5"]))
+    assert [part[1:4] for part in parts] == [b"HDF", b"HDF"]
+    assert sum(map(len, chunks)) == LARGE
+    assert len(chunks) > 1
+    assert asyncio.run(names["size_of"]("large")) == LARGE
 
 
 def test_zarr_takes_no_wrapped_store(store):

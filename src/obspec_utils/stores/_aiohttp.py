@@ -142,7 +142,7 @@ class AiohttpStore:
             The path relative to `base_url`. An empty path is `base_url` itself.
         options
             `range`, `if_match`, `if_none_match`, `if_modified_since`, `if_unmodified_since` and `head`, see
-            [obspec.GetOptions][].
+            [obspec.Get][].
 
         Raises
         ------

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
+
+from obstore.store import HTTPStore
 
 from benchmarks.adapters.obstore import connect
 from obspec_utils import readers
@@ -25,6 +27,33 @@ OPEN = {
     "buffered": BufferedStoreReader,
     "open_reader": getattr(readers, "open_reader", None),  # not in 0.9.0
 }
+
+
+@cache
+def _http(url: str, *, by_aiohttp: bool) -> Any:
+    if by_aiohttp:
+        from obspec_utils.stores import AiohttpStore  # noqa: PLC0415 - in 0.9.0 without aiohttp
+
+        return AiohttpStore(url)
+    return HTTPStore(url, client_options={"allow_http": True})
+
+
+def _over_http(store: S3Store, *, by_aiohttp: bool) -> Any:
+    """Return another store of the same bucket."""
+    return _http(f"{store.config['endpoint']}/{store.config['bucket']}", by_aiohttp=by_aiohttp)
+
+
+_STORES = {
+    "over HTTPStore": partial(_over_http, by_aiohttp=False),
+    "over AiohttpStore": partial(_over_http, by_aiohttp=True),
+}
+
+
+def _parallel_over(over: str, store: S3Store, path: str, **options: Any) -> Any:
+    return ParallelStoreReader(_STORES[over](store), path, **options)
+
+
+OPEN |= {f"parallel {over}": partial(_parallel_over, over) for over in _STORES}
 
 
 def _eager(store: S3Store, path: str, **options: Any) -> Iterable[Any]:
@@ -56,8 +85,13 @@ def _cached(store: S3Store, path: str) -> list[Any]:
     return [_stack(store).get(path).buffer()]
 
 
+def _eager_over(over: str, store: S3Store, path: str, **options: Any) -> Iterable[Any]:
+    return _eager(_STORES[over](store), path, **options)
+
+
 LOAD = {
     "eager": _eager,
+    **{f"eager {over}": partial(_eager_over, over) for over in _STORES},
     "splitting iterated": _splitting_iterated,
     "splitting async": _splitting_async,
     "splitting buffer": _splitting_buffer,

@@ -10,6 +10,7 @@ from benchmarks.scenarios import (
     hdf5_sizes,
     hdf5_structure,
     hot_reads,
+    http_stores,
     many_small,
     netcdf_metadata,
     peak_memory,
@@ -42,6 +43,7 @@ SCENARIOS: dict[str, Callable[[Bench], ScenarioResult]] = {
     "hot_reads": hot_reads.run,
     "caching": caching.run,
     "scaling": scaling.run,
+    "http_stores": http_stores.run,
     "bare_client": bare_client.run,
 }
 # Those that fit into a minute or two.

@@ -141,8 +141,8 @@ class AiohttpStore:
         path
             The path relative to `base_url`. An empty path is `base_url` itself.
         options
-            `range`, `if_match`, `if_none_match`, `if_modified_since`, `if_unmodified_since` and `head`, see
-            [obspec.Get][].
+            `range`, `if_match`, `if_none_match`, `if_modified_since`, `if_unmodified_since` and `head`, as
+            `obspec.GetOptions` describes them.
 
         Raises
         ------

@@ -110,6 +110,7 @@ def test_stores_and_readers_travel_to_worker_processes(store, method):
 
 PROGRAM = """
 import asyncio, sys
+from obspec_utils.stores import AiohttpStore
 store = AiohttpStore(sys.argv[1])
 assert len(store.get("object").buffer()) == int(sys.argv[2])
 unread = store.get("object")

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
 from obspec_utils.readers import EagerStoreReader, ParallelStoreReader
-from obspec_utils.stores import AiohttpStore
+from obspec_utils.stores import AiohttpStore, _aiohttp_pairs
 from tests.servers import random_bytes
 from tests.servers.web_server import RawServer, WebServer, serve_bytes
 
@@ -355,6 +355,32 @@ def test_results_that_are_not_read_leave_nothing_open(server: WebServer) -> None
         asyncio.run(leave())
         gc.collect()
         assert store.get("a").buffer() == DATA
+
+
+async def test_a_body_can_be_read_after_the_block_has_ended(object_server: Any) -> None:
+    object_server.put("bucket/a", DATA * 100)
+    store = object_server.aiohttp_store("bucket")
+    async with store:
+        results = [await store.get_async("a") for _ in range(3)]
+        begun = aiter(results[2].stream(1_000_000))
+        first = await anext(begun)
+    assert await results[0].buffer_async() == DATA * 100
+    assert b"".join([chunk async for chunk in results[1]]) == DATA * 100
+    assert first + b"".join([chunk async for chunk in begun]) == DATA * 100
+
+
+def test_idle_loops_are_closed(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = AiohttpStore(server.url)
+    results = [store.get("a", options={"range": (0, 90_000)}) for _ in range(5)]
+    before = len(_aiohttp_pairs._open)
+    assert before >= 5
+    del results  # each holds a loop
+    monkeypatch.setattr(_aiohttp_pairs, "_MAX_IDLE", 2)
+    assert store.get("a").buffer() == DATA
+    assert len(_aiohttp_pairs._open) <= 2
+    monkeypatch.setattr(_aiohttp_pairs, "_MAX_IDLE_SECONDS", -1)
+    store.head("a")
+    assert len(_aiohttp_pairs._open) == 0
 
 
 def test_a_store_is_pickled_and_copied_without_its_session(server: WebServer) -> None:

@@ -23,6 +23,7 @@ from obspec_utils.readers import (
     ReaderStats,
     open_reader,
 )
+from obspec_utils.stores import AiohttpGetResult, AiohttpGetResultAsync, AiohttpStore
 from obspec_utils.wrappers import (
     CacheInfo,
     CachingReadableStore,
@@ -35,6 +36,7 @@ from obspec_utils.wrappers import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import aiohttp
     from obspec import Get
     from typing_extensions import Buffer
 
@@ -51,6 +53,25 @@ def readers_over_native_stores_and_wrappers(store: S3Store, http: HTTPStore, mem
         assert_type(ParallelStoreReader(source, "path", chunk_size=1, max_cached_chunks=1).seek(0), int)
         assert_type(BlockStoreReader(source, "path", block_size=1, max_cached_blocks=1).size, int)
         assert_type(BufferedStoreReader(source, "path", buffer_size=1).readinto(bytearray(1)), int)
+
+
+async def a_store_over_http(session: aiohttp.ClientSession) -> AiohttpGetResultAsync:
+    store: ReadableStore = AiohttpStore("https://example.com", headers={"A": "b"}, timeout=None, session=session)
+    assert_type(open_reader(store, "path").read(1), bytes)
+    own = AiohttpStore("https://example.com")
+    assert_type(own.get("path", options={"range": (0, 1)}), AiohttpGetResult)
+    assert_type(own.get("path").buffer(), bytes)
+    assert_type(own.get_ranges("path", starts=[0], lengths=[1]), list[bytes])
+    assert_type(own.head("path"), ObjectMeta)
+    sync_result: obspec.GetResult = own.get("path")
+    async with own as entered:
+        assert_type(entered, AiohttpStore)
+        async_result: obspec.GetResultAsync = await own.get_async("path")
+        assert_type([chunk async for chunk in await own.get_async("path")], list[bytes])
+        del sync_result, async_result
+    wrapped = CachingReadableStore(own)
+    assert_type(wrapped.head("path"), ObjectMeta)
+    return await own.get_async("path")
 
 
 def readers_read_ahead(store: S3Store) -> list[Callable[[S3Store, str], ReadableFile]]:

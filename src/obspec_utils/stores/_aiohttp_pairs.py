@@ -170,7 +170,7 @@ class PairPool:
 
     def close_surplus(self) -> None:
         """Close pairs that have been idle for long, or are too many."""
-        with suppress(IndexError):
+        with suppress(IndexError, OSError):
             while len(self._idle) > _MAX_IDLE or self._idle[0].idle_since < monotonic() - _MAX_IDLE_SECONDS:
                 self._idle.popleft().close()
 

@@ -147,9 +147,7 @@ class Sender:
         return url.with_fragment(None) if url.fragment else url
 
     async def _request(self, method: str, url: URL, headers: dict[str, str]) -> aiohttp.ClientResponse:
-        session = self._session
-        if session is None or (self._is_callers and not self.site.is_own(url)):
-            session = self._temporary_session()
+        session = self._session_for(url)
         try:
             return await session.request(
                 method,
@@ -165,17 +163,23 @@ class Sender:
             if session is not self._session:
                 session.detach()  # the response keeps its connection
 
-    def _temporary_session(self) -> aiohttp.ClientSession:
+    def _session_for(self, url: URL) -> aiohttp.ClientSession:
+        """Return the shared session, or one for a single request, without headers of its own."""
+        shared = self._session
+        if shared is not None and self._is_callers:
+            return shared if self.site.is_own(url) else self._temporary_session(shared)
+        if shared is None or shared.closed:  # its `async with` block has ended, before a body was read
+            return self._temporary_session(None)
+        return shared
+
+    def _temporary_session(self, over: aiohttp.ClientSession | None) -> aiohttp.ClientSession:
+        """Return a session with connections of its own, or with those of another session."""
         if self._jar is None:
             self._jar = aiohttp.CookieJar()
-        if self._session is None:
-            connector: aiohttp.BaseConnector | None = aiohttp.TCPConnector(force_close=True)
-            return aiohttp.ClientSession(connector=connector, cookie_jar=self._jar)
+        if over is None:
+            return aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True), cookie_jar=self._jar)
         return aiohttp.ClientSession(
-            connector=self._session.connector,
-            connector_owner=False,
-            cookie_jar=self._jar,
-            trust_env=self._session.trust_env,
+            connector=over.connector, connector_owner=False, cookie_jar=self._jar, trust_env=over.trust_env
         )
 
     def shown_url(self, response: aiohttp.ClientResponse) -> str:

@@ -84,8 +84,9 @@ class AsyncBody:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it can be read on the running loop."""
-        return self._loop is asyncio.get_running_loop()
+        """Whether it can be read on the running loop: it has been received, or its connection is open."""
+        connection = self.stream.response.connection
+        return self._loop is asyncio.get_running_loop() and (connection is None or not connection.closed)
 
     def close(self) -> None:
         """Close the connection if the body has not been read to its end. Finalizers call it, too."""

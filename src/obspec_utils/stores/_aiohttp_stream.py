@@ -135,7 +135,10 @@ class Stream:
 
     async def _pull(self) -> bytes:
         async with asyncio.timeout(self._timeout):
-            piece, _ = await self.response.content.readchunk()  # unlike readany, without a copy
+            try:
+                piece, _ = await self.response.content.readchunk()  # unlike readany, without a copy
+            except RuntimeError:  # the connection was closed with its session
+                piece = b""
         if not piece:
             msg = f"The body of {self._path!r} ended {self.span.length} bytes early. Retry the read."
             raise IncompleteReadError(msg)

@@ -24,7 +24,7 @@ def check(store: AiohttpStore, content: bytes) -> None:
 
 
 def main(url: str) -> None:
-    warnings.simplefilter("error")
+    warnings.simplefilter("error", ResourceWarning)
     content = random_bytes(SIZE, seed=1)
     store = AiohttpStore(f"{url}/bucket")
     check(store, content)

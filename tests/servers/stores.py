@@ -7,7 +7,7 @@ import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias, TypeVar, get_args
 
 from obstore.store import (
     AzureStore,
@@ -18,7 +18,6 @@ from obstore.store import (
     S3Store,
 )
 
-from obspec_utils.stores import AiohttpStore
 from tests.servers._process import RunningServer
 from tests.servers.azurite import AzuriteServer
 from tests.servers.gcs_shim import GcsServer
@@ -28,9 +27,11 @@ from tests.servers.object_server import ObjectServer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from obspec_utils.stores import AiohttpStore  # not installed where only the object server is used
+
 StoreKind = Literal["local", "memory", "s3-moto", "s3-own", "http-own", "aiohttp", "azure", "gcs"]
 WritableStore = AzureStore | GCSStore | HTTPStore | LocalStore | MemoryStore | S3Store
-Store = AiohttpStore | WritableStore
+Store: TypeAlias = "AiohttpStore | WritableStore"
 
 _Server = TypeVar("_Server", bound=RunningServer)
 

@@ -89,7 +89,7 @@ def test_connections_are_used_again(store, object_server):
         EagerStoreReader(store, "object", request_size=1 << 20)
     log = object_server.log()
     assert len(log) == 9
-    assert len({request.connection for request in log}) == 3
+    assert len({request.connection for request in log}) <= 3
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")

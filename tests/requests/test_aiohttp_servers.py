@@ -7,6 +7,7 @@ import gc
 import pickle
 import warnings
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -18,6 +19,7 @@ from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
 from obspec_utils.readers import EagerStoreReader, ParallelStoreReader
 from obspec_utils.stores import AiohttpStore, _aiohttp_pairs
 from tests.servers import random_bytes
+from tests.servers.fixtures import wait_until
 from tests.servers.web_server import RawServer, WebServer, serve_bytes
 
 from ._web import CALLS, in_block, sync
@@ -210,7 +212,7 @@ def test_a_server_without_ranges_is_sliced_once_with_one_warning(server: WebServ
 @pytest.mark.filterwarnings(f"ignore:.*{IGNORES_RANGES}")
 @pytest.mark.parametrize(
     "reader",
-    [EagerStoreReader, lambda store, path: ParallelStoreReader(store, path, chunk_size=1000)],
+    [partial(EagerStoreReader, request_size=10_000), partial(ParallelStoreReader, chunk_size=1000)],
     ids=["eager", "parallel"],
 )
 def test_readers_of_a_server_without_ranges_read_one_response(server: WebServer, reader: Callable[..., Any]) -> None:
@@ -332,6 +334,17 @@ def test_metadata_is_that_of_the_headers(server: WebServer) -> None:
 
 
 # What is not read to its end
+
+
+@pytest.mark.parametrize("begin", [lambda result: None, lambda result: next(iter(result))])
+def test_a_body_that_is_not_read_to_its_end_is_not_sent(object_server: Any, begin: Callable[[Any], object]) -> None:
+    size = 64 << 20  # more than the buffers on the way
+    object_server.put_random("bucket/object", size, seed=1, period=1 << 20)
+    store = object_server.aiohttp_store("bucket")
+    begin(store.get("object"))
+    wait_until(lambda: all(request.end is not None for request in object_server.log()))
+    (request,) = object_server.log()
+    assert request.sent < size
 
 
 def test_results_that_are_not_read_leave_nothing_open(server: WebServer) -> None:

@@ -11,7 +11,7 @@ import sys
 import warnings
 
 from obspec_utils.readers import ParallelStoreReader
-from obspec_utils.stores import AiohttpStore
+from obspec_utils.stores import AiohttpStore, _aiohttp_pairs
 from tests.servers import random_bytes
 
 SIZE = 4 << 20
@@ -28,7 +28,10 @@ def main(url: str) -> None:
     content = random_bytes(SIZE, seed=1)
     store = AiohttpStore(f"{url}/bucket")
     check(store, content)
+    for other in [store.get("object") for _ in range(4)]:
+        assert other.buffer() == content
     result = store.get("object")  # its body is on its way
+    assert len(_aiohttp_pairs.PAIRS._idle) >= 3  # whose connections the child must not use
     chunks = result.stream(min_chunk_size=SIZE // 4)
     first = next(chunks)
     forked = os.fork()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from tests.integration.programs import aiohttp_fork
 from tests.integration.programs.running import run
 from tests.integration.work import digest, rest_of
 from tests.servers import random_bytes
+from tests.servers.fixtures import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,6 +130,30 @@ def test_a_process_ends_without_warnings(store):
     arguments = [sys.executable, "-X", "dev", "-W", "error", "-c", PROGRAM, store.base_url, str(SIZE)]
     done = subprocess.run(arguments, check=False, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+INTERRUPTED = """
+import sys
+from obspec_utils.stores import AiohttpStore
+store = AiohttpStore(sys.argv[1])
+try:
+    getattr(store, sys.argv[2])("object", **eval(sys.argv[3]))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"), [("get", {}), ("head", {}), ("get_ranges", {"starts": [0, 5], "lengths": [1, 1]})]
+)
+def test_ctrl_c_ends_a_call_at_once(store, object_server, method, arguments):
+    object_server.add_fault("stall", seconds=3600)
+    command = [sys.executable, "-c", INTERRUPTED, store.base_url, method, repr(arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: len(object_server.log()) == 1)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=20)  # the server does not respond within the timeout of 30 s
+    assert (process.returncode, output, errors) == (0, "interrupted\n", "")
 
 
 def test_without_aiohttp_the_error_names_the_extra(tmp_path: Path):

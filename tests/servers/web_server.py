@@ -25,6 +25,11 @@ class Seen:
     connection: int
 
 
+def _port(connection: Any) -> int:
+    """Return the port of the client, which tells its connections apart."""
+    return int(connection.get_extra_info("peername")[1])
+
+
 class _Threaded:
     """A server in a thread of its own, on a free port of 127.0.0.1."""
 
@@ -84,7 +89,7 @@ class WebServer(_Threaded):
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.requests.append(Seen(request.method, request.raw_path, headers, id(request.transport)))
+        self.requests.append(Seen(request.method, request.raw_path, headers, _port(request.transport)))
         return await self.handler(request)  # type: ignore[arg-type]
 
 
@@ -108,7 +113,7 @@ class RawServer(_Threaded):
             first, *lines = head.strip().split("\r\n")
             method, target, _ = first.split(" ")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-            seen = Seen(method, target, headers, id(writer))
+            seen = Seen(method, target, headers, _port(writer))
             self.requests.append(seen)
             writer.write(self.respond(seen))
             await writer.drain()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from functools import partial
 from math import inf
 from numbers import Real
@@ -16,20 +14,21 @@ from obspec_utils._validation import check_path
 from obspec_utils.stores._aiohttp_client import Client
 from obspec_utils.stores._aiohttp_head import fetch_head
 from obspec_utils.stores._aiohttp_ranges import read_ranges
+from obspec_utils.stores._aiohttp_refresh import CurrentSite
 from obspec_utils.stores._aiohttp_result import AiohttpGetResult, AiohttpGetResultAsync
 from obspec_utils.stores._aiohttp_site import Site
 from obspec_utils.stores._aiohttp_wanted import Range, parse_options, parse_ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
     from obspec import GetOptions, ObjectMeta
 
-__all__ = ["AiohttpStore"]
+    from obspec_utils.stores._aiohttp_refresh import Refresh
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+__all__ = ["AiohttpStore"]
 
 
 class AiohttpStore:
@@ -54,13 +53,14 @@ class AiohttpStore:
     session
         A session of your own, with its authentication, cookies or proxies, for the async methods on its event loop. It
         is never closed here, and left out when the store is pickled or copied.
+    refresh
+        A function without arguments, called when a server responds with 401 or 403: once for all requests that wait for
+        it, and at most once for each request. It returns a dict of headers to send from then on in place of `headers`,
+        or a str, the URL to use in place of `base_url`, such as one with a new signature. It runs in the thread of a
+        request, so on an event loop it blocks that. If it raises, that is the cause of the error of the requests.
 
     Attributes
     ----------
-    base_url
-        The URL without a slash at the end, credentials and query.
-    headers
-        The headers.
     timeout
         An `aiohttp.ClientTimeout`, whose `total` is the timeout.
 
@@ -90,20 +90,33 @@ class AiohttpStore:
         headers: Mapping[str, str] | None = None,
         timeout: float | None = 30.0,
         session: aiohttp.ClientSession | None = None,
+        refresh: Refresh | None = None,
     ) -> None:
-        self.headers = _checked_headers(headers)
         self.timeout = aiohttp.ClientTimeout(total=_checked_timeout(timeout))
         if session is not None and not isinstance(session, aiohttp.ClientSession):
             msg = f"session must be an aiohttp.ClientSession, got {shown(session)}"
             raise TypeError(msg)
-        self._client = Client(Site(base_url, self.headers), self.timeout.total, session)
-        self.base_url = self._client.site.shown_url
+        current = CurrentSite(Site(base_url, {} if headers is None else headers), refresh)
+        self._client = Client(current, self.timeout.total, session)
+
+    @property
+    def base_url(self) -> str:
+        """The URL without a slash at the end, credentials and query."""
+        return self._client.site.shown_url
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers sent with each request, as they were given or returned by `refresh`."""
+        return dict(self._client.site.given_headers)
 
     def __repr__(self) -> str:
         return repr(self._client.site)
 
     def __reduce__(self) -> tuple[Callable[..., AiohttpStore], tuple[str]]:
-        return partial(type(self), headers=self.headers, timeout=self.timeout.total), (self._client.site.given,)
+        make = partial(
+            type(self), headers=self.headers, timeout=self.timeout.total, refresh=self._client.current.refresh
+        )
+        return make, (self._client.site.given,)
 
     def __eq__(self, other: object) -> bool:
         """Return whether both send the same requests, as obstore's stores compare."""
@@ -207,19 +220,6 @@ class AiohttpStore:
 
 def _one_range(start: int, end: int | None, length: int | None) -> list[Range]:
     return parse_ranges([start], None if end is None else [end], None if length is None else [length])
-
-
-def _checked_headers(headers: object) -> dict[str, str]:
-    if headers is None:
-        return {}
-    if not isinstance(headers, Mapping) or not all(isinstance(text, str) for item in headers.items() for text in item):
-        msg = f"headers must be a dict of str such as {{'Authorization': 'Bearer ...'}}, got a {type(headers).__name__}"
-        raise TypeError(msg)
-    for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name) or not value.isprintable():
-            msg = f"headers must have printable values, got one for {shown(name)} that no request can have"
-            raise ValueError(msg)
-    return dict(headers)
 
 
 def _checked_timeout(timeout: object) -> float | None:

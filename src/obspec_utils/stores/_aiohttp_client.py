@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from obspec_utils._ranges import ByteRange
     from obspec_utils.stores._aiohttp_exchange import Opened
+    from obspec_utils.stores._aiohttp_refresh import CurrentSite
     from obspec_utils.stores._aiohttp_site import Site
 
 __all__ = ["Client"]
@@ -38,7 +39,7 @@ class Client:
 
     Parameters
     ----------
-    site
+    current
         The URL and the headers of requests.
     timeout
         See `Sender`.
@@ -46,12 +47,19 @@ class Client:
         A session of the caller's; None for sessions made here.
     """
 
-    def __init__(self, site: Site, timeout: float | None, callers_session: aiohttp.ClientSession | None) -> None:
-        self.site = site
+    def __init__(
+        self, current: CurrentSite, timeout: float | None, callers_session: aiohttp.ClientSession | None
+    ) -> None:
+        self.current = current
         self._timeout = timeout
         self._callers_session = callers_session
         self._server = Server()
         self._entered: list[tuple[asyncio.AbstractEventLoop, aiohttp.ClientSession]] = []
+
+    @property
+    def site(self) -> Site:
+        """The current URL and headers."""
+        return self.current.site
 
     @property
     def session(self) -> aiohttp.ClientSession | None:
@@ -61,7 +69,7 @@ class Client:
     @property
     def settings(self) -> tuple[object, ...]:
         """What decides what is sent."""
-        return self.site.given, self.site.headers, self._timeout, self._callers_session
+        return self.site.given, self.site.headers, self._timeout, self._callers_session, self.current.refresh
 
     @property
     def is_plain(self) -> bool:
@@ -83,10 +91,10 @@ class Client:
     def _async_sender(self) -> Sender:
         """Return a sender for the running event loop."""
         if self._callers_session is not None:
-            return Sender(self.site, self._timeout, self._callers_session, is_callers=True)
+            return Sender(self.current, self._timeout, self._callers_session, is_callers=True)
         loop = asyncio.get_running_loop()
         session = next((session for where, session in reversed(self._entered) if where is loop), None)
-        return Sender(self.site, self._timeout, session)
+        return Sender(self.current, self._timeout, session)
 
     def run(self, job: Callable[[Sender, Server, str, A], Coroutine[Any, Any, T]], path: str, argument: A) -> T:
         """Run a sync call to its end."""
@@ -97,7 +105,7 @@ class Client:
     def _run_leased(self, job: Callable[[Sender, Server, str, A], Coroutine[Any, Any, T]], path: str, argument: A) -> T:
         lease = PAIRS.lease()
         try:
-            return lease.run(job(Sender(self.site, self._timeout, lease.session), self._server, path, argument))
+            return lease.run(job(Sender(self.current, self._timeout, lease.session), self._server, path, argument))
         finally:
             lease.release()
 
@@ -109,7 +117,7 @@ class Client:
         if sender.keeps_connections:
             return await job(sender, self._server, path, argument)
         async with aiohttp.ClientSession() as session:
-            return await job(Sender(self.site, self._timeout, session), self._server, path, argument)
+            return await job(Sender(self.current, self._timeout, session), self._server, path, argument)
 
     def _check_no_session(self) -> None:
         if self._callers_session is not None:
@@ -128,7 +136,7 @@ class Client:
     def _open_leased(self, path: str, wanted: Wanted) -> tuple[Opened, SyncBody | bytes]:
         lease = PAIRS.lease()
         try:
-            sender = Sender(self.site, self._timeout, lease.session)
+            sender = Sender(self.current, self._timeout, lease.session)
             opened = lease.run(_open(sender, self._server, path, wanted))
         except BaseException:
             lease.release()

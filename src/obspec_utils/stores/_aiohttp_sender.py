@@ -18,12 +18,14 @@ from obspec_utils.stores._aiohttp_errors import GenericError, RequestTimeoutErro
 from obspec_utils.stores._aiohttp_reply import content_length, retry_after
 
 if TYPE_CHECKING:
+    from obspec_utils.stores._aiohttp_refresh import CurrentSite
     from obspec_utils.stores._aiohttp_site import Site
 
 __all__ = ["Sender", "abort", "close", "discard"]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 10
+_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _RETRIED = frozenset({408, 425, 429})
 # 5xx that say what the server never does.
 _FINAL = frozenset({501, 505, 511})
@@ -48,7 +50,7 @@ class Sender:
 
     Parameters
     ----------
-    site
+    current
         The URL and the headers of requests.
     timeout
         Seconds that a server may take for the headers of a response; None for no limit. Also for each further chunk of
@@ -61,17 +63,22 @@ class Sender:
 
     def __init__(
         self,
-        site: Site,
+        current: CurrentSite,
         timeout: float | None,
         session: aiohttp.ClientSession | None = None,
         *,
         is_callers: bool = False,
     ) -> None:
-        self.site = site
+        self._current = current
         self.timeout = timeout
         self._session = session
         self._is_callers = is_callers
         self._jar: aiohttp.CookieJar | None = None
+
+    @property
+    def site(self) -> Site:
+        """The current URL and headers."""
+        return self._current.site
 
     @property
     def keeps_connections(self) -> bool:
@@ -86,13 +93,14 @@ class Sender:
         GenericError
             If the last attempt gets no response. A response with any status is returned.
         """
-        url, common = self.site.request(path)
         backoff = Backoff()
+        may_renew = self._current.is_renewable
         while True:
             raise_if_interrupted()
+            site = self.site
             try:
                 async with asyncio.timeout(self.timeout):
-                    response = await self._follow(method, path, url, common, headers)
+                    response = await self._follow(method, path, site, headers)
             except (StatusError, GenericError):
                 raise
             except (aiohttp.ClientError, OSError) as error:
@@ -100,6 +108,10 @@ class Sender:
                 if delay is None:
                     raise self._failure(method, path, error) from error
             else:
+                if may_renew and response.status in _REFUSED:
+                    may_renew = False
+                    await self._renew(site, path, response)
+                    continue
                 if not _is_retried(response.status):
                     return response
                 delay = backoff.delay(retry_after(response.headers))
@@ -108,18 +120,24 @@ class Sender:
                 await discard(response, self.timeout)
             await asyncio.sleep(delay)
 
+    async def _renew(self, site: Site, path: str, response: aiohttp.ClientResponse) -> None:
+        """Have the refused URL or headers replaced."""
+        await discard(response, self.timeout)
+        try:
+            self._current.renew(site)
+        except Exception as error:
+            told = f"{type(error).__name__}: {_short(error)}"
+            raise self.error(response, path, advice=f"refresh failed with {told}") from error
+
     def _failure(self, method: str, path: str, error: Exception) -> GenericError:
         start = f"{method} of {path!r} in {self.site!r} failed"
         if isinstance(error, TimeoutError):
             return RequestTimeoutError(f"{start}: no response within {self.timeout} s. Pass a longer timeout=.")
-        told = " ".join(redacted(str(error) or type(error).__name__).split())
-        told = told if len(told) <= _MAX_TOLD else f"{told[:_MAX_TOLD]}..."
-        return GenericError(f"{start}: {type(error).__name__}: {told}. Check the URL and the network.")
+        return GenericError(f"{start}: {type(error).__name__}: {_short(error)}. Check the URL and the network.")
 
-    async def _follow(
-        self, method: str, path: str, url: URL, common: dict[str, str], headers: dict[str, str]
-    ) -> aiohttp.ClientResponse:
+    async def _follow(self, method: str, path: str, site: Site, headers: dict[str, str]) -> aiohttp.ClientResponse:
         """Send a request and follow redirects; the caller's headers only go to the store's own host."""
+        url, common = site.request(path)
         redirects = 0
         while True:
             response = await self._request(method, url, {**common, **headers})
@@ -131,7 +149,7 @@ class Sender:
                 raise self.error(response, path, advice=advice)
             redirects += 1
             url = self._target(path, response)
-            common = self.site.headers_for(url)
+            common = site.headers_for(url)
 
     def _target(self, path: str, response: aiohttp.ClientResponse) -> URL:
         location = response.headers.get("Location")
@@ -207,6 +225,11 @@ class Sender:
             advice=advice,
             kind=kind,
         )
+
+
+def _short(error: Exception) -> str:
+    told = " ".join(redacted(str(error) or type(error).__name__).split())
+    return told if len(told) <= _MAX_TOLD else f"{told[:_MAX_TOLD]}..."
 
 
 def _is_retried(status: int) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from yarl import URL
@@ -11,9 +12,6 @@ from yarl import URL
 from obspec_utils._redact import redacted, shown
 from obspec_utils._validation import check_path, check_text
 from obspec_utils.stores._aiohttp_errors import InvalidPathError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["Site"]
 
@@ -36,6 +34,7 @@ _OF_REQUESTS = frozenset(
     }
 )
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Site:
@@ -59,7 +58,8 @@ class Site:
 
     def __init__(self, base_url: str, headers: Mapping[str, str]) -> None:
         parts = _split(base_url)
-        for name in headers:
+        self.given_headers = _checked_headers(headers)
+        for name in self.given_headers:
             if name.lower() in _OF_REQUESTS and headers[name].lower() != "identity":
                 msg = f"headers must not contain {name!r}: it is set for each request"
                 raise ValueError(msg)
@@ -112,6 +112,17 @@ class Site:
             return url.port == self._origin.port
         upgraded = (self._origin.scheme, url.scheme) == ("http", "https")
         return upgraded and all(each.port == _DEFAULT_PORTS[each.scheme] for each in (self._origin, url))
+
+
+def _checked_headers(headers: object) -> dict[str, str]:
+    if not isinstance(headers, Mapping) or not all(isinstance(text, str) for item in headers.items() for text in item):
+        msg = f"headers must be a dict of str such as {{'Authorization': 'Bearer ...'}}, got a {type(headers).__name__}"
+        raise TypeError(msg)
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not value.isprintable():
+            msg = f"headers must have printable values, got one for {shown(name)} that no request can have"
+            raise ValueError(msg)
+    return dict(headers)
 
 
 def _split(base_url: str) -> SplitResult:

@@ -175,13 +175,19 @@ def test_the_page_about_a_thousand_workers(store, redis_server, tmp_path):
 
 def test_the_guide_to_http_servers(object_server, store, dataset):
     blocks = python_blocks("docs/guide/http.md")
-    assert len(blocks) == 5
+    assert len(blocks) == 8
     chunks = []
-    names = {"handle": chunks.append}
+    names = {
+        "handle": chunks.append,
+        "log_in": lambda: "TOKEN",
+        "log_in_to_s3": lambda: ("key", "secret", "token"),
+        "sign": lambda path: f"{object_server.url}/docs/{path}?signature=SIGNATURE",
+    }
     for block in blocks:
         text = block.replace("https://example.com/data", f"{object_server.url}/docs")
         run(text.replace("https://user:password@example.com/data", f"{object_server.url}/docs"), "http.md", names)
     assert names["mean"] == pytest.approx(float(dataset["temperature"].mean()))
+    assert names["start"][1:4] == b"HDF"
     assert (names["size"], names["status"]) == (store.head("a.nc")["size"], 404)
     parts = asyncio.run(names["first_bytes"](["a.nc", "a.h5"]))
     assert [part[1:4] for part in parts] == [b"HDF", b"HDF"]

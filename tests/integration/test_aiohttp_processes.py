@@ -16,6 +16,7 @@ import pytest
 
 from obspec_utils import ObjectStoreRegistry
 from obspec_utils.readers import EagerStoreReader, ParallelStoreReader, open_reader, open_reader_async
+from obspec_utils.stores import _aiohttp_client, _aiohttp_pairs
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
 from tests.integration.programs import aiohttp_fork
 from tests.integration.programs.running import run
@@ -86,7 +87,8 @@ def test_threads_share_a_store_and_leave_none_of_their_own(store):
     assert threading.active_count() == before
 
 
-def test_connections_are_used_again(store, object_server):
+def test_connections_are_used_again(store, object_server, monkeypatch):
+    monkeypatch.setattr(_aiohttp_client, "PAIRS", _aiohttp_pairs.PairPool())  # without those of results of other tests
     for _ in range(3):
         EagerStoreReader(store, "object", request_size=1 << 20)
     log = object_server.log()

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from obspec_utils.readers import ParallelStoreReader
-from obspec_utils.stores import AiohttpStore
+from obspec_utils.stores import AiohttpStore, _aiohttp_client, _aiohttp_pairs
 from tests.servers import random_bytes
 from tests.servers.web_server import WebServer, serve_bytes
 
@@ -222,7 +222,10 @@ async def test_sync_calls_with_the_caller_s_session_are_refused(server: WebServe
     assert server.sent() == ["GET /a"]
 
 
-def test_a_block_keeps_one_connection_and_calls_without_one_do_not(server: WebServer) -> None:
+def test_a_block_keeps_one_connection_and_calls_without_one_do_not(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_aiohttp_client, "PAIRS", _aiohttp_pairs.PairPool())  # without those of results of other tests
     store = AiohttpStore(server.url)
 
     async def many() -> None:

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from obspec_utils.exceptions import IncompleteReadError, ObjectChangedError
 from obspec_utils.readers import EagerStoreReader, ParallelStoreReader
-from obspec_utils.stores import AiohttpStore, _aiohttp_pairs
+from obspec_utils.stores import AiohttpStore, _aiohttp_client, _aiohttp_pairs
 from tests.servers import random_bytes
 from tests.servers.fixtures import wait_until
 from tests.servers.web_server import RawServer, WebServer, serve_bytes
@@ -383,17 +383,21 @@ async def test_a_body_can_be_read_after_the_block_has_ended(object_server: Any) 
 
 
 def test_idle_loops_are_closed(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = _aiohttp_pairs.PairPool()
+    monkeypatch.setattr(_aiohttp_client, "PAIRS", pool)
     store = AiohttpStore(server.url)
     results = [store.get("a", options={"range": (0, 90_000)}) for _ in range(5)]
-    before = len(_aiohttp_pairs._open)
-    assert before >= 5
-    del results  # each holds a loop
+    assert not pool._idle  # each result holds a loop
+    del results
+    pairs = list(pool._idle)
+    assert len(pairs) == 5
     monkeypatch.setattr(_aiohttp_pairs, "_MAX_IDLE", 2)
     assert store.get("a").buffer() == DATA
-    assert len(_aiohttp_pairs._open) <= 2
+    assert [pair.loop.is_closed() for pair in pairs].count(True) == 3
     monkeypatch.setattr(_aiohttp_pairs, "_MAX_IDLE_SECONDS", -1)
     store.head("a")
-    assert len(_aiohttp_pairs._open) == 0
+    assert all(pair.loop.is_closed() for pair in pairs)
+    assert not pool._idle
 
 
 def test_a_store_is_pickled_and_copied_without_its_session(server: WebServer) -> None:

@@ -6,9 +6,12 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["RawServer", "Seen", "WebServer", "serve_bytes"]
 
@@ -70,17 +73,22 @@ class _Threaded:
 
 
 class WebServer(_Threaded):
-    """A server of aiohttp. `handler` answers every request."""
+    """A server of aiohttp, with TLS if it gets a context. `handler` answers every request."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, context: ssl.SSLContext | None = None) -> None:
         super().__init__()
         self.handler = handler
+        self._context = context
+
+    @property
+    def url(self) -> str:
+        return super().url if self._context is None else f"https://127.0.0.1:{self.port}"
 
     async def _start(self) -> int:
         server = web.Server(self._handle)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._context)
         await site.start()
         return int(self._runner.addresses[0][1])
 

@@ -20,7 +20,7 @@ from obspec_utils._io.get_result import slice_async
 from obspec_utils._ranges import ByteRange
 from obspec_utils.caches import DiskCache, MemoryCache
 from obspec_utils.wrappers import CachingReadableStore
-from obspec_utils.wrappers.caching import _context, _origin
+from obspec_utils.wrappers.caching import _assembly, _context
 from tests.contracts._stores import OnlyGet
 from tests.requests.test_cached_races import Gated
 from tests.servers import random_bytes
@@ -145,10 +145,10 @@ async def test_other_tasks_get_their_turns_while_ranges_are_joined(
 async def test_other_tasks_get_their_turns_while_blocks_are_made(
     below: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_origin, "_COST_OF_BLOCK", 0)
+    monkeypatch.setattr(_assembly, "_COST_OF_BLOCK", 0)
     counts = []
     for step in (1 << 20, BLOCK):
-        monkeypatch.setattr(_origin, "YIELD_AFTER", step)
+        monkeypatch.setattr(_assembly, "YIELD_AFTER", step)
         turns = await counted(over(below, MemoryCache()).get_range_async("object", start=0, end=SIZE))
         assert turns.result == CONTENT
         counts.append(turns.count)

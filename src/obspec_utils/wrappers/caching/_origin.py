@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.fetch import fetch_parts
-from obspec_utils._io.get_result import YIELD_AFTER, Result
+from obspec_utils._io.get_result import Result
 from obspec_utils._io.request import send_first, send_get
 from obspec_utils._io.response import Response, response_of
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange, coalesce_blocks, split
 from obspec_utils.exceptions import IncompleteReadError
+from obspec_utils.wrappers.caching._assembly import assemble, compact
 from obspec_utils.wrappers.caching._entries import Entry
 
 if TYPE_CHECKING:
@@ -35,12 +35,6 @@ AUTO_WHOLE_SIZE = 8 * 1024 * 1024
 
 # A full batch of requests.
 _WINDOW = REQUEST_SIZE * MAX_CONCURRENT_REQUESTS
-
-# Assembling one block takes about as long as copying this many bytes.
-_COST_OF_BLOCK = 16 * 1024
-
-# Copying this much takes less than a hundredth of the time of any request.
-_SMALL = 256 * 1024
 
 
 class Origin:
@@ -176,8 +170,8 @@ class Origin:
         buffers = await self._fetch(call, spans, entry, first)
         pieces = spans if first is None else [first.span, *spans]
         if len(pieces) == len(numbers) == 1 and pieces == runs:
-            return {numbers[0]: BufferList([_compact(buffers[0])], runs[0].start)}
-        return await _assemble(call, entry, numbers, list(zip(pieces, buffers, strict=True)))
+            return {numbers[0]: BufferList([compact(buffers[0])], runs[0].start)}
+        return await assemble(call, entry, numbers, list(zip(pieces, buffers, strict=True)))
 
     async def _fetch(
         self, call: RequestContext, spans: Sequence[ByteRange], entry: Entry, first: Response | None = None
@@ -253,44 +247,3 @@ def _check_length(path: str, parts: BufferList, entry: Entry) -> None:
     if len(parts) != entry.size:
         msg = f"Expected {entry.size} bytes of {path!r}, got {len(parts)}. Retry the read."
         raise IncompleteReadError(msg)
-
-
-def _compact(buffer: Buffer) -> Buffer:
-    """Return a copy of a small buffer: obstore's buffers have 4 KiB of overhead each."""
-    return bytes(buffer) if memoryview(buffer).nbytes <= _SMALL else buffer
-
-
-async def _assemble(
-    call: RequestContext, entry: Entry, numbers: list[int], pieces: list[tuple[ByteRange, Buffer]]
-) -> dict[int, BufferList]:
-    """Assemble blocks from the pieces they arrived in, yielding to the event loop in between."""
-    pieces.sort(key=lambda piece: piece[0])
-    starts = [piece.start for piece, _ in pieces]
-    blocks, done = {}, 0
-    for number in numbers:
-        span = entry.block_range(number)
-        first = bisect_right(starts, span.start) - 1
-        blocks[number] = _block(call.path, span, pieces[max(first, 0) : bisect_left(starts, span.stop)])
-        done += span.length + _COST_OF_BLOCK
-        if done >= YIELD_AFTER:
-            done = 0
-            await call.backend.sleep(0)
-    return blocks
-
-
-def _block(path: str, span: ByteRange, pieces: Sequence[tuple[ByteRange, Buffer]]) -> BufferList:
-    """Return a block in a separate buffer, so that it keeps no other bytes in memory."""
-    views = []
-    for piece, buffer in pieces:
-        if piece == span:
-            return BufferList([_compact(buffer)], span.start)
-        start, stop = max(piece.start, span.start), min(piece.stop, span.stop)
-        if start < stop:
-            views.append(memoryview(buffer).cast("B")[start - piece.start : stop - piece.start])
-    block = b"".join(views)
-    if len(block) != span.length:
-        msg = (
-            f"Expected {span.length} bytes ({span.start} to {span.stop}) of {path!r}, got {len(block)}. Retry the read."
-        )
-        raise IncompleteReadError(msg)
-    return BufferList([block], span.start)

@@ -99,6 +99,25 @@ class TestFaults:
         modified = object_server.http_store("bucket").head("object")["last_modified"]
         assert modified == datetime(1970, 1, 1, tzinfo=UTC)
 
+    def test_refuse_conditions(self, sample_store, object_server):
+        object_server.add_fault("refuse_conditions", status=403)
+        meta = sample_store.get("object").meta
+        for conditions in ({"if_none_match": meta["e_tag"]}, {"if_modified_since": meta["last_modified"]}):
+            with pytest.raises(PermissionDeniedError):
+                sample_store.get("object", options=conditions)
+        sample_store.get("object", options={"if_match": meta["e_tag"]})
+
+    def test_vary_etag_and_last_modified(self, sample_store, object_server):
+        object_server.add_fault("vary_etag")
+        first, second = (sample_store.head("object") for _ in range(2))
+        assert first["e_tag"] != second["e_tag"]
+        assert first["last_modified"] == second["last_modified"]
+        object_server.clear_faults()
+        object_server.add_fault("vary_last_modified")
+        first, second = (sample_store.head("object") for _ in range(2))
+        assert first["e_tag"] == second["e_tag"]
+        assert first["last_modified"] != second["last_modified"]
+
     @pytest.mark.parametrize(("after", "expected"), [(None, 99), (10, 10), (0, 0)])
     def test_short_body(self, sample_store, object_server, after, expected):
         object_server.add_fault("short_body", after=after)

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from tests.servers.object_server._objects import StoredObject
 
 
+def is_conditional_read(headers: Mapping[str, str]) -> bool:
+    """Whether a request asks for the object only if it has changed."""
+    return "if-none-match" in headers or "if-modified-since" in headers
+
+
 def failed_read_condition(headers: Mapping[str, str], stored: StoredObject) -> HTTPStatus | None:
     """412 or 304 if a condition of a GET or HEAD stops it, else None."""
     if "if-match" in headers:

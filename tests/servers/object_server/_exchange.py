@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from tests.servers.object_server._conditions import is_conditional_read
 from tests.servers.object_server._connection import Connection, ConnectionLostError
 from tests.servers.object_server._faults import Fault, Faults, changed_body
 from tests.servers.object_server._objects import Objects
@@ -102,7 +103,8 @@ class Exchange:
                 self.state.objects.delete(self.request.path)
             elif fault.action == "replace":
                 self.state.objects.put(self.request.path, fault.data)
-        failed = next((fault for fault in faults if fault.action == "status"), None)
+        refused = {"status", "refuse_conditions"} if is_conditional_read(self.request.headers) else {"status"}
+        failed = next((fault for fault in faults if fault.action in refused), None)
         if failed is not None:
             response = error(failed.status, self.request.path, failed.code)
             return response if self.request.method != "HEAD" else replace(response, body=b"")

@@ -19,10 +19,13 @@ FaultAction = Literal[
     "long_body",
     "no_etag",
     "no_last_modified",
+    "refuse_conditions",
     "replace",
     "short_body",
     "stall",
     "status",
+    "vary_etag",
+    "vary_last_modified",
     "weak_etag",
 ]
 
@@ -50,9 +53,11 @@ class Fault:
     ----------
     action
         `replace` the object's bytes by `data`, or `delete` it, just before answering; answer with
-        an error `status` (S3 error `code`); `stall` for `seconds`; `drop` the connection; send a
+        an error `status` (S3 error `code`), or `refuse_conditions` with it: of requests with
+        If-None-Match or If-Modified-Since; `stall` for `seconds`; `drop` the connection; send a
         `short_body`, though Content-Range tells the whole range; show `no_etag`, a `weak_etag` or
-        `no_last_modified`; `ignore_range` and answer 200; `gzip` the body, as a proxy that keeps
+        `no_last_modified`; `vary_etag` or `vary_last_modified` with each response, as mirrors do;
+        `ignore_range` and answer 200; `gzip` the body, as a proxy that keeps
         Content-Range does; send a `long_body`, with `data` after it; `claim_size` of the object in
         Content-Range.
     path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ from tests.servers.object_server._xml import error
 
 if TYPE_CHECKING:
     from tests.servers.object_server._objects import Objects, StoredObject
+
+# For values that differ with each response.
+_numbers = itertools.count(1)
 
 
 def read_object(objects: Objects, request: Request, effects: frozenset[str]) -> Response:
@@ -55,6 +59,10 @@ def _as_shown(stored: StoredObject, effects: frozenset[str]) -> StoredObject:
         stored = replace(stored, etag=f"W/{stored.etag}")
     if "no_last_modified" in effects:
         stored = replace(stored, modified=None)
+    if "vary_etag" in effects:
+        stored = replace(stored, etag=f'"varied-{next(_numbers)}"')
+    if "vary_last_modified" in effects and stored.modified is not None:
+        stored = replace(stored, modified=stored.modified + next(_numbers))
     return stored
 
 

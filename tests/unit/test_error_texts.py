@@ -8,7 +8,7 @@ import pytest
 from obstore.exceptions import GenericError, NotSupportedError
 from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, MemoryStore, S3Store
 
-from obspec_utils._io.errors import is_range_ignored, is_range_unsupported, is_transient
+from obspec_utils._io.errors import is_condition_refused, is_range_ignored, is_range_unsupported, is_transient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def error_of(kind: str, url: str) -> Exception:
         "azure": lambda: AzureStore("c", account_name="a", endpoint=url, skip_signature=True, **options),
         "gcs": lambda: GCSStore("b", base_url=url, skip_signature=True, **options),
     }
-    with pytest.raises((GenericError, NotSupportedError)) as raised:
+    with pytest.raises((GenericError, NotSupportedError, FileNotFoundError)) as raised:
         stores[kind]().get("object", options={"range": (0, 10)})
     return raised.value
 
@@ -97,6 +97,28 @@ def test_416_is_a_range_that_can_t_be_served(kind: str, url: str) -> None:
 def test_a_failure_is_transient_whatever_its_body_says(kind: str, url: str) -> None:
     error = error_of(kind, url)
     assert (is_range_ignored(error), is_range_unsupported(error), is_transient(error)) == (False, False, True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "url", [(400, None, b""), (501, None, b""), (500, None, b"code: 400 "), (404, None, b"")], indirect=True
+)
+def test_a_condition_is_refused_by_400_and_501(kind: str, url: str, request: pytest.FixtureRequest) -> None:
+    status = request.node.callspec.params["url"][0]
+    assert is_condition_refused(error_of(kind, url)) == (status in {400, 501})
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 501, 503])
+def test_a_store_in_python_tells_the_status(status: int) -> None:
+    error = ClientResponseError()
+    error.status = status
+    assert is_condition_refused(error) == (status in {400, 403, 501})
+
+
+class ClientResponseError(Exception):
+    """As aiohttp's."""
+
+    status: int
 
 
 def test_ranges_of_an_empty_object_and_past_the_end(tmp_path: Path) -> None:

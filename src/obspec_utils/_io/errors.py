@@ -6,7 +6,7 @@ import re
 
 from obspec_utils.exceptions import IncompleteReadError
 
-__all__ = ["is_generic", "is_range_ignored", "is_range_unsupported", "is_transient"]
+__all__ = ["is_condition_refused", "is_generic", "is_range_ignored", "is_range_unsupported", "is_transient"]
 
 _RANGE_NOT_SATISFIABLE = 416
 
@@ -30,6 +30,11 @@ _UNSATISFIABLE = re.compile(
     r")"
 )
 
+# Statuses by which services refuse conditional requests; 403 is a PermissionDeniedError.
+_REFUSED = re.compile(
+    r"Generic \w+ error: Error performing GET \S+ in [^-]* - Server returned non-2xx status code: (400|501) "
+)
+
 
 def is_generic(error: Exception) -> bool:
     """Return whether it is a GenericError of a store: a request without a usable response, after all its retries."""
@@ -48,6 +53,15 @@ def is_range_unsupported(error: Exception) -> bool:
     if is_range_ignored(error) or getattr(error, "status", None) == _RANGE_NOT_SATISFIABLE:
         return True
     return is_generic(error) and _UNSATISFIABLE.match(str(error)) is not None
+
+
+def is_condition_refused(error: Exception) -> bool:
+    """Return whether a conditional request may have failed because of its condition: 400, 403 or 501."""
+    name = type(error).__name__
+    if name == "GenericError":
+        return _REFUSED.match(str(error)) is not None
+    # Stores written in Python: errors with the status, as aiohttp's have it.
+    return name == "PermissionDeniedError" or getattr(error, "status", None) in {400, 403, 501}
 
 
 def is_transient(error: Exception) -> bool:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from obspec_utils._io.buffers import BufferList
+from obspec_utils._io.errors import is_condition_refused
 from obspec_utils._io.fetch import fetch_parts
 from obspec_utils._io.get_result import Result
 from obspec_utils._io.request import send_first, send_get
@@ -61,6 +62,7 @@ class Origin:
         self._store = store
         self._block_size = block_size
         self._limits = limits
+        self._refuses_conditions = False  # once noticed: a conditional request failed, the same without did not
         self.by_blocks = block_size is not None
         self.max_read = max_read
         self.window = _WINDOW if max_read is None else min(_WINDOW, max(max_read // 2, 1))
@@ -86,7 +88,8 @@ class Origin:
     ) -> tuple[Entry, Response | None]:
         """Request the version of an object, together with its `first` byte range.
 
-        With `conditional`, send a conditional request; a 304 has no body.
+        With `conditional`, send a conditional request; a 304 has no body. If the store refuses it, send it without the
+        condition, now and from then on.
 
         Parameters
         ----------
@@ -101,14 +104,17 @@ class Origin:
             The entry, which is `old` if that is still the version; and the response, whose body is not read yet.
         """
         validated_at = time.time()
+        conditions = _if_changed(old) if old is not None and conditional and not self._refuses_conditions else {}
         try:
-            options = _if_changed(old) if old is not None and conditional else {}
-            response = await self._request(call, first, options)
+            response = await self._request(call, first, conditions)
         except Exception as error:
-            if old is None or type(error).__name__ != "NotModifiedError":
+            if old is not None and type(error).__name__ == "NotModifiedError":
+                old.validated_at = validated_at
+                return old, None
+            if not (conditions and is_condition_refused(error)):
                 raise
-            old.validated_at = validated_at
-            return old, None
+            response = await self._request(call, first, {})  # fails as well if a permission is missing
+            self._refuses_conditions = True
         entry = self.entry(response.meta, response.attributes, validated_at)  # type: ignore[arg-type] # set by a get
         if not response.ranged and first.start < entry.size:  # the server ignores ranges
             entry.block_size = max(entry.size, 1)
@@ -126,7 +132,8 @@ class Origin:
         most = max(block_size, self._first_size - self._first_size % block_size)
         return ByteRange(start, min(-(-first.stop // block_size) * block_size, start + most))
 
-    async def _request(self, call: RequestContext, first: ByteRange, options: dict[str, object]) -> Response:
+    async def _request(self, call: RequestContext, first: ByteRange, conditions: dict[str, object]) -> Response:
+        options = dict(conditions)
         if self.by_blocks and first.start >= 0:
             return await send_first(call.backend, self._store, call.path, self._first_range(first), options)
         if self.by_blocks:

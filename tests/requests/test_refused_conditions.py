@@ -1,0 +1,131 @@
+"""Services that refuse conditional requests: revalidated without a condition, once that is noticed."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from obstore.exceptions import GenericError, PermissionDeniedError
+
+from obspec_utils.caches import DiskCache, MemoryCache
+from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ._ways import Async, Sync
+    from .conftest import Remote
+
+BLOCK = 64 * 1024
+SIZE = 10 * BLOCK
+
+
+@pytest.fixture(params=[None, BLOCK], ids=str)
+def block_size(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+def statuses(remote: Remote) -> list[int | None]:
+    """Return the statuses since the last clear."""
+    found = [request.status for request in remote.log()]
+    remote.server.clear()
+    return found
+
+
+@pytest.mark.parametrize("status", [400, 403, 501])
+def test_a_refused_condition_is_left_out_from_then_on(
+    remote: Remote, call: Sync | Async, block_size: Any, status: int
+) -> None:
+    remote.server.add_fault("refuse_conditions", status=status)
+    content = remote.put("object", SIZE)
+    other = remote.put("other", SIZE, seed=2)
+    store = CachingReadableStore(remote.store, block_size=block_size, max_age=0)
+    assert call.get_range(store, "object", 5, 50) == content[5:50]
+    found = 200 if block_size is None else 206
+    assert statuses(remote) == [found]
+    assert call.get_range(store, "object", 5, 50) == content[5:50]
+    # The first request of a range is retried once, unless the error is final.
+    refused = [status] * (1 if block_size is None or status == 403 else 2)
+    assert statuses(remote) == [*refused, found]
+    assert call.get_range(store, "object", 5, 50) == content[5:50]
+    assert statuses(remote) == [found]
+    for _ in range(2):  # noticed for the store, not for each object
+        assert call.get_range(store, "other", 5, 50) == other[5:50]
+        assert statuses(remote) == [found]
+    new = remote.put("object", SIZE, seed=3)
+    assert call.get_range(store, "object", 5, 50) == new[5:50]
+    assert statuses(remote) == [found]
+    assert store.cache_info().revalidations == 4
+
+
+@pytest.mark.parametrize("remote", ["http"], indirect=True)  # an S3Store needs ETags
+def test_a_refused_date_is_left_out_too(remote: Remote, call: Sync | Async, block_size: Any) -> None:
+    remote.server.add_fault("no_etag")
+    remote.server.add_fault("refuse_conditions", status=403)
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, block_size=block_size, max_age=0)
+    call.get(store, "object")
+    for expected in (2, 1):
+        remote.server.clear()
+        assert call.get(store, "object") == content
+        assert len(statuses(remote)) == expected
+
+
+def test_what_is_cached_stays(remote: Remote, call: Sync | Async) -> None:
+    remote.server.add_fault("refuse_conditions", status=403)
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, block_size=BLOCK, max_age=0)
+    assert call.get(store, "object") == content
+    remote.server.clear()
+    assert call.get_range(store, "object", 5 * BLOCK, 9 * BLOCK) == content[5 * BLOCK : 9 * BLOCK]
+    assert len(statuses(remote)) == 2  # refused, and the one that is not conditional
+    assert call.get_range(store, "object", 5 * BLOCK, 9 * BLOCK) == content[5 * BLOCK : 9 * BLOCK]
+    assert statuses(remote) == [206]
+    assert store.cache_info().misses == SIZE // BLOCK
+
+
+def test_a_missing_permission_is_an_error_each_time(remote: Remote, call: Sync | Async, block_size: Any) -> None:
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, block_size=block_size, max_age=0)
+    call.get_range(store, "object", 5, 50)
+    remote.server.add_fault("status", status=403)
+    for _ in range(2):
+        remote.server.clear()
+        with pytest.raises(PermissionDeniedError):
+            call.get_range(store, "object", 5, 50)
+        assert statuses(remote) == [403, 403]
+    remote.server.clear_faults()
+    assert call.get_range(store, "object", 5, 50) == content[5:50]
+    assert statuses(remote) == [304]  # nothing was noticed
+
+
+@pytest.mark.parametrize("status", [404, 500, 503])
+def test_other_errors_are_those_of_the_conditional_request(remote: Remote, call: Sync | Async, status: int) -> None:
+    remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, max_age=0)
+    call.get(store, "object")
+    remote.server.clear()
+    remote.server.add_fault("status", status=status)
+    with pytest.raises((GenericError, FileNotFoundError)):
+        call.get(store, "object")
+    assert statuses(remote) == [status]
+
+
+def test_through_parts_and_with_a_shared_cache(remote: Remote, call: Sync | Async, tmp_path: Path) -> None:
+    remote.server.add_fault("refuse_conditions", status=501)
+    content = remote.put("object", SIZE)
+    caches = [MemoryCache(10 * SIZE), DiskCache(tmp_path, 10**8)]
+    below = SplittingReadableStore(remote.store, request_size=BLOCK)
+    store = CachingReadableStore(below, block_size=BLOCK, cache=caches, max_age=0)
+    assert call.get(store, "object") == content
+    remote.server.clear()
+    for refused in (2, 0):
+        assert call.get(store, "object") == content
+        found = statuses(remote)
+        assert found[:refused] == [501] * refused
+        assert found[refused:] == [206]
+    for another in (copy.copy(store), pickle.loads(pickle.dumps(store))):  # which start anew, with bytes on disk
+        assert call.get(another, "object") == content
+        assert statuses(remote) == [501, 501, 206]

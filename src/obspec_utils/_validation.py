@@ -6,11 +6,16 @@ import os
 import re
 import sys
 from operator import index
-from typing import SupportsIndex
+from typing import TYPE_CHECKING, SupportsIndex, TypeVar
 
 from obspec_utils._redact import redacted, shown
 
-__all__ = ["URL", "check_path", "check_store", "check_text", "positive_int"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["URL", "check_choice", "check_path", "check_store", "check_text", "positive_int"]
+
+_T = TypeVar("_T")
 
 # An object with any of these is a store. Which of them are needed depends on how it is read.
 _STORE_METHODS = tuple(
@@ -54,6 +59,16 @@ def positive_int(name: str, value: float | SupportsIndex, *, least: int = 1) -> 
         msg = f"{name} must {'be positive' if least == 1 else f'be at least {least}'}, got {value!r}"
         raise ValueError(msg)
     return number
+
+
+def check_choice(name: str, value: object, choices: Sequence[_T]) -> _T:
+    """Return the choice that an argument equals; raise ValueError if there is none."""
+    for choice in choices:
+        if isinstance(value, type(choice)) and value == choice:
+            return choice
+    *most, last = map(repr, choices)
+    msg = f"{name} must be {', '.join(most)} or {last}, got {shown(value)}"
+    raise ValueError(msg)
 
 
 def check_store(store: object, path: object = None) -> None:

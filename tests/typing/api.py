@@ -22,6 +22,7 @@ from obspec_utils.readers import (
     ParallelStoreReader,
     ReaderStats,
     open_reader,
+    open_reader_async,
 )
 from obspec_utils.stores import AiohttpGetResult, AiohttpGetResultAsync, AiohttpStore
 from obspec_utils.wrappers import (
@@ -83,6 +84,17 @@ def readers_read_ahead(store: S3Store) -> list[Callable[[S3Store, str], Readable
     assert_type(EagerStoreReader(store, "path").stats(), ReaderStats)
     assert_type(BufferedStoreReader(store, "path").stats(), ReaderStats)
     return [partial(open_reader, read_ahead="metadata"), partial(BlockStoreReader, read_ahead=None)]
+
+
+async def which_version_is_read(store: S3Store) -> None:
+    for check_version in ("auto", "etag", "date", "size"):
+        EagerStoreReader(store, "path", check_version=check_version, version="id")
+        ParallelStoreReader(store, "path", check_version=check_version, version="id")
+        BlockStoreReader(store, "path", check_version=check_version, version="id")
+        BufferedStoreReader(store, "path", check_version=check_version, version="id")
+        open_reader(store, "path", check_version=check_version, version=None)
+        await open_reader_async(store, "path", check_version=check_version, version=store.head("path")["version"])
+        CachingReadableStore(SplittingReadableStore(store, check_version=check_version), check_version=check_version)
 
 
 def the_least_a_reader_needs(store: Get) -> bytes:

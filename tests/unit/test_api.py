@@ -55,24 +55,32 @@ PUBLIC = {
     "obspec_utils.glob": ["glob", "glob_async", "glob_objects", "glob_objects_async"],
     "obspec_utils.exceptions": ["IncompleteReadError", "ObjectChangedError"],
 }
+VERSION = {"check_version": "auto", "version": None}
 DEFAULTS = {
     "readers.EagerStoreReader": {
         "request_size": 12 << 20,
         "file_size": None,
         "max_concurrent_requests": 18,
+        **VERSION,
     },
-    "readers.ParallelStoreReader": {"chunk_size": 1 << 20, "max_cached_chunks": 64, "read_ahead": "auto"},
-    "readers.BlockStoreReader": {"block_size": 1 << 20, "max_cached_blocks": 64, "read_ahead": "auto"},
-    "readers.BufferedStoreReader": {"buffer_size": 1 << 20, "max_concurrent_requests": None},
-    "readers.open_reader": {"memory": 64 << 20, "read_ahead": "auto"},
+    "readers.ParallelStoreReader": {"chunk_size": 1 << 20, "max_cached_chunks": 64, "read_ahead": "auto", **VERSION},
+    "readers.BlockStoreReader": {"block_size": 1 << 20, "max_cached_blocks": 64, "read_ahead": "auto", **VERSION},
+    "readers.BufferedStoreReader": {"buffer_size": 1 << 20, "max_concurrent_requests": None, **VERSION},
+    "readers.open_reader": {"memory": 64 << 20, "read_ahead": "auto", **VERSION},
+    "readers.open_reader_async": {"memory": 64 << 20, "read_ahead": "auto", **VERSION},
     "wrappers.CachingReadableStore": {
         "max_size": 256 << 20,
         "block_size": None,
         "max_age": None,
         "cache": None,
         "namespace": None,
+        "check_version": "auto",
     },
-    "wrappers.SplittingReadableStore": {"request_size": 12 << 20, "max_concurrent_requests": 18},
+    "wrappers.SplittingReadableStore": {
+        "request_size": 12 << 20,
+        "max_concurrent_requests": 18,
+        "check_version": "auto",
+    },
     "wrappers.TracingReadableStore": {"on_request": None},
 }
 

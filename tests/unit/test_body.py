@@ -7,6 +7,7 @@ from typing import Any
 from obspec_utils._io.multipart import MultipartBody, PartLimits
 from obspec_utils._io.response import Response
 from obspec_utils._ranges import ByteRange
+from obspec_utils._version import Version
 
 MIB = 1 << 20
 SIZE = 10 << 30
@@ -28,7 +29,7 @@ class Sized:
 
 def split(store: object) -> MultipartBody:
     first = Response(store, "object", ByteRange(0, 12 * MIB), b"", meta={"size": SIZE})  # type: ignore[typeddict-item]
-    return MultipartBody(store, first, PartLimits(12 * MIB, 18))
+    return MultipartBody(store, first, PartLimits(12 * MIB, 18), Version(SIZE))
 
 
 def test_ten_gigabytes_are_parts_near_the_request_size_in_full_batches() -> None:

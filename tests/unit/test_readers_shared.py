@@ -17,6 +17,7 @@ from obspec_utils._version import Version
 from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader, _stream
 from obspec_utils.readers._strategy import NO_PIECE, Strategy
+from obspec_utils.readers._version_options import VersionOptions
 from obspec_utils.wrappers import CachingReadableStore
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def test_a_version_is_seen_by_other_threads_only_after_it_was_compared_and_toget
             Version.check(self, path, found)
 
     seen: list[Version | None] = []
-    strategy, first = Watched(None, "object"), Compared(10)
+    strategy, first = Watched(None, "object", VersionOptions("auto", None)), Compared(10)
     strategy.pin(first)
     assert (seen, strategy.version) == ([None], first)
     with pytest.raises(ObjectChangedError, match="'object' changed"):

@@ -13,9 +13,8 @@ from obspec_utils._io.retry import Attempts, RetryBudget
 from obspec_utils._version import Version
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
-    from obspec import ObjectMeta
     from typing_extensions import Buffer
 
     from obspec_utils._io.allocation import WriteTarget
@@ -42,7 +41,6 @@ class _Parts:
     spans: Sequence[ByteRange]
     version: Version
     first: Response | None
-    options: Mapping[str, object] | None
     targets: Sequence[WriteTarget] | None
     budget: RetryBudget
 
@@ -84,7 +82,7 @@ class _Parts:
 
     async def _request(self, span: ByteRange) -> Response:
         """Request a part; reject a response of another version before its body is read."""
-        response = await send_range_or_whole(self.backend, self.store, self.path, span, self.options)
+        response = await send_range_or_whole(self.backend, self.store, self.path, span, self.version.options)
         if response.meta is not None:
             self.version.check(self.path, Version.of(response.meta))
         elif response.span.stop < span.stop:
@@ -133,7 +131,6 @@ async def fetch_parts(
     limit: int,
     *,
     first: Response | None = None,
-    options: Mapping[str, object] | None = None,
     targets: Sequence[WriteTarget] | None = None,
 ) -> list[Buffer]:
     """Fetch byte ranges of one version of an object, one request each; only a part that fails is retried.
@@ -158,7 +155,7 @@ async def fetch_parts(
         If a response is of another version.
     """
     count = len(spans) + (first is not None)
-    parts = _Parts(backend, store, path, spans, version, first, options, targets, RetryBudget(count))
+    parts = _Parts(backend, store, path, spans, version, first, targets, RetryBudget(count))
     if count == 1:
         return [await parts.fetch(0)]
     return await backend.gather(parts.fetch, count, limit, parts.budget.stop)
@@ -177,8 +174,7 @@ def fetch(
     return run(fetch_parts(SYNC, store, path, spans, version, limit, first=first))
 
 
-def read_first(store: object, first: Response) -> Buffer:
+def read_first(store: object, first: Response, version: Version) -> Buffer:
     """Read the body of an object's first response; if it breaks, request its range again, of the same version."""
-    version = Version.of(cast("ObjectMeta", first.meta))
     (body,) = fetch(store, first.path, [], version, 1, first=first)
     return body

@@ -11,17 +11,16 @@ from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.fetch import fetch_parts
 from obspec_utils._io.single_flight import SingleFlight
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange, chain, split
-from obspec_utils._version import Version
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Hashable, Sequence
 
-    from obspec import ObjectMeta
     from typing_extensions import Buffer
 
     from obspec_utils._io.backends import Backend
     from obspec_utils._io.response import Response
     from obspec_utils._ranges import ByteRanges
+    from obspec_utils._version import Version
 
 __all__ = ["MultipartBody", "PartLimits"]
 
@@ -38,21 +37,18 @@ class PartLimits(NamedTuple):
 class MultipartBody:
     """Body of an object whose first response has arrived.
 
-    The other parts are fetched by `load` and kept, so the body can be read again.
+    The other parts are fetched by `load` and kept, so the body can be read again. They must have the `version` of the
+    first response.
     """
 
-    def __init__(
-        self, store: object, first: Response, limits: PartLimits, options: Mapping[str, object] | None = None
-    ) -> None:
-        meta: ObjectMeta = first.meta  # type: ignore[assignment] # always set on a first response
+    def __init__(self, store: object, first: Response, limits: PartLimits, version: Version) -> None:
         self._store = store
         self._path = first.path
-        self.version = Version.of(meta)
+        self.version = version
         self._limits = limits
-        self._options = options
         self._first: Response | None = first
         self._streams = first.streams
-        rest = ByteRange(first.span.stop, meta["size"])
+        rest = ByteRange(first.span.stop, version.size)
         parts = split(rest, limits.request_size, limits.max_concurrent, under_way=1)
         self._spans = chain([[first.span] if first.span.length else [], parts])
         self._buffers: list[Buffer] = []
@@ -130,7 +126,6 @@ class MultipartBody:
             self.version,
             self._limits.max_concurrent,
             first=plan.first,
-            options=self._options,
             targets=plan.targets,
         )
         return plan.fetched(buffers)

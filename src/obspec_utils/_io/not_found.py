@@ -26,8 +26,10 @@ def is_below_a_file(error: Exception) -> bool:
 
 
 @contextmanager
-def raise_not_found(store: object, path: str) -> Iterator[None]:
+def raise_not_found(store: object, path: str, version: object = None) -> Iterator[None]:
     """Raise FileNotFoundError with the path and the store, in one line, if the store reports a missing object.
+
+    `version` is the id of the version that was requested, if one was.
 
     The store's own error, which with obstore is a kilobyte of text, is the cause. An error that already has an errno
     and a filename stays as it is.
@@ -37,15 +39,16 @@ def raise_not_found(store: object, path: str) -> Iterator[None]:
     except FileNotFoundError as error:
         if error.filename is not None:
             raise
-        raise _not_found(store, path) from error
+        raise _not_found(store, path, version) from error
     except Exception as error:
         if not is_below_a_file(error):
             raise
-        raise _not_found(store, path) from error
+        raise _not_found(store, path, version) from error
 
 
-def _not_found(store: object, path: str) -> FileNotFoundError:
+def _not_found(store: object, path: str, version: object) -> FileNotFoundError:
     store = unwrap(store)
+    what = "object" if version is None else f"version {version!r}"
     text = shown(store)
     name = type(store).__name__ if text.startswith("<") else text  # a repr with only an address in memory
-    return FileNotFoundError(errno.ENOENT, f"No such object in {name}", redacted(path))
+    return FileNotFoundError(errno.ENOENT, f"No such {what} in {name}", redacted(path))

@@ -66,7 +66,7 @@ async def send_range(
     if backend.has(store, "get_ranges"):
         (body,) = await backend.invoke(store, "get_ranges", path, starts=[span.start], ends=[span.stop])
         return _without_meta(store, path, span, body)
-    raise _unable(store, path)
+    raise _unable(store, path, options)
 
 
 async def send_range_or_whole(
@@ -130,8 +130,8 @@ async def send_first(
 async def _send_first_with_head(
     backend: Backend, store: object, path: str, span: ByteRange, options: Mapping[str, object] | None
 ) -> Response:
-    if options or not backend.has(store, "head"):  # only get takes options
-        raise _unable(store, path)
+    if options or not backend.has(store, "head"):
+        raise _unable(store, path, options)
     meta: ObjectMeta = await backend.invoke(store, "head", path)
     span = ByteRange(span.start, max(span.start, min(span.stop, meta["size"])))
     if not span.length:
@@ -148,8 +148,13 @@ def _without_meta(store: object, path: str, span: ByteRange, body: Buffer) -> Re
     return Response(store, path, ByteRange(span.start, span.start + memoryview(body).nbytes), body)
 
 
-def _unable(store: object, path: str) -> TypeError:
+def _unable(store: object, path: str, options: Mapping[str, object] | None) -> TypeError:
     name = type(unwrap(store)).__name__  # a wrapper has all methods itself
+    if options:
+        return TypeError(
+            f"Can't read {redacted(path)!r} with {', '.join(options)}=: {name} has no get(), and no other method takes "
+            "options. Pass a store that has it, such as obstore.store.S3Store."
+        )
     return TypeError(
         f"Can't read {redacted(path)!r}: {name} has neither get() nor head() with get_range() or get_ranges(). "
         "Pass a store that has one of these, such as obstore.store.S3Store."

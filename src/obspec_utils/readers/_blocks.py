@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from obspec_utils._version import Version
     from obspec_utils.readers._batch import Batch
     from obspec_utils.readers._strategy import CachedPiece
+    from obspec_utils.readers._version_options import VersionOptions
 
 __all__ = ["BlockStrategy"]
 
@@ -50,14 +51,15 @@ class BlockStrategy(CachedBlocks):
         self,
         store: object,
         path: str,
+        versions: VersionOptions,
         chunk_size: int,
         budget: int,
         connections: int = MAX_CONCURRENT_REQUESTS,
         *,
         reads_ahead: bool = True,
     ) -> None:
-        super().__init__(store, path, chunk_size, budget)
-        self._fetcher = Fetcher(store, path, connections, budget)
+        super().__init__(store, path, versions, chunk_size, budget)
+        self._fetcher = Fetcher(store, path, versions, connections, budget)
         self._batches = RunningBatches()
         self._reads_ahead = reads_ahead
         self._stream: ResponseStream | None = None  # the one open response
@@ -99,12 +101,13 @@ class BlockStrategy(CachedBlocks):
         self._fetcher.requests += requests
         self._streams = response.streams
         self._ranges_ignored = not response.ranged
+        version = self._versions.version_of(response)
         if self._streams and (self._ranges_ignored or self._is_short(response.span.length)):
-            self._pin_response(response)
+            self.pin(version)
             self._stream = ResponseStream(response, self._block_size)
             return BufferList([])
-        first = BufferList([read_first(self._store, response)])
-        self._pin_response(response)
+        first = BufferList([read_first(self._store, response, version)])
+        self.pin(version)
         # If the server ignored the range, this is the whole object. Bytes that are not kept count as not read ahead.
         numbers = self._block_indices(ByteRange(0, first.stop))[: self._cache.max_blocks]
         kept = min(first.stop, len(numbers) * self._block_size)
@@ -256,7 +259,7 @@ class BlockStrategy(CachedBlocks):
         try:
             if stream is None or not stream.covers(span):
                 response = self._fetcher.first(span.length, span.start)
-                self._pin_response(response)
+                self.pin(self._versions.version_of(response))
                 self._ranges_ignored = not response.ranged  # a server may serve ranges sometimes
                 stream = ResponseStream(response, self._block_size)
             parts = stream.read_to(span.stop, start=span.start)

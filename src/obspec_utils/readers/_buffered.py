@@ -12,10 +12,12 @@ from obspec_utils._validation import positive_int
 from obspec_utils.readers._blocks import BlockStrategy
 from obspec_utils.readers._file import StoreReader
 from obspec_utils.readers._stream import STREAM_STEP
+from obspec_utils.readers._version_options import VersionOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from obspec_utils._version import CheckVersion
     from obspec_utils.readers._strategy import CachedPiece
 
 __all__ = ["BufferedStoreReader"]
@@ -37,8 +39,11 @@ _MAX_STREAMED_READ = 4
 class _SequentialStrategy(BlockStrategy):
     """Serve sequential reads from one open response at a time, each longer than the one before."""
 
-    def __init__(self, store: object, path: str, buffer_size: int, connections: int | None) -> None:
-        super().__init__(store, path, buffer_size, buffer_size * _BUDGET, connections or MAX_CONCURRENT_REQUESTS)
+    def __init__(
+        self, store: object, path: str, versions: VersionOptions, buffer_size: int, connections: int | None
+    ) -> None:
+        connections_or_default = connections or MAX_CONCURRENT_REQUESTS
+        super().__init__(store, path, versions, buffer_size, buffer_size * _BUDGET, connections_or_default)
         self._in_parallel = connections is not None
         self._was_sequential = False  # the miss before
         self._response_buffers = 1  # length of the last response
@@ -109,11 +114,20 @@ class BufferedStoreReader(StoreReader):
     max_concurrent_requests
         Read ahead with up to this many requests in flight, instead of one response at a time. That is several times as
         fast if the bandwidth of each connection is limited, and takes up to 64 buffers of memory.
+    check_version
+        What is compared to notice that the object changed, beside its size: "auto" (the ETag, or else the date),
+        "etag", "date", or "size" for nothing else; for servers that send different ETags or dates for the same bytes.
+    version
+        The id of the version to read, such as a version id of S3, instead of the current one.
 
     Raises
     ------
     ValueError
-        If a number is not positive.
+        If a number is not positive, or `check_version` is none of these.
+    FileNotFoundError
+        By the first read, if there is no such object, or no such version of it.
+    NotSupportedError
+        By the first read, if the store ignores `version`.
     """
 
     class Store(Get, Protocol):
@@ -126,11 +140,13 @@ class BufferedStoreReader(StoreReader):
         buffer_size: int = 1024 * 1024,
         *,
         max_concurrent_requests: int | None = None,
+        check_version: CheckVersion = "auto",
+        version: str | None = None,
     ) -> None:
         buffer_size = positive_int("buffer_size", buffer_size)
         if max_concurrent_requests is not None:
             max_concurrent_requests = positive_int("max_concurrent_requests", max_concurrent_requests)
-        strategy = _SequentialStrategy(store, path, buffer_size, max_concurrent_requests)
-        super().__init__(
-            store, path, strategy, buffer_size=buffer_size, max_concurrent_requests=max_concurrent_requests
-        )
+        versions = VersionOptions(check_version, version)
+        strategy = _SequentialStrategy(store, path, versions, buffer_size, max_concurrent_requests)
+        options = {"buffer_size": buffer_size, "max_concurrent_requests": max_concurrent_requests}
+        super().__init__(store, path, strategy, **options, **versions.arguments)

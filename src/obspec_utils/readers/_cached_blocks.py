@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from obspec_utils._io.buffers import BufferList
     from obspec_utils.readers._strategy import CachedPiece
+    from obspec_utils.readers._version_options import VersionOptions
 
 __all__ = ["CachedBlocks"]
 
@@ -28,8 +29,8 @@ class CachedBlocks(Strategy):
 
     __slots__ = ("_block_size", "_get", "_note_read", "_touch")  # faster, for `find`
 
-    def __init__(self, store: object, path: str, chunk_size: int, budget: int) -> None:
-        super().__init__(store, path)
+    def __init__(self, store: object, path: str, versions: VersionOptions, chunk_size: int, budget: int) -> None:
+        super().__init__(store, path, versions)
         self._chunk_size = chunk_size
         self._block_size = max(chunk_size // _BLOCKS_PER_CHUNK, min(chunk_size, _MIN_BLOCK_SIZE))
         self._cache = BlockCache(max(1, budget // self._block_size))

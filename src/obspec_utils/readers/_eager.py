@@ -16,11 +16,13 @@ from obspec_utils._validation import positive_int
 from obspec_utils.readers._file import StoreReader
 from obspec_utils.readers._stats import ReaderStats
 from obspec_utils.readers._strategy import NO_PIECE, Strategy
+from obspec_utils.readers._version_options import VersionOptions
 
 if TYPE_CHECKING:
     from typing import Self
 
     from obspec_utils._io.response import Response
+    from obspec_utils._version import CheckVersion
     from obspec_utils.readers._strategy import CachedPiece
 
 __all__ = ["EagerStoreReader"]
@@ -31,8 +33,8 @@ class _WholeStrategy(Strategy):
 
     __slots__ = ("_parts",)
 
-    def __init__(self, store: object, path: str, limits: PartLimits) -> None:
-        super().__init__(store, path)
+    def __init__(self, store: object, path: str, versions: VersionOptions, limits: PartLimits) -> None:
+        super().__init__(store, path, versions)
         self._limits = limits
         self._parts: BufferList | None = None
         self._requests = 0
@@ -56,11 +58,11 @@ class _WholeStrategy(Strategy):
 
     def request_first(self) -> Response:
         """Send the first request."""
-        return request_first(self._store, self._path, self._limits.request_size)
+        return request_first(self._store, self._path, self._limits.request_size, self._versions.options)
 
     def load_from(self, first: Response) -> BufferList:
         """Read the first response and fetch the rest."""
-        body = MultipartBody(self._store, first, self._limits)
+        body = MultipartBody(self._store, first, self._limits, self._versions.version_of(first))
         if self.version is not None:
             self.version.check(self._path, body.version)
         self._parts = parts = body.load(body.version.size)
@@ -93,15 +95,22 @@ class EagerStoreReader(StoreReader):
         The expected size in bytes. It has no effect, since the first response has the size; kept for compatibility.
     max_concurrent_requests
         The maximum number of requests in flight.
+    check_version
+        What is compared to notice that the object changed, beside its size: "auto" (the ETag, or else the date),
+        "etag", "date", or "size" for nothing else; for servers that send different ETags or dates for the same bytes.
+    version
+        The id of the version to read, such as a version id of S3, instead of the current one.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such object.
+        If there is no such object, or no such version of it.
     ObjectChangedError
         If a later part is of another version than the first: by ETag, else Last-Modified, else size alone.
+    NotSupportedError
+        If the store ignores `version`.
     ValueError
-        If a number is not positive (`file_size`: negative).
+        If a number is not positive (`file_size`: negative), or `check_version` is none of these.
     """
 
     class Store(Get, Protocol):
@@ -114,15 +123,20 @@ class EagerStoreReader(StoreReader):
         request_size: int = REQUEST_SIZE,
         file_size: int | None = None,
         max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
+        *,
+        check_version: CheckVersion = "auto",
+        version: str | None = None,
     ) -> None:
-        self._set_up(store, path, request_size, file_size, max_concurrent_requests)
-        with raise_not_found(store, path):
+        versions = VersionOptions(check_version, version)
+        self._set_up(store, path, versions, request_size, file_size, max_concurrent_requests)
+        with raise_not_found(store, path, version):
             interruptible(self._strategy.load, 0, 0)
 
     def _set_up(
         self,
         store: object,
         path: str,
+        versions: VersionOptions,
         request_size: int,
         file_size: int | None = None,
         max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
@@ -130,7 +144,7 @@ class EagerStoreReader(StoreReader):
         limits = PartLimits(
             positive_int("request_size", request_size), positive_int("max_concurrent_requests", max_concurrent_requests)
         )
-        strategy = _WholeStrategy(store, path, limits)
+        strategy = _WholeStrategy(store, path, versions, limits)
         super().__init__(
             store,
             path,
@@ -138,18 +152,20 @@ class EagerStoreReader(StoreReader):
             request_size=limits.request_size,
             file_size=None if file_size is None else positive_int("file_size", file_size, least=0),
             max_concurrent_requests=limits.max_concurrent,
+            **versions.arguments,
         )
         return strategy
 
     @classmethod
     def _unread(cls, store: Any, path: str, **options: Any) -> Self:  # noqa: ANN401 - the constructor's arguments
         reader = cls.__new__(cls)
-        reader._set_up(store, path, **options)  # noqa: SLF001 - of this class
+        versions = VersionOptions(options.pop("check_version"), options.pop("version"))
+        reader._set_up(store, path, versions, **options)  # noqa: SLF001 - of this class
         return reader
 
     @classmethod
-    def _from_response(cls, store: Any, path: str, first: Response, request_size: int) -> Self:  # noqa: ANN401 - the constructor's arguments
+    def _from_response(cls, store: Any, versions: VersionOptions, first: Response, request_size: int) -> Self:  # noqa: ANN401 - the constructor's arguments
         """Make a reader of an object whose first response has arrived."""
         reader = cls.__new__(cls)
-        reader._set_up(store, path, request_size).load_from(first)  # noqa: SLF001 - of this class
+        reader._set_up(store, first.path, versions, request_size).load_from(first)  # noqa: SLF001 - of this class
         return reader

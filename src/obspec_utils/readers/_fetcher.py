@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from obspec_utils._io.response import Response
     from obspec_utils._version import Version
     from obspec_utils.readers._stream import ResponseStream
+    from obspec_utils.readers._version_options import VersionOptions
 
 __all__ = ["Fetcher"]
 
@@ -41,9 +42,10 @@ class Fetcher:
         Requests sent so far, without retries.
     """
 
-    def __init__(self, store: object, path: str, connections: int, budget: int) -> None:
+    def __init__(self, store: object, path: str, versions: VersionOptions, connections: int, budget: int) -> None:
         self._store = store
         self._path = path
+        self._options = versions.options
         self._release_after = budget // _RELEASES
         self._unreleased = 0
         self.connections = connections
@@ -60,7 +62,7 @@ class Fetcher:
     def first(self, length: int, start: int = 0) -> Response:
         """Request a range of an object of which no version is known."""
         self.requests += 1
-        return request_first(self._store, self._path, length, start=start)
+        return request_first(self._store, self._path, length, self._options, start=start)
 
     def part_size(self, least: int, length: int, runs: int) -> int:
         """Return a size of parts that makes one batch of requests, unless they would be too small or too large."""

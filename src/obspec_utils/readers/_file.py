@@ -87,7 +87,7 @@ class StoreReader(Lines, _BinaryFile):
         """The size of the object in bytes. Before the first read, this sends the first request."""
         if self._strategy.version is None:
             self._check_open()
-            with raise_not_found(self._store, self._path):
+            with raise_not_found(self._store, self._path, self._options.get("version")):
                 interruptible(self._fetch, 0, 0)
         return self._strategy.size
 
@@ -248,7 +248,7 @@ class StoreReader(Lines, _BinaryFile):
             return iter(())
         loaded = self._strategy.cached(start, stop)
         if loaded is None:
-            with raise_not_found(self._store, self._path):
+            with raise_not_found(self._store, self._path, self._options.get("version")):
                 loaded = interruptible(self._fetch, start, stop)
         buffers, self._piece = loaded
         if not self._open:

@@ -15,10 +15,12 @@ from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._validation import check_path, check_store, positive_int
 from obspec_utils.readers._eager import EagerStoreReader
 from obspec_utils.readers._parallel import ParallelStoreReader, check_read_ahead
+from obspec_utils.readers._version_options import VersionOptions
 
 if TYPE_CHECKING:
     from obspec import Get, ObjectMeta
 
+    from obspec_utils._version import CheckVersion
     from obspec_utils.readers._parallel import ReadAhead
 
 
@@ -32,7 +34,13 @@ _MIN_CHUNKS = 16
 
 
 def open_reader(
-    store: Get, path: str, *, memory: int = 64 * 1024 * 1024, read_ahead: ReadAhead = "auto"
+    store: Get,
+    path: str,
+    *,
+    memory: int = 64 * 1024 * 1024,
+    read_ahead: ReadAhead = "auto",
+    check_version: CheckVersion = "auto",
+    version: str | None = None,
 ) -> EagerStoreReader | ParallelStoreReader:
     """Open an object with the reader that suits its size.
 
@@ -53,6 +61,11 @@ def open_reader(
         file, and by access pattern for all else. "metadata": the same, and all of the file's structure, as far as half
         of the memory holds it, when the reader is made; for parsers that look at everything. "pattern": by access
         pattern alone. None: nothing.
+    check_version
+        What is compared to notice that the object changed, beside its size: "auto" (the ETag, or else the date),
+        "etag", "date", or "size" for nothing else; for servers that send different ETags or dates for the same bytes.
+    version
+        The id of the version to read, such as a version id of S3, instead of the current one.
 
     Returns
     -------
@@ -62,21 +75,30 @@ def open_reader(
     Raises
     ------
     FileNotFoundError
-        If there is no such object.
+        If there is no such object, or no such version of it.
     ObjectChangedError
         If a later part is of another version than the first: by ETag, else Last-Modified, else size alone.
+    NotSupportedError
+        If the store ignores `version`.
     ValueError
-        If `memory` is not positive, or `read_ahead` is none of these.
+        If `memory` is not positive, or `read_ahead` or `check_version` is none of these.
     """
     memory = positive_int("memory", memory)
     check_store(store, path)
     check_path(path)
-    with raise_not_found(store, path):
-        return interruptible(_open, store, path, memory, check_read_ahead(read_ahead))
+    versions = VersionOptions(check_version, version)
+    with raise_not_found(store, path, version):
+        return interruptible(_open, store, path, versions, memory, check_read_ahead(read_ahead))
 
 
 async def open_reader_async(
-    store: Get, path: str, *, memory: int = 64 * 1024 * 1024, read_ahead: ReadAhead = "auto"
+    store: Get,
+    path: str,
+    *,
+    memory: int = 64 * 1024 * 1024,
+    read_ahead: ReadAhead = "auto",
+    check_version: CheckVersion = "auto",
+    version: str | None = None,
 ) -> EagerStoreReader | ParallelStoreReader:
     """Open an object as `open_reader` does, without blocking the event loop.
 
@@ -84,7 +106,7 @@ async def open_reader_async(
 
     Parameters
     ----------
-    store, path, memory, read_ahead
+    store, path, memory, read_ahead, check_version, version
         See `open_reader`.
 
     Returns
@@ -92,16 +114,17 @@ async def open_reader_async(
     EagerStoreReader or ParallelStoreReader
         A binary file, open for reading, as `io.BufferedIOBase` describes it.
     """
-    return await asyncio.wrap_future(
-        _opening.submit(partial(open_reader, memory=memory, read_ahead=read_ahead), store, path)
-    )
+    opening = partial(open_reader, memory=memory, read_ahead=read_ahead, check_version=check_version, version=version)
+    return await asyncio.wrap_future(_opening.submit(opening, store, path))
 
 
-def _open(store: Get, path: str, memory: int, read_ahead: ReadAhead) -> EagerStoreReader | ParallelStoreReader:
+def _open(
+    store: Get, path: str, versions: VersionOptions, memory: int, read_ahead: ReadAhead
+) -> EagerStoreReader | ParallelStoreReader:
     chunk_size = min(_CHUNK_SIZE, max(1, memory // _MIN_CHUNKS))
-    first = request_first(store, path, chunk_size)
+    first = request_first(store, path, chunk_size, versions.options)
     if cast("ObjectMeta", first.meta)["size"] <= memory:
         # One batch of parts, unless they would be too small or too large.
         part_size = min(max(chunk_size, -(-memory // MAX_CONCURRENT_REQUESTS)), REQUEST_SIZE)
-        return EagerStoreReader._from_response(store, path, first, part_size)  # noqa: SLF001 - of this package
-    return ParallelStoreReader._from_response(store, path, first, chunk_size, memory // chunk_size, read_ahead)  # noqa: SLF001 - of this package
+        return EagerStoreReader._from_response(store, versions, first, part_size)  # noqa: SLF001 - of this package
+    return ParallelStoreReader._from_response(store, versions, first, chunk_size, memory // chunk_size, read_ahead)  # noqa: SLF001 - of this package

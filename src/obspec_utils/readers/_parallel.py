@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from obspec import Get
 
-from obspec_utils._redact import shown
-from obspec_utils._validation import positive_int
+from obspec_utils._validation import check_choice, positive_int
 from obspec_utils.readers._blocks import BlockStrategy
 from obspec_utils.readers._file import StoreReader
 from obspec_utils.readers._structured import StructuredStrategy
+from obspec_utils.readers._version_options import VersionOptions
 
 if TYPE_CHECKING:
     from typing import Self
 
     from obspec_utils._io.response import Response
+    from obspec_utils._version import CheckVersion
 
 __all__ = ["BlockStoreReader", "ParallelStoreReader", "ReadAhead", "check_read_ahead", "make_strategy"]
 
 ReadAhead: TypeAlias = Literal["auto", "metadata", "pattern"] | None
-_READ_AHEAD = ("auto", "metadata", "pattern", None)
+_READ_AHEAD: tuple[ReadAhead, ...] = ("auto", "metadata", "pattern", None)
 
 
 def check_read_ahead(read_ahead: object) -> ReadAhead:
     """Return a valid value of `read_ahead`; raise ValueError otherwise."""
-    if read_ahead not in _READ_AHEAD:
-        msg = f"read_ahead must be 'auto', 'metadata', 'pattern' or None, got {shown(read_ahead)}"
-        raise ValueError(msg)
-    return cast("ReadAhead", read_ahead)
+    return check_choice("read_ahead", read_ahead, _READ_AHEAD)
 
 
-def make_strategy(store: object, path: str, chunk_size: int, budget: int, read_ahead: ReadAhead) -> BlockStrategy:
+def make_strategy(
+    store: object, path: str, versions: VersionOptions, chunk_size: int, budget: int, read_ahead: ReadAhead
+) -> BlockStrategy:
     """Return the strategy of a reader that keeps `budget` bytes."""
     if read_ahead in {"auto", "metadata"}:
-        return StructuredStrategy(store, path, chunk_size, budget, whole_structure=read_ahead == "metadata")
-    return BlockStrategy(store, path, chunk_size, budget, reads_ahead=read_ahead is not None)
+        return StructuredStrategy(store, path, versions, chunk_size, budget, whole_structure=read_ahead == "metadata")
+    return BlockStrategy(store, path, versions, chunk_size, budget, reads_ahead=read_ahead is not None)
 
 
 class ParallelStoreReader(StoreReader):
@@ -68,13 +68,21 @@ class ParallelStoreReader(StoreReader):
         What to fetch beside the missing bytes. "auto": by the structure of an HDF5 file, and by access pattern for all
         else. "metadata": the same, and all of the file's structure, as far as half of the memory holds it, when the
         reader is made; for parsers that look at everything. "pattern": by access pattern alone. None: nothing.
+    check_version
+        What is compared to notice that the object changed, beside its size: "auto" (the ETag, or else the date),
+        "etag", "date", or "size" for nothing else; for servers that send different ETags or dates for the same bytes.
+    version
+        The id of the version to read, such as a version id of S3, instead of the current one.
 
     Raises
     ------
     ValueError
-        If a number is not positive, or `read_ahead` is none of these.
+        If a number is not positive, or `read_ahead` or `check_version` is none of these.
     FileNotFoundError
-        If `read_ahead` is "metadata" and there is no such object. Otherwise the first read raises it.
+        If there is no such object, or no such version of it: by the first read, or if `read_ahead` is "metadata" by
+        the constructor.
+    NotSupportedError
+        If the store ignores `version`: by the first read, or by the constructor.
     """
 
     class Store(Get, Protocol):
@@ -88,32 +96,43 @@ class ParallelStoreReader(StoreReader):
         max_cached_chunks: int = 64,
         *,
         read_ahead: ReadAhead = "auto",
+        check_version: CheckVersion = "auto",
+        version: str | None = None,
     ) -> None:
-        self._set_up(store, path, chunk_size, max_cached_chunks, read_ahead)
+        versions = VersionOptions(check_version, version)
+        self._set_up(store, path, versions, chunk_size, max_cached_chunks, read_ahead)
         if read_ahead == "metadata":
             self._load(0, 1)
 
     def _set_up(
-        self, store: object, path: str, chunk_size: int, max_cached_chunks: int, read_ahead: ReadAhead
+        self,
+        store: object,
+        path: str,
+        versions: VersionOptions,
+        chunk_size: int,
+        max_cached_chunks: int,
+        read_ahead: ReadAhead,
     ) -> BlockStrategy:
         chunk_size = positive_int("chunk_size", chunk_size)
         max_cached_chunks = positive_int("max_cached_chunks", max_cached_chunks)
-        strategy = make_strategy(store, path, chunk_size, chunk_size * max_cached_chunks, check_read_ahead(read_ahead))
+        read_ahead = check_read_ahead(read_ahead)
+        strategy = make_strategy(store, path, versions, chunk_size, chunk_size * max_cached_chunks, read_ahead)
         options = {"chunk_size": chunk_size, "max_cached_chunks": max_cached_chunks, "read_ahead": read_ahead}
-        super().__init__(store, path, strategy, **options)
+        super().__init__(store, path, strategy, **options, **versions.arguments)
         return strategy
 
     @classmethod
     def _unread(cls, store: Any, path: str, **options: Any) -> Self:  # noqa: ANN401 - the constructor's arguments
         reader = cls.__new__(cls)
-        reader._set_up(store, path, **options)  # noqa: SLF001 - of this class
+        versions = VersionOptions(options.pop("check_version"), options.pop("version"))
+        reader._set_up(store, path, versions, **options)  # noqa: SLF001 - of this class
         return reader
 
     @classmethod
     def _from_response(
         cls,
         store: Any,  # noqa: ANN401 - the constructor's arguments
-        path: str,
+        versions: VersionOptions,
         first: Response,
         chunk_size: int,
         max_cached_chunks: int,
@@ -121,7 +140,7 @@ class ParallelStoreReader(StoreReader):
     ) -> Self:
         """Make a reader of an object whose first response is there already."""
         reader = cls.__new__(cls)
-        strategy = reader._set_up(store, path, chunk_size, max_cached_chunks, read_ahead)  # noqa: SLF001 - of this class
+        strategy = reader._set_up(store, first.path, versions, chunk_size, max_cached_chunks, read_ahead)  # noqa: SLF001 - of this class
         strategy.begin(first, requests=1)
         if read_ahead == "metadata":
             strategy.load(0, 1)
@@ -141,15 +160,8 @@ class BlockStoreReader(ParallelStoreReader):
         `chunk_size` of `ParallelStoreReader`, in bytes.
     max_cached_blocks
         `max_cached_chunks` of `ParallelStoreReader`.
-    read_ahead
-        As of `ParallelStoreReader`: "auto", "metadata", "pattern" or None.
-
-    Raises
-    ------
-    ValueError
-        If a number is not positive, or `read_ahead` is none of these.
-    FileNotFoundError
-        If `read_ahead` is "metadata" and there is no such object. Otherwise the first read raises it.
+    read_ahead, check_version, version
+        As of `ParallelStoreReader`, which also raises the same errors.
     """
 
     def __init__(
@@ -160,15 +172,19 @@ class BlockStoreReader(ParallelStoreReader):
         max_cached_blocks: int = 64,
         *,
         read_ahead: ReadAhead = "auto",
+        check_version: CheckVersion = "auto",
+        version: str | None = None,
     ) -> None:
         block_size = positive_int("block_size", block_size)
         max_cached_blocks = positive_int("max_cached_blocks", max_cached_blocks)
-        super().__init__(store, path, block_size, max_cached_blocks, read_ahead=read_ahead)
-        self._options = {"block_size": block_size, "max_cached_blocks": max_cached_blocks, "read_ahead": read_ahead}
+        options: dict[str, Any] = {"read_ahead": read_ahead, "check_version": check_version, "version": version}
+        super().__init__(store, path, block_size, max_cached_blocks, **options)
+        self._options = {"block_size": block_size, "max_cached_blocks": max_cached_blocks, **options}
 
     @classmethod
     def _unread(cls, store: Any, path: str, **options: Any) -> Self:  # noqa: ANN401 - the constructor's arguments
-        sizes = {"chunk_size": options["block_size"], "max_cached_chunks": options["max_cached_blocks"]}
-        reader = super()._unread(store, path, **sizes, read_ahead=options["read_ahead"])
+        given = dict(options)
+        sizes = {"chunk_size": given.pop("block_size"), "max_cached_chunks": given.pop("max_cached_blocks")}
+        reader = super()._unread(store, path, **sizes, **given)
         reader._options = options  # noqa: SLF001 - of this class
         return reader

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from obspec_utils._io.single_flight import SingleFlight
-from obspec_utils._version import Version
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from obspec import ObjectMeta
-
     from obspec_utils._io.buffers import BufferList
-    from obspec_utils._io.response import Response
+    from obspec_utils._version import Version
     from obspec_utils.readers._stats import ReaderStats
+    from obspec_utils.readers._version_options import VersionOptions
 
 __all__ = ["NO_PIECE", "CachedPiece", "Strategy"]
 
@@ -38,9 +36,10 @@ class Strategy:
     version: Version | None = None
     size = 0
 
-    def __init__(self, store: object, path: str) -> None:
+    def __init__(self, store: object, path: str, versions: VersionOptions) -> None:
         self._store = store
         self._path = path
+        self._versions = versions
         self._in_flight: SingleFlight[bool] = SingleFlight()
 
     def pin(self, version: Version) -> None:
@@ -50,9 +49,6 @@ class Strategy:
         first.check(self._path, version)
         self.size = first.size
         self.version = first  # last: another thread that sees it needs the size
-
-    def _pin_response(self, response: Response) -> None:
-        self.pin(Version.of(cast("ObjectMeta", response.meta)))
 
     def load_once(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
         """Load as `load` does, once for all threads that miss the same bytes at the same time."""

@@ -110,7 +110,7 @@ class ResponseStream:
 def open_stream(store: object, path: str, span: ByteRange, version: Version, block_size: int) -> ResponseStream | None:
     """Request a range to read it as it arrives; return None if that fails, so that the caller fetches it."""
     try:
-        response = request(store, path, span)
+        response = request(store, path, span, version.options)
         if response.meta is not None:
             version.check(path, Version.of(response.meta))
     except Exception:  # noqa: BLE001 - the caller's fetch retries or raises the same error

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from obspec_utils._version import Version
     from obspec_utils.readers._stats import ReaderStats
     from obspec_utils.readers._strategy import CachedPiece
+    from obspec_utils.readers._version_options import VersionOptions
 
 __all__ = ["StructuredStrategy"]
 
@@ -41,8 +42,17 @@ class StructuredStrategy(BlockStrategy):
 
     __slots__ = ("_ahead",)  # faster, for `find`
 
-    def __init__(self, store: object, path: str, chunk_size: int, budget: int, *, whole_structure: bool) -> None:
-        super().__init__(store, path, chunk_size, budget)
+    def __init__(
+        self,
+        store: object,
+        path: str,
+        versions: VersionOptions,
+        chunk_size: int,
+        budget: int,
+        *,
+        whole_structure: bool,
+    ) -> None:
+        super().__init__(store, path, versions, chunk_size, budget)
         self._budget = budget
         self._whole_structure = whole_structure
         self._ahead: StructureReadahead | None = None

@@ -10,13 +10,15 @@ from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.multipart import MultipartBody, PartLimits
 from obspec_utils._io.request import request_first, send_first
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange
-from obspec_utils._validation import positive_int
+from obspec_utils._validation import check_choice, positive_int
+from obspec_utils._version import CHECK_VERSION, Version
 from obspec_utils.wrappers._wrapper import StoreWrapper
 
 if TYPE_CHECKING:
     from obspec import GetOptions, ObjectMeta
 
     from obspec_utils._io.response import Response
+    from obspec_utils._version import CheckVersion
     from obspec_utils.protocols import ReadableStore
 
 __all__ = ["SplittingReadableStore"]
@@ -38,11 +40,14 @@ class SplittingReadableStore(StoreWrapper):
         to `max_concurrent_requests` parts; larger objects are split into full batches of about this size.
     max_concurrent_requests
         The maximum number of requests in flight for one object.
+    check_version
+        What is compared beside the size: "auto" (the ETag, or else the date), "etag", "date", or "size" for nothing
+        else; for servers that send different ETags or dates for the same bytes.
 
     Raises
     ------
     ValueError
-        If a number is not positive.
+        If a number is not positive, or `check_version` is none of these.
     TypeError
         If `store` has no method of a store, or a number is not an integer.
     """
@@ -52,13 +57,19 @@ class SplittingReadableStore(StoreWrapper):
         store: ReadableStore,
         request_size: int = REQUEST_SIZE,
         max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
+        *,
+        check_version: CheckVersion = "auto",
     ) -> None:
         super().__init__(store)
         self._request_size = positive_int("request_size", request_size)
         self._max_concurrent_requests = positive_int("max_concurrent_requests", max_concurrent_requests)
+        self._check_version = check_choice("check_version", check_version, CHECK_VERSION)
 
     def _arguments(self) -> tuple[object, ...]:
         return self._request_size, self._max_concurrent_requests
+
+    def _options(self) -> dict[str, Any]:
+        return {} if self._check_version == "auto" else {"check_version": self._check_version}
 
     def _limits(self) -> PartLimits:
         return PartLimits(self._request_size, self._max_concurrent_requests)
@@ -76,9 +87,9 @@ class SplittingReadableStore(StoreWrapper):
 
     def _result(self, first: Response, options: GetOptions | None) -> Result:
         # The first response has met the conditions; the other parts have to be of its version.
-        pinned = {name: value for name, value in (options or {}).items() if name == "version"}
         meta = cast("ObjectMeta", first.meta)
-        body = MultipartBody(self._store, first, self._limits(), pinned)
+        version = Version.of(meta, self._check_version, (options or {}).get("version"))
+        body = MultipartBody(self._store, first, self._limits(), version)
         return Result(meta, (0, meta["size"]), first.attributes or {}, body)
 
     def get(self, path: str, *, options: GetOptions | None = None) -> Result:

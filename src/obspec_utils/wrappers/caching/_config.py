@@ -11,13 +11,15 @@ from os import PathLike
 from typing import TYPE_CHECKING, cast
 
 from obspec_utils._redact import shown
-from obspec_utils._validation import check_text, positive_int
+from obspec_utils._validation import check_choice, check_text, positive_int
+from obspec_utils._version import CHECK_VERSION
 from obspec_utils.caches import Cache, DiskCache, MemoryCache
 from obspec_utils.wrappers.caching._namespace import default_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from obspec_utils._version import CheckVersion
     from obspec_utils.wrappers.caching._origin import BlockSize
 
 __all__ = ["Config"]
@@ -36,9 +38,11 @@ class Config:
     max_age: float | timedelta | None
     cache: Cache | Sequence[Cache] | None
     namespace: str | None
+    check_version: CheckVersion
 
     def __post_init__(self) -> None:
         self.max_size = positive_int("max_size", self.max_size)
+        self.check_version = check_choice("check_version", self.check_version, CHECK_VERSION)
         if isinstance(self.block_size, str):
             if self.block_size != "auto":
                 msg = f"block_size must be a number of bytes, 'auto' or None, got {self.block_size!r}"
@@ -108,8 +112,9 @@ class Config:
         return None if None in sizes or len(totals) < len(caches) else max(cast("list[int]", sizes))
 
     def namespace_of(self, store: object) -> str:
-        """Return the namespace of a store in shared caches."""
-        return self.namespace or default_namespace(store)
+        """Return the namespace of a store in shared caches: stores that compare different things share no values."""
+        namespace = self.namespace or default_namespace(store)
+        return namespace if self.check_version == "auto" else f"{namespace}\n{self.check_version}"
 
     def options(self) -> dict[str, object]:
         """Return the keyword arguments of a copy, whose memory cache is new and empty."""
@@ -123,5 +128,6 @@ class Config:
             "max_age": self.max_age,
             "cache": caches,
             "namespace": self.namespace,
+            "check_version": None if self.check_version == "auto" else self.check_version,
         }
         return {name: value for name, value in options.items() if value is not None}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from obspec import Attributes, ObjectMeta
 
     from obspec_utils._io.buffers import BufferList
+    from obspec_utils._version import CheckVersion
     from obspec_utils.caches import MemoryCache
 
 __all__ = ["BlockKey", "Entry", "EntryTable"]
@@ -46,6 +47,8 @@ class Entry:
         Bytes in each block but the last; at least the object's size if it is cached whole.
     validated_at
         Time of the request that returned this version (`time.time()`).
+    check_version
+        What of the metadata tells versions apart.
 
     Attributes
     ----------
@@ -57,10 +60,17 @@ class Entry:
 
     __slots__ = ("attributes", "block_size", "blocks", "is_current", "meta", "size", "validated_at", "version")
 
-    def __init__(self, meta: ObjectMeta, attributes: Attributes, block_size: int, validated_at: float) -> None:
+    def __init__(
+        self,
+        meta: ObjectMeta,
+        attributes: Attributes,
+        block_size: int,
+        validated_at: float,
+        check_version: CheckVersion = "auto",
+    ) -> None:
         self.meta = meta
         self.attributes = attributes
-        self.version = Version.of(meta)
+        self.version = Version.of(meta, check_version)
         self.size = self.version.size
         self.block_size = block_size
         self.validated_at = validated_at

@@ -61,6 +61,8 @@ def _join(*parts: str) -> str:
 
 def write_record(entry: Entry) -> bytes | None:
     """Return the record of a version; None if it has no validator, or `read_record` would refuse it."""
+    if not entry.version.has_validator:  # none that the store compares; its metadata may have others
+        return None
     try:
         meta = {name: _written(value) for name, value in entry.meta.items()}
         attributes = dict(entry.attributes)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from obspec_utils._io.multipart import PartLimits
+    from obspec_utils._version import CheckVersion
     from obspec_utils.wrappers.caching._context import RequestContext
 
 __all__ = ["AUTO_BLOCK_SIZE", "AUTO_WHOLE_SIZE", "BlockSize", "Origin"]
@@ -51,6 +52,8 @@ class Origin:
         Size and number of the requests that a long run of blocks is split into.
     max_read
         The maximum number of bytes of one read that a cache can keep; None without limit.
+    check_version
+        What of an object's metadata tells its versions apart.
 
     Attributes
     ----------
@@ -58,10 +61,18 @@ class Origin:
         Bytes of a large object to fetch at a time.
     """
 
-    def __init__(self, store: object, block_size: BlockSize, limits: PartLimits, max_read: int | None) -> None:
+    def __init__(
+        self,
+        store: object,
+        block_size: BlockSize,
+        limits: PartLimits,
+        max_read: int | None,
+        check_version: CheckVersion,
+    ) -> None:
         self._store = store
         self._block_size = block_size
         self._limits = limits
+        self._check_version = check_version
         self._refuses_conditions = False  # once noticed: a conditional request failed, the same without did not
         self.by_blocks = block_size is not None
         self.max_read = max_read
@@ -76,7 +87,7 @@ class Origin:
 
     def entry(self, meta: ObjectMeta, attributes: object, validated_at: float) -> Entry:
         """Return an entry for an object's metadata."""
-        entry = Entry(meta, attributes or {}, max(meta["size"], 1), validated_at)  # type: ignore[arg-type]
+        entry = Entry(meta, attributes or {}, max(meta["size"], 1), validated_at, self._check_version)  # type: ignore[arg-type]
         is_whole = self._block_size is None or (self._block_size == "auto" and entry.size <= AUTO_WHOLE_SIZE)
         # Without a validator, two blocks could be of two versions: fetch the object in one request.
         if not is_whole and entry.version.has_validator:

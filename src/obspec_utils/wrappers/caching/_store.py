@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from obspec_utils._io.backends import Backend
+    from obspec_utils._version import CheckVersion
     from obspec_utils.caches import Cache
     from obspec_utils.protocols import ReadableStore
     from obspec_utils.wrappers.caching._origin import BlockSize
@@ -69,12 +70,16 @@ class CachingReadableStore(CachedReads):
         A name that distinguishes this store's objects from those of other stores in shared caches. By default derived
         from the configuration of obstore's stores: class, endpoint, region, bucket or container and account, prefix or
         URL.
+    check_version
+        What tells versions of an object apart, beside the size: "auto" (the ETag, or else the date), "etag", "date", or
+        "size" for nothing else; for servers that send different ETags or dates for the same bytes. Objects without what
+        it names are cached as those that have neither ETag nor date.
 
     Raises
     ------
     ValueError
-        If a number is not positive, `max_size` is combined with `cache`, or a shared cache needs a `namespace`, because
-        the location of the store can't be derived from its configuration.
+        If a number is not positive, `check_version` is none of these, `max_size` is combined with `cache`, or a shared
+        cache needs a `namespace`, because the location of the store can't be derived from its configuration.
     TypeError
         If an argument has another type, such as a folder as `cache`: pass a `DiskCache` of that folder.
     """
@@ -88,9 +93,10 @@ class CachingReadableStore(CachedReads):
         max_age: float | timedelta | None = None,
         cache: Cache | Sequence[Cache] | None = None,
         namespace: str | None = None,
+        check_version: CheckVersion = "auto",
     ) -> None:
         super().__init__(store)
-        self._config = config = Config(max_size, block_size, max_age, cache, namespace)
+        self._config = config = Config(max_size, block_size, max_age, cache, namespace, check_version)
         self._max_size = config.max_size
         memory, shared = config.caches()
         self._tiers = SharedTiers(
@@ -100,7 +106,8 @@ class CachingReadableStore(CachedReads):
         )
         self._counters = Counters()
         self._entries = EntryTable(memory, config.max_age_seconds(shared=bool(shared)), shared=bool(shared))
-        origin = Origin(store, config.block_size, self._limits(), config.max_read(memory, shared))
+        max_read = config.max_read(memory, shared)
+        origin = Origin(store, config.block_size, self._limits(), max_read, config.check_version)
         self._blocks = BlockLoader(origin, self._entries, self._tiers, self._counters)
         self._revalidator = Revalidator(origin, self._entries, self._tiers, self._counters)
         self._hit = make_hit(self._entries, self._counters)

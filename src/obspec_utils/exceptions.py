@@ -12,8 +12,8 @@ __all__ = ["IncompleteReadError", "ObjectChangedError"]
 class ObjectChangedError(PreconditionError):
     """Raised if an object was replaced, or its size changed, between two requests of one read.
 
-    The sizes are compared, then the ETags or, without ETags, the Last-Modified dates. If a store sends neither, or has
-    no `get`, a replacement of the same size is not noticed.
+    The sizes are compared, then the ETags or, without ETags, the Last-Modified dates; or only those that
+    `check_version` names. If a store sends neither, or has no `get`, a replacement of the same size is not noticed.
 
     A subclass of `obspec.exceptions.PreconditionError`, so code that handles a failed condition handles this too.
     """

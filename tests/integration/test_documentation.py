@@ -116,7 +116,7 @@ def test_readme(object_server, store, contents, tmp_path):
 
 def test_the_guide_to_readers(store):
     blocks = python_blocks("docs/guide/readers.md")
-    assert len(blocks) == 5
+    assert len(blocks) == 7
     names = {"store": store}
     for block in blocks:
         run(block, "readers.md", names)
@@ -124,6 +124,7 @@ def test_the_guide_to_readers(store):
     assert names["mean"] == np.arange(100).mean()
     assert names["stats"].requests == 1
     np.testing.assert_array_equal(names["everything"][0], image_values())
+    assert names["signature"] == b"\x89HDF\r\n\x1a\n"
     assert names["parser"].reader_factory(store, "a.h5").read(4) == b"\x89HDF"
 
 

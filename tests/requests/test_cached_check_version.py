@@ -45,13 +45,13 @@ def age(store: CachingReadableStore) -> None:
 
 
 @pytest.mark.parametrize(("fault", "check_version"), [("vary_etag", "date"), ("vary_last_modified", "etag")])
-def test_blocks_of_a_server_whose_validators_vary(
-    remote: Remote, call: Sync | Async, fault: Any, check_version: Any
+def test_what_is_cached_of_a_server_whose_validators_vary(
+    remote: Remote, call: Sync | Async, block_size: Any, fault: Any, check_version: Any
 ) -> None:
     content = remote.put("object", SIZE)
     remote.server.add_fault(fault)
     below = SplittingReadableStore(remote.store, request_size=BLOCK, check_version=check_version)
-    store = CachingReadableStore(below, block_size=BLOCK, check_version=check_version)
+    store = CachingReadableStore(below, block_size=block_size, check_version=check_version)
     assert call.get_range(store, "object", 0, BLOCK) == content[:BLOCK]
     assert call.get_range(store, "object", 0, 3 * BLOCK) == content[: 3 * BLOCK]
     assert call.get(store, "object") == content

@@ -57,11 +57,10 @@ def is_range_unsupported(error: Exception) -> bool:
 
 def is_condition_refused(error: Exception) -> bool:
     """Return whether a conditional request may have failed because of its condition: 400, 403 or 501."""
+    if getattr(error, "status", None) in {400, 403, 501}:  # of a store written in Python, as in aiohttp's errors
+        return True
     name = type(error).__name__
-    if name == "GenericError":
-        return _REFUSED.match(str(error)) is not None
-    # Stores written in Python: errors with the status, as aiohttp's have it.
-    return name == "PermissionDeniedError" or getattr(error, "status", None) in {400, 403, 501}
+    return name == "PermissionDeniedError" or (name == "GenericError" and _REFUSED.match(str(error)) is not None)
 
 
 def is_transient(error: Exception) -> bool:

@@ -63,7 +63,7 @@ class SplittingReadableStore(StoreWrapper):
         super().__init__(store)
         self._request_size = positive_int("request_size", request_size)
         self._max_concurrent_requests = positive_int("max_concurrent_requests", max_concurrent_requests)
-        self._check_version = check_choice("check_version", check_version, CHECK_VERSION)
+        self._check_version: CheckVersion = check_choice("check_version", check_version, CHECK_VERSION)
 
     def _arguments(self) -> tuple[object, ...]:
         return self._request_size, self._max_concurrent_requests

@@ -92,7 +92,7 @@ class CacheInfo:
     evictions
         Values evicted from memory.
     revalidations
-        Conditional requests to the wrapped store.
+        Requests to the wrapped store that revalidated a version: conditional ones, unless the store refuses these.
     origin_bytes
         Bytes fetched from the wrapped store to be cached. Bytes that pass through uncached are not counted.
     served_bytes

@@ -10,10 +10,14 @@ import pytest
 from obstore.exceptions import GenericError, PermissionDeniedError
 
 from obspec_utils.caches import DiskCache, MemoryCache
+from obspec_utils.exceptions import ObjectChangedError
+from obspec_utils.readers import ParallelStoreReader
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.servers import ObjectServer
 
     from ._ways import Async, Sync
     from .conftest import Remote
@@ -129,3 +133,29 @@ def test_through_parts_and_with_a_shared_cache(remote: Remote, call: Sync | Asyn
     for another in (copy.copy(store), pickle.loads(pickle.dumps(store))):  # which start anew, with bytes on disk
         assert call.get(another, "object") == content
         assert statuses(remote) == [501, 501, 206]
+
+
+@pytest.mark.parametrize("status", [400, 403, 501])
+def test_a_condition_refused_over_aiohttp_is_left_out_from_then_on(object_server: ObjectServer, status: int) -> None:
+    object_server.put("bucket/object", b"x" * 1000)
+    object_server.add_fault("refuse_conditions", status=status)
+    store = CachingReadableStore(object_server.aiohttp_store("bucket"), max_age=0)
+    for count in (1, 3, 4):  # the first revalidation is refused, and sent again
+        assert bytes(store.get_range("object", start=0, length=10)) == b"x" * 10
+        assert len(object_server.log()) == count
+
+
+def test_etags_that_vary_are_not_compared_over_aiohttp(object_server: ObjectServer) -> None:
+    content = bytes(range(250)) * 4000
+    object_server.put("bucket/object", content)
+    object_server.add_fault("vary_etag")
+    store = object_server.aiohttp_store("bucket")
+    for options in ({}, {"check_version": "date"}):
+        with ParallelStoreReader(store, "object", 1000, **options) as file:
+            assert file.read(10) == content[:10]
+            file.seek(500_000)
+            if options:
+                assert file.read(10) == content[500_000:500_010]
+            else:
+                with pytest.raises(ObjectChangedError, match="check_version"):
+                    file.read(10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from obspec_utils._formats.hdf5 import Structure, is_hdf5
@@ -35,12 +34,11 @@ _FIRST_BREADTH = 32
 _FIRST_MISSES = 6
 _GROWTH = 4
 _MAX_BREADTH = 1 << 14
-# From so many segments fetched ahead on, one in so many of the last ones has to be used, else the breadth is halved.
+# From so many segments fetched ahead on, one in so many has to be used, else the breadth is halved.
 _ALLOWED = 512
 _MIN_USE = 16
 # Structures are most often followed by what they lead to: so many bytes after a missing one are fetched with it.
 _AFTER = 28 * 1024
-_REMEMBERED = 4096
 # A read that ends further from its start than this is not of metadata.
 _MAX_METADATA = 1024 * 1024
 
@@ -97,7 +95,8 @@ class StructureReadahead:
         self._batches = batches
         self._breadth = _FIRST_BREADTH
         self._misses = 0
-        self._ahead: deque[int] = deque(maxlen=_REMEMBERED)  # starts of the last segments of metadata
+        self._unused: set[int] = set()  # starts of the cached segments of metadata that no read has used
+        self._fetched = self._used = 0  # segments of metadata
         self._order = ChunkOrder(structure, budget // 2)
         self._chunks: list[int] = []  # starts of the segments of the last batch of chunks
         self.segments = SegmentCache(budget, policy)
@@ -234,7 +233,8 @@ class StructureReadahead:
         if not pages or not pages[0].start <= missing.start:
             return None
         batch = self._claim(pages)
-        self._ahead += batch.starts
+        self._unused.update(batch.starts)
+        self._fetched += len(batch.starts)
         self._adapt()
         return batch
 
@@ -254,10 +254,12 @@ class StructureReadahead:
                 )
 
     def _adapt(self) -> None:
-        """Increase the breadth of the next batch, or halve it if few of the last structures fetched ahead were used."""
+        """Increase the breadth of the next batch, or halve it if few of the structures fetched ahead were used."""
         self._misses += 1
-        used = sum(start in self.segments.used for start in self._ahead)
-        if len(self._ahead) > _ALLOWED and used * _MIN_USE < len(self._ahead):
+        used = self._unused & self.segments.used
+        self._used += len(used)
+        self._unused -= used
+        if self._fetched > _ALLOWED and self._used * _MIN_USE < self._fetched:
             self._breadth = max(self._breadth // 2, 1)
         elif self._misses > _FIRST_MISSES:
             self._breadth = min(_GROWTH * self._breadth, _MAX_BREADTH)

@@ -48,3 +48,11 @@ async def test_the_reader_is_the_one_that_open_reader_makes(remote: Remote) -> N
         await open_reader_async(remote.store, "missing")
     with pytest.raises(ValueError, match="read_ahead must be"):
         await open_reader_async(remote.store, "object", read_ahead="ahead")  # type: ignore[arg-type]
+
+
+async def test_no_more_requests_are_in_flight_than_the_process_may_have(remote: Remote) -> None:
+    content = remote.put("object", 6 << 20)
+    remote.server.configure(latency=0.3, gather=True)
+    readers = await asyncio.gather(*(open_reader_async(remote.store, "object", memory=6 << 20) for _ in range(60)))
+    assert 100 < remote.server.most_in_flight() <= 128
+    assert all(reader.read() == content for reader in readers)

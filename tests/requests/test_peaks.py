@@ -136,6 +136,7 @@ def test_a_reader_of_hdf5_takes_little_more_than_its_memory(object_server: Objec
         for number in range(60):
             file.create_dataset(f"v{number}", data=np.full(262_144, number * 1.0), chunks=(8192,))
     object_server.put("bucket/object", name.read_bytes())
+    object_server.configure(latency=0.03, bandwidth=50e6)
     # As dask sets it for its workers: otherwise glibc keeps what the threads that have ended had freed.
     environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "65536"}
 

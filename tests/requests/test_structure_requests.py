@@ -167,6 +167,22 @@ def test_metadata_is_complete_before_the_walk(remote: Remote, make) -> None:
     assert remote.log() == []
 
 
+def test_a_structure_that_does_not_fit_keeps_no_others_from_being_fetched(remote: Remote) -> None:
+    content = io.BytesIO()
+    with h5py.File(content, "w", libver="latest") as file:
+        file.attrs["large"] = np.zeros(900_000, "u1")
+        for number in range(60):
+            file.create_dataset(f"group {number % 5}/data {number}", data=np.zeros(10_000, "i4"), chunks=(5_000,))
+    put(remote, content.getvalue())
+    reader = open_reader(remote.store, "object", memory=2 * MIB, read_ahead="metadata")
+    remote.server.clear()
+    with h5py.File(reader) as file:
+        for group in file.values():
+            for data in group.values():
+                assert data.id.get_num_chunks() == 2
+    assert len(remote.log()) <= 1
+
+
 def test_open_reader_fetches_metadata_when_it_is_called(remote: Remote) -> None:
     put(remote, grouped())
     reader = open_reader(remote.store, "object", read_ahead="metadata")

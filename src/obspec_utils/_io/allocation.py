@@ -13,6 +13,7 @@ import mmap
 import os
 import sys
 from functools import cache
+from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -123,15 +124,24 @@ def allocate(size: int) -> Allocation:
         raise MemoryError(msg) from error
 
 
+_release_from = 0.0
+
+
 def release_freed_memory() -> None:
-    """Return freed memory to the system, where glibc manages it.
+    """Return freed memory to the system, where glibc manages it, in less than a tenth of the time.
 
     glibc keeps the memory that a thread has freed in up to eight arenas for each core, and rarely returns it. Reading a
-    file of 250 MiB with 64 requests in flight and a budget of 64 MiB, a process grew by 214 MiB without this.
+    file of 250 MiB with 64 requests in flight and a budget of 64 MiB, a process grew by 209 MiB without this, and by
+    125 with it. It takes 0.3 ms, but 40 ms in a process whose 2 GB are fragmented.
     """
+    global _release_from  # noqa: PLW0603
     trim = _malloc_trim()
-    if trim is not None:
-        trim(0)
+    begun = monotonic()
+    if trim is None or begun < _release_from:
+        return
+    trim(0)
+    ended = monotonic()
+    _release_from = ended + 10 * (ended - begun)
 
 
 @cache

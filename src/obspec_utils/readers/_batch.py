@@ -19,7 +19,7 @@ __all__ = ["Batch", "RunningBatches"]
 class Batch:
     """Byte ranges that one thread fetches, in order of their offsets, and others wait for.
 
-    The thread fetches and keeps them in a `with`, at the end of which the others are woken.
+    The thread fetches and keeps them in a `with`, at the end of which the others are woken. An error is theirs, too.
     """
 
     def __init__(self, running: RunningBatches, parts: list[ByteRange]) -> None:
@@ -32,9 +32,12 @@ class Batch:
     def __enter__(self) -> None:
         """Do nothing: the ranges are claimed already."""
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._running.remove(self)
-        self.done.set_result(None)
+        if isinstance(error, Exception):
+            self.done.set_exception(error)
+        else:
+            self.done.set_result(None)
 
     def stop_at(self, position: int) -> int:
         """Return the stop of the part that has a position; 0 if there is none."""
@@ -89,7 +92,7 @@ class RunningBatches:
         return next((batch for batch in self._batches if batch.overlaps(span)), None)
 
     def wait(self, span: ByteRange) -> None:
-        """Wait until no other thread fetches bytes of a range."""
+        """Wait until no other thread fetches bytes of a range; raise the error of one that failed."""
         while batch := self.overlapping(span):
             batch.done.result()
 

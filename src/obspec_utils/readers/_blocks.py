@@ -161,7 +161,7 @@ class BlockStrategy(CachedBlocks):
         self._policy.note_fetch(stream.position, received)
         numbers = self._block_indices(ByteRange(begun, stream.position))
         blocks = self._add_blocks(deque([parts]), numbers, wanted, self._max_blocks_after(stream.stop, received))
-        if stream.position < stream.stop:
+        if stream.position < stream.stop and self._streams:
             self._stream = stream
         return {number: blocks[number] for number in missing if number in blocks}
 
@@ -172,8 +172,8 @@ class BlockStrategy(CachedBlocks):
     def _open_stream(self, span: ByteRange, missing: Sequence[int], wanted: range) -> dict[int, CachedPiece]:
         """Request a range and read it as it arrives, to the last missing block, if the store supports that."""
         stream = self._fetcher.stream(span, cast("Version", self.version), self._block_size)
-        self._streams = stream is not None
         if stream is None:
+            self._streams = False
             return {}
         return self._read_on(stream, self._span(missing[0], missing[-1]).stop, missing, wanted)
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from obspec_utils._io.cache_threads import Threads
-from obspec_utils._io.concurrency import MAX_HELPERS
+from obspec_utils._io.concurrency import MAX_HELPERS, limiter
 from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.not_found import raise_not_found
 from obspec_utils._io.request import request_first
@@ -18,11 +18,15 @@ from obspec_utils.readers._parallel import ParallelStoreReader, check_read_ahead
 from obspec_utils.readers._version_options import VersionOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from obspec import Get, ObjectMeta
 
     from obspec_utils._version import CheckVersion
     from obspec_utils.readers._parallel import ReadAhead
 
+    Reader: TypeAlias = EagerStoreReader | ParallelStoreReader
 
 __all__ = ["open_reader", "open_reader_async"]
 
@@ -115,7 +119,17 @@ async def open_reader_async(
         A binary file, open for reading, as `io.BufferedIOBase` describes it.
     """
     opening = partial(open_reader, memory=memory, read_ahead=read_ahead, check_version=check_version, version=version)
-    return await asyncio.wrap_future(_opening.submit(opening, store, path))
+    return await asyncio.wrap_future(_opening.submit(_counted, opening, store, path))
+
+
+def _counted(opening: Callable[[Get, str], Reader], store: Get, path: str) -> Reader:
+    """Open an object in a thread that counts among the helper threads of the process, if there may be one more."""
+    counts = limiter.acquire()
+    try:
+        return opening(store, path)
+    finally:
+        if counts:
+            limiter.release()
 
 
 def _open(

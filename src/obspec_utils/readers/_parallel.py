@@ -142,8 +142,6 @@ class ParallelStoreReader(StoreReader):
         reader = cls.__new__(cls)
         strategy = reader._set_up(store, first.path, versions, chunk_size, max_cached_chunks, read_ahead)  # noqa: SLF001 - of this class
         strategy.begin(first, requests=1)
-        if read_ahead == "metadata":
-            strategy.load(0, 1)
         return reader
 
 

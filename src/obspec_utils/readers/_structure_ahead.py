@@ -65,7 +65,7 @@ class StructureReadahead:
     budget
         The most bytes to keep.
     fetch
-        Fetch byte ranges; return the bytes of each.
+        Fetch byte ranges; return the bytes of each, or None after an error, after which nothing is read ahead.
     find_block, peek_block
         Return the block that holds a position, from the cache of blocks; note its use, or not.
     policy
@@ -79,7 +79,7 @@ class StructureReadahead:
         structure: Structure,
         size: int,
         budget: int,
-        fetch: Callable[[Sequence[ByteRange]], list[bytes]],
+        fetch: Callable[[Sequence[ByteRange]], list[bytes] | None],
         find_block: Callable[[int], CachedPiece],
         peek_block: Callable[[int], CachedPiece],
         policy: ReadaheadPolicy,
@@ -95,6 +95,7 @@ class StructureReadahead:
         self._batches = batches
         self._breadth = _FIRST_BREADTH
         self._misses = 0
+        self._has_failed = False
         self._unused: set[int] = set()  # starts of the cached segments of metadata that no read has used
         self._fetched = self._used = 0  # segments of metadata
         self._order = ChunkOrder(structure, budget // 2)
@@ -145,12 +146,8 @@ class StructureReadahead:
                     self._pages(self._structure.wanted(_MAX_BREADTH), self._budget - self.segments.size)
                 )
             self._fetch_batch(batch)
-            if not batch.parts:
+            if not batch.parts or self._has_failed:
                 return
-
-    def clear(self) -> None:
-        """Free the cached bytes."""
-        self.segments.clear()
 
     # What is in memory.
 
@@ -216,7 +213,7 @@ class StructureReadahead:
         """Return what to fetch to have missing bytes and what comes next; None if nothing is known of them."""
         structure = self._structure
         most = self._size - (self._policy.fetched_bytes - self._policy.used_bytes)
-        if most <= 0:
+        if most <= 0 or self._has_failed:
             return None
         structure.parse(self._read)
         chunks = self._order.plan(missing, most)
@@ -247,6 +244,9 @@ class StructureReadahead:
     def _fetch_batch(self, batch: Batch) -> None:
         with batch:
             bodies = self._fetch(batch.parts) if batch.parts else []
+            if bodies is None:
+                self._has_failed = True
+                return
             with held(self._batches.lock):
                 self._policy.fetched_bytes += batch.length
                 self.segments.add(
@@ -277,10 +277,10 @@ class StructureReadahead:
             known = pages.get(page.start)
             if known and page.stop <= known.stop:
                 continue
-            length += page.length - (known.length if known else 0)
-            if length > most:
-                break
-            pages[page.start] = page
+            more = page.length - (known.length if known else 0)
+            if length + more <= most:
+                length += more
+                pages[page.start] = page
         # With a small budget, gaps would evict what they lie between.
         max_gap = min(_MAX_GAP, self._budget // 512)
         return merge_near(sorted(pages.values()), max_gap, min(most - length, length // _GAP_PART))

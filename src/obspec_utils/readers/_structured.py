@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from obspec_utils._io.gc_pause import held
 from obspec_utils._ranges import coalesce_blocks
+from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.readers._blocks import BlockStrategy
 from obspec_utils.readers._strategy import NO_PIECE
 from obspec_utils.readers._structure_ahead import StructureReadahead, structure_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Sequence
 
     from obspec_utils._io.buffers import BufferList
+    from obspec_utils._io.response import Response
     from obspec_utils._ranges import ByteRange
     from obspec_utils._version import Version
     from obspec_utils.readers._stats import ReaderStats
@@ -59,31 +63,37 @@ class StructuredStrategy(BlockStrategy):
         self._is_recognised = False
 
     def find(self, position: int) -> CachedPiece:
-        if self._ahead is not None:
-            segment = self._ahead.find(position)
+        ahead = self._ahead
+        if ahead is not None:
+            segment = ahead.find(position)
             if segment is not NO_PIECE:
                 return segment
         return super().find(position)
 
     def cached(self, start: int, stop: int) -> tuple[BufferList, CachedPiece] | None:
-        if self._ahead is None:
+        ahead = self._ahead
+        if ahead is None:
             return super().cached(start, stop)
         stop = min(stop, self.size)
-        return self._ahead.cached(start, stop) if start < stop else None
+        return ahead.cached(start, stop) if start < stop else None
+
+    def begin(self, response: Response, *, requests: int = 0) -> BufferList:
+        first = super().begin(response, requests=requests)
+        if self.size and not self._ranges_ignored:
+            with suppress(Exception):  # a read that needs it raises the error
+                self._load_blocks(0, 1)  # the first to arrive
+            self._recognise()
+        return first
 
     def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
-        if self._ahead is not None and start < min(stop, self.size):
-            found = self._ahead.load(start, min(stop, self.size))
+        ahead = self._ahead
+        if ahead is not None and start < min(stop, self.size):
+            found = ahead.load(start, min(stop, self.size))
             if found is not None:
                 return found
         loaded = super().load(start, stop)
-        if not self._is_recognised:
-            self._ahead = self._recognise()
-            self._is_recognised = True
+        self._recognise()
         return loaded
-
-    def _flight(self, start: int) -> Hashable:
-        return super()._flight(start) if self._is_recognised else None
 
     def stats(self) -> ReaderStats:
         stats, ahead = super().stats(), self._ahead
@@ -93,16 +103,18 @@ class StructuredStrategy(BlockStrategy):
 
     def clear(self) -> None:
         super().clear()
-        if self._ahead is not None:
-            self._ahead.clear()
+        self._ahead = None
 
-    def _recognise(self) -> StructureReadahead | None:
-        if self._ranges_ignored or not self.size:
-            return None
-        self._load_blocks(0, 1)  # of the first response
-        structure = structure_of(self._peek_block(0)[2], self.size)
+    def _recognise(self) -> None:
+        """Parse the structure from now on if the first block is of a known format; once, when that is in memory."""
+        with held(self._batches.lock):
+            first = self._peek_block(0)
+            if self._is_recognised or self._ranges_ignored or first is NO_PIECE:
+                return
+            self._is_recognised = True
+        structure = structure_of(first[2], self.size)
         if structure is None:
-            return None
+            return
         ahead = StructureReadahead(
             structure,
             self.size,
@@ -114,21 +126,22 @@ class StructuredStrategy(BlockStrategy):
             self._batches,
         )
         if not ahead.is_understood():
-            return None
+            return
+        # What is fetched by structure could be in an open response, too.
+        self._streams = False
         self._drain_stream(whole=True)
-        self._streams = False  # what is fetched by structure could be in an open response, too
         self._cache.max_blocks = max(1, self._budget // self._block_size // 2)
         if self._whole_structure:
             ahead.load_all()
-        return ahead
+        self._ahead = ahead
 
     def _cached(self, numbers: Sequence[int]) -> dict[int, CachedPiece]:
-        blocks = super()._cached(numbers)
-        if self._ahead is None or len(blocks) == len(numbers):
+        blocks, ahead = super()._cached(numbers), self._ahead
+        if ahead is None or len(blocks) == len(numbers):
             return blocks
         for number in numbers:
             span = self._span(number, number)
-            if number not in blocks and (found := self._ahead.cached(*span)):
+            if number not in blocks and (found := ahead.cached(*span)):
                 blocks[number] = (span.start, span.stop, b"".join(found[0].pieces(*span)))
         return blocks
 
@@ -137,9 +150,10 @@ class StructuredStrategy(BlockStrategy):
         return super()._is_there(number) or (ahead is not None and ahead.is_cached(*self._span(number, number)))
 
     def _split(self, absent: Sequence[int]) -> tuple[list[ByteRange], list[BufferList]]:
-        if self._ahead is None:
+        ahead = self._ahead
+        if ahead is None:
             return super()._split(absent)
-        return self._ahead.split(coalesce_blocks(absent, self._block_size, self.size))
+        return ahead.split(coalesce_blocks(absent, self._block_size, self.size))
 
     def _find_block(self, position: int) -> CachedPiece:
         return super().find(position)
@@ -147,7 +161,13 @@ class StructuredStrategy(BlockStrategy):
     def _peek_block(self, position: int) -> CachedPiece:
         return self._cache.peek(position // self._block_size)
 
-    def _fetch_segments(self, spans: Sequence[ByteRange]) -> list[bytes]:
+    def _fetch_segments(self, spans: Sequence[ByteRange]) -> list[bytes] | None:
         average = -(-sum(span.length for span in spans) // len(spans))
         connections = min(_MAX_REQUESTS, max(self._fetcher.connections, self._budget // _BUDGET_IN_FLIGHT // average))
-        return self._fetcher.ranges(spans, cast("Version", self.version), connections)
+        try:
+            return self._fetcher.ranges(spans, cast("Version", self.version), connections)
+        except ObjectChangedError:
+            raise
+        except Exception:  # noqa: BLE001 - what is to be read is fetched by itself, which raises the error
+            self._reads_ahead = False
+            return None

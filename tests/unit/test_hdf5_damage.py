@@ -261,11 +261,11 @@ def test_an_extensible_array_of_impossible_size_is_bounded():
 def test_deeply_nested_datatypes_are_not_followed():
     array = struct.pack("<BBBBIBI", 0x3A, 0, 0, 0, 16, 1, 1)
     text = struct.pack("<BBBBI", 0x19, 1, 0, 0, 16) + struct.pack("<BBBBI", 0x13, 0, 0, 0, 1)
-    assert value_references(array * 30 + text) == (16, [0])
+    assert value_references(array * 30 + text, 9) == (16, [0])
     with pytest.raises(ValueError, match="nested"):
-        value_references(array * 100 + text)
+        value_references(array * 100 + text, 9)
     with pytest.raises(ValueError, match="class 12"):
-        value_references(array + b"\x1c" + bytes(20))
+        value_references(array + b"\x1c" + bytes(20), 9)
 
 
 def test_references_of_an_attribute_are_bounded():
@@ -283,7 +283,7 @@ def test_references_of_an_attribute_are_bounded():
     compound = struct.pack("<BBBBI", 0x36, 255, 255, 0, 1 << 31)
     member = b"a\0" + bytes(4) + struct.pack("<BBBBI", 0x19, 1, 0, 0, 16) + struct.pack("<BBBBI", 0x13, 0, 0, 0, 1)
     with pytest.raises(ValueError, match="not found"):
-        value_references(compound + member * 3000)
+        value_references(compound + member * 3000, 9)
 
 
 @pytest.mark.parametrize(("wrong", "kind"), [(b"TREF\x01", "signature"), (b"TREE\x00", "of groups")])

@@ -225,7 +225,7 @@ def test_old_compounds_have_arrays_of_texts():
     members = b"number\0\0" + struct.pack("<IB3xII4I", 0, 0, 0, 0, 0, 0, 0, 0) + number
     members += b"texts\0\0\0" + struct.pack("<IB3xII4I", 4, 2, 0, 0, 2, 3, 0, 0) + text
     compound = struct.pack("<BBBBI", 0x16, 2, 0, 0, 100) + members
-    assert value_references(compound) == (100, [4, 20, 36, 52, 68, 84])
+    assert value_references(compound, 9) == (100, [4, 20, 36, 52, 68, 84])
 
 
 def test_the_structure_is_shallow():

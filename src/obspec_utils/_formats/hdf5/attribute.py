@@ -19,7 +19,8 @@ _COLLECTION_SIGNATURE = b"GCOL"
 
 _PREFIX = Struct("<BBHHH")
 
-# A bound for damaged files; of a larger attribute, the values up to here are seen.
+# Bounds for damaged files; of a larger attribute, the references up to here are seen: in each value, and in all.
+_MAX_REFERENCES_OF_VALUE = 4096
 _MAX_REFERENCES = 1 << 16
 
 _DATATYPE = 0x03
@@ -47,10 +48,11 @@ def parse_attribute(state: State, node: Node, body: memoryview) -> None:
 
 def _visit_collections(state: State, node: Node, datatype: bytes, data: bytes | memoryview, start: int) -> None:
     """Visit the collections that the value at a position refers to, by a length, an address and the index in there."""
-    size, positions = value_references(datatype)
+    reference = state.sizes.struct("4xO")
+    # References do not overlap, so that no value has more.
+    size, positions = value_references(datatype, min((len(data) - start) // reference.size, _MAX_REFERENCES_OF_VALUE))
     if not positions or size <= 0:
         return
-    reference = state.sizes.struct("4xO")
     most = start + _MAX_REFERENCES // len(positions) * size
     stop = min(len(data) - reference.size + 1, most)
     last = 0  # An empty text has an address, too; nothing at all has none.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from obspec_utils._formats.hdf5.fields import min_bytes, padded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["value_references"]
 
@@ -18,25 +21,40 @@ _COMPLEX = 11
 _PROPERTY_SIZES = {0: 4, 1: 12, 2: 2, 3: 0, 4: 4, 7: 0}
 _OPAQUE = 5
 
-# Bounds for damaged files: the depth of nested datatypes and the variable-length members of one value.
+# A bound for damaged files: the depth of nested datatypes.
 _MAX_DEPTH = 32
-_MAX_REFERENCES = 4096
 
 
-class _References(NamedTuple):
+class _Repeated(NamedTuple):
+    """A datatype that has references, `count` times, the first at a position."""
+
+    element: _Datatype
+    first: int
+    count: int
+
+
+class _Datatype(NamedTuple):
     """Where a value of a datatype refers to variable-length data.
 
-    `positions` are those of the references within a value of `size` bytes; the encoded datatype stops at `stop`.
+    A value has `size` bytes, and a reference at its start or in its `parts`, each of which has some; the encoded
+    datatype stops at `stop`. Positions are computed as far as they are used: nested arrays have any number of them.
     """
 
     size: int
-    positions: list[int]
     stop: int
+    is_reference: bool = False
+    parts: Sequence[_Repeated] = ()
 
 
-@lru_cache(maxsize=256)
-def value_references(message: bytes) -> tuple[int, list[int]]:
+def value_references(message: bytes, limit: int) -> tuple[int, list[int]]:
     """Return the size of values of a datatype message, and where in a value are references to variable-length data.
+
+    Parameters
+    ----------
+    message
+        The datatype message.
+    limit
+        Maximum number of positions.
 
     Raises
     ------
@@ -45,13 +63,23 @@ def value_references(message: bytes) -> tuple[int, list[int]]:
     """
     kind = message[0] & 15
     if kind == _VARIABLE_LENGTH:
-        return int.from_bytes(message[4:8], "little"), [0]
+        return int.from_bytes(message[4:8], "little"), [0][:limit]
     if kind not in (_COMPOUND, _ARRAY):
         return 0, []
-    return _parse(message, 0, 0)[:2]
+    datatype = _parse(message, 0, 0)
+    return datatype.size, list(islice(_positions(datatype, 0), limit))
 
 
-def _parse(message: bytes, start: int, depth: int) -> _References:
+def _positions(datatype: _Datatype, start: int) -> Iterator[int]:
+    """Yield the positions of the references in a value that is at `start`."""
+    if datatype.is_reference:
+        yield start
+    for element, first, count in datatype.parts:
+        for number in range(count):
+            yield from _positions(element, start + first + number * element.size)
+
+
+def _parse(message: bytes, start: int, depth: int) -> _Datatype:
     kind, version = message[start] & 15, message[start] >> 4
     bits = int.from_bytes(message[start + 1 : start + 4], "little")
     size = int.from_bytes(message[start + 4 : start + 8], "little")
@@ -60,12 +88,11 @@ def _parse(message: bytes, start: int, depth: int) -> _References:
         error = f"datatype is nested more than {_MAX_DEPTH} levels deep"
         raise ValueError(error)
     if kind in _PROPERTY_SIZES:
-        return _References(size, [], body + _PROPERTY_SIZES[kind])
+        return _Datatype(size, body + _PROPERTY_SIZES[kind])
     if kind == _OPAQUE:
-        return _References(size, [], body + padded(bits & 0xFF))
+        return _Datatype(size, body + padded(bits & 0xFF))
     if kind in (_VARIABLE_LENGTH, _COMPLEX):
-        positions = [0] if kind == _VARIABLE_LENGTH else []
-        return _References(size, positions, _parse(message, body, depth + 1).stop)
+        return _Datatype(size, _parse(message, body, depth + 1).stop, is_reference=kind == _VARIABLE_LENGTH)
     parse = {_ARRAY: _array, _COMPOUND: _compound, _ENUMERATION: _enumeration}.get(kind)
     if parse is not None:
         return parse(message, body, version, size, bits & 0xFFFF, depth)
@@ -73,19 +100,17 @@ def _parse(message: bytes, start: int, depth: int) -> _References:
     raise ValueError(error)
 
 
-def _repeated(element: _References, size: int) -> list[int]:
-    """Return the positions of references in an array of `size` bytes."""
-    if not element.positions or element.size <= 0:
-        return []
-    starts = range(0, min(size, _MAX_REFERENCES * element.size), element.size)
-    return [first + position for first in starts for position in element.positions][:_MAX_REFERENCES]
+def _repeated(element: _Datatype, first: int, count: int) -> list[_Repeated]:
+    """Return the part of a value that has elements, if those have references."""
+    has_references = element.is_reference or element.parts
+    return [_Repeated(element, first, count)] if has_references and element.size > 0 and count > 0 else []
 
 
-def _array(message: bytes, body: int, version: int, size: int, _bits: int, depth: int) -> _References:
+def _array(message: bytes, body: int, version: int, size: int, _bits: int, depth: int) -> _Datatype:
     rank = message[body]
     base = body + 4 + 8 * rank if version < 3 else body + 1 + 4 * rank
     element = _parse(message, base, depth + 1)
-    return _References(size, _repeated(element, size), element.stop)
+    return _Datatype(size, element.stop, parts=_repeated(element, 0, -(-size // max(1, element.size))))
 
 
 def _name_stop(message: bytes, start: int, version: int) -> int:
@@ -93,8 +118,8 @@ def _name_stop(message: bytes, start: int, version: int) -> int:
     return start + (padded(length) if version < 3 else length)
 
 
-def _compound(message: bytes, body: int, version: int, size: int, members: int, depth: int) -> _References:
-    positions: list[int] = []
+def _compound(message: bytes, body: int, version: int, size: int, members: int, depth: int) -> _Datatype:
+    parts: list[_Repeated] = []
     for _ in range(members):
         body = _name_stop(message, body, version)
         offset_size = min_bytes(size) if version >= 3 else 4
@@ -106,15 +131,14 @@ def _compound(message: bytes, body: int, version: int, size: int, members: int, 
                 count *= int.from_bytes(length, "little")
             body += 28
         member = _parse(message, body, depth + 1)
-        if len(positions) < _MAX_REFERENCES:
-            positions += [offset + position for position in _repeated(member, count * member.size)]
+        parts += _repeated(member, offset, count)
         body = member.stop
-    return _References(size, positions, body)
+    return _Datatype(size, body, parts=parts)
 
 
-def _enumeration(message: bytes, body: int, version: int, size: int, members: int, depth: int) -> _References:
+def _enumeration(message: bytes, body: int, version: int, size: int, members: int, depth: int) -> _Datatype:
     base = _parse(message, body, depth + 1)
     body = base.stop
     for _ in range(members):
         body = _name_stop(message, body, version)
-    return _References(size, [], body + members * base.size)
+    return _Datatype(size, body + members * base.size)

@@ -6,6 +6,9 @@ import struct
 import tracemalloc
 from typing import TYPE_CHECKING
 
+import pytest
+
+from obspec_utils._formats.hdf5.chunks import ChunkOffsets, ChunkTable
 from obspec_utils._formats.hdf5.datatype import value_references
 
 if TYPE_CHECKING:
@@ -48,3 +51,25 @@ def test_datatypes_are_not_kept():
         assert tracemalloc.get_traced_memory()[0] < 100_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("shape", [(1 << 40,), (0,)], ids=["within the grid", "outside of the grid"])
+def test_consecutive_chunks_are_computed_up_to_the_limit_of_all_tables(shape, monkeypatch):
+    computed = []
+    numbers_from = ChunkTable.numbers_from
+
+    def counting(table, first, count):
+        computed.append(count)
+        return numbers_from(table, first, count)
+
+    monkeypatch.setattr(ChunkTable, "numbers_from", counting)
+    offsets = ChunkOffsets(1 << 30)
+    for number in range(4):
+        table = ChunkTable(number, (1, 1))
+        table.set_shape(shape, (1 << 40,), None)
+        table.consecutive = (0, 4096)
+        offsets.tables.append(table)
+        offsets.add_consecutive(number)
+        assert table.consecutive is None
+    assert computed == [1 << 18, 1 << 18]
+    assert not offsets.has_room(1)

@@ -178,10 +178,13 @@ class ChunkOffsets:
         if table.consecutive is None or table.grid is None:
             return
         offset, size = table.consecutive
-        count = min(prod(table.max_grid), (self._size - offset) // size if size else 0, _MAX_CHUNKS)
+        room = _MAX_CHUNKS - self._count
+        count = min(prod(table.max_grid), (self._size - offset) // size if size else 0, room)
         if count > 0:
             offsets = range(offset, offset + count * size, size)
             self.add(index, table.numbers_from(0, count), offsets, [size] * count)
+            # Those outside of the grid count, too: no bytes of the file bound how many are computed.
+            self._count = _MAX_CHUNKS - room + count
         table.consecutive = None
 
     def find(self, offset: int) -> tuple[ChunkTable, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ import pytest
 
 from obspec_utils._formats.hdf5.chunks import ChunkOffsets, ChunkTable
 from obspec_utils._formats.hdf5.datatype import value_references
+from obspec_utils._formats.hdf5.heap_objects import FractalHeap
+from obspec_utils._formats.hdf5.kinds import Kind
+from obspec_utils._formats.hdf5.pending import Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +36,23 @@ def peak_of(function: Callable[[], object]) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+def calls_of(function: Callable[[], object]) -> int:
+    """Return how many calls a function makes, of functions in Python and in C, counting the resumption of generators."""
+    count = 0
+
+    def profile(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        function()
+    finally:
+        sys.setprofile(before)
+    return count
 
 
 def test_no_more_positions_of_references_are_computed_than_are_used():
@@ -73,3 +94,16 @@ def test_consecutive_chunks_are_computed_up_to_the_limit_of_all_tables(shape, mo
         assert table.consecutive is None
     assert computed == [1 << 18, 1 << 18]
     assert not offsets.has_room(1)
+
+
+def test_a_direct_block_costs_nothing_for_the_objects_that_wait_for_others():
+    heap = FractalHeap(Kind.LINK, lambda *_arguments: None)
+    heap.width, heap.starting_size, heap.max_direct_size, heap.offset_width, heap.length_width = 1 << 10, 8, 8, 4, 2
+    parent = Node(Kind.BTREE2_NODE, 0, 0, 10)
+
+    def alternate():
+        for number in range(1000):
+            heap.find((5000 + number) << 8, parent, None)
+            heap.add_block(8 * number, 100)
+
+    assert calls_of(alternate) < 20_000

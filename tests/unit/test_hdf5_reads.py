@@ -12,8 +12,8 @@ import pytest
 from obspec_utils._formats.hdf5 import Structure, structure
 from obspec_utils._formats.hdf5.attribute import parse_attribute
 from obspec_utils._formats.hdf5.datatype import value_references
-from obspec_utils._formats.hdf5.fractal_heap import _Block, _visit_indirect, parse_indirect_block
-from obspec_utils._formats.hdf5.heap_objects import BlockAt, FractalHeap
+from obspec_utils._formats.hdf5.fractal_heap import _Block, _child_blocks, _visit_indirect, parse_indirect_block
+from obspec_utils._formats.hdf5.heap_objects import FractalHeap
 from obspec_utils._formats.hdf5.kinds import Kind
 from obspec_utils._formats.hdf5.messages import HANDLERS
 from obspec_utils._formats.hdf5.pending import Node
@@ -239,12 +239,41 @@ def test_the_structure_is_shallow():
 def test_managed_objects_are_found_in_blocks_that_were_parsed_in_any_order():
     found = []
     heap = FractalHeap(Kind.LINK, lambda _kind, address, size, _parent, _detail: found.append((address, size)))
-    heap.width, heap.offset_width, heap.length_width = 4, 2, 2
+    heap.width, heap.starting_size, heap.max_direct_size, heap.offset_width, heap.length_width = 4, 1000, 1000, 2, 2
     for start in (2000, 0, 3000, 1000):
-        heap.add_block(BlockAt(start, start + 1000, 100_000 - 2 * start))
+        heap.add_block(start, 100_000 - start)
     parent = Node(Kind.BTREE2_NODE, 0, 0, 10)
     huge, tiny = 1 << 4, 2 << 4
     for object_type in (huge, tiny, 0):
         for offset in (5, 1005, 2005, 3005):
             heap.find(object_type | offset << 8 | 7 << 24, parent, None)
     assert found == [(100_005, 7), (99_005, 7), (98_005, 7), (97_005, 7)]
+
+
+@pytest.mark.parametrize("is_parsed_first", [True, False])
+@pytest.mark.parametrize(("width", "rows"), [(1, 12), (4, 8), (2, 7)])
+def test_managed_objects_are_found_in_the_blocks_of_all_rows(is_parsed_first, width, rows):
+    """Objects in the first, a middle and the last byte of each direct block, also of those in indirect blocks."""
+    found = []
+    heap = FractalHeap(Kind.LINK, lambda _kind, address, *_others: found.append(address))
+    heap.width, heap.starting_size, heap.max_direct_size, heap.offset_width, heap.length_width = width, 64, 256, 3, 1
+
+    def direct_blocks(block):
+        for start, size in _child_blocks(block):
+            if size <= 256:
+                yield start, size
+            else:
+                yield from direct_blocks(_Block(heap, start, size.bit_length() - (64 * width).bit_length() + 1))
+
+    blocks = list(direct_blocks(_Block(heap, 0, rows)))
+    assert len(blocks) > 20
+    offsets = [start + offset for start, size in blocks for offset in (0, 40, size - 1)]
+    for is_parsed in (is_parsed_first, not is_parsed_first):
+        if is_parsed:
+            for start, _ in reversed(blocks):
+                heap.add_block(start, start + 1_000_000)
+        else:
+            for offset in offsets:
+                heap.find(offset << 8, Node(Kind.BTREE2_NODE, 0, 0, 10), None)
+    assert sorted(found) == [offset + 1_000_000 for offset in offsets]
+    assert heap._waiting_count == 0

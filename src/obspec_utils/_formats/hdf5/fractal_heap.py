@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from obspec_utils._formats.hdf5.btree2 import visit_btree2
 from obspec_utils._formats.hdf5.fields import min_bytes
-from obspec_utils._formats.hdf5.heap_objects import BlockAt, FractalHeap
+from obspec_utils._formats.hdf5.heap_objects import FractalHeap
 from obspec_utils._formats.hdf5.kinds import Kind
 
 if TYPE_CHECKING:
@@ -141,4 +141,4 @@ def parse_direct_block(_state: State, node: Node, data: memoryview) -> None:
     """Let the objects in a direct block be visited, unless filters hide them."""
     block: _Block = node.detail
     if data[:4] == _DIRECT_SIGNATURE and not block.heap.is_filtered:
-        block.heap.add_block(BlockAt(block.offset, block.offset + len(data), node.address - block.offset))
+        block.heap.add_block(block.offset, node.address)

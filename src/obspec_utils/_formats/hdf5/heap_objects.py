@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -11,7 +10,7 @@ if TYPE_CHECKING:
     from obspec_utils._formats.hdf5.kinds import Kind
     from obspec_utils._formats.hdf5.pending import Node
 
-__all__ = ["BlockAt", "FractalHeap"]
+__all__ = ["FractalHeap"]
 
 # The type of object in the first byte of a heap ID. Huge objects are found by their B-tree, and tiny ones, which are
 # in the ID itself, have no addresses.
@@ -28,14 +27,6 @@ class _Request(NamedTuple):
     length: int
     parent: Node
     detail: object
-
-
-class BlockAt(NamedTuple):
-    """A direct block that has been parsed: the heap offsets it has, and how far they are from addresses in the file."""
-
-    start: int
-    stop: int
-    shift: int
 
 
 class FractalHeap:
@@ -59,9 +50,11 @@ class FractalHeap:
         self.length_width = 0
         self.is_filtered = False
         self._before_header: list[tuple[int, Node, object]] = []
-        self._waiting: list[_Request] = []
-        self._starts: list[int] = []
-        self._blocks: list[BlockAt] = []
+        # By the heap offset of the direct block that has them.
+        self._waiting: dict[int, list[_Request]] = {}
+        self._waiting_count = 0
+        # How far the heap offsets of a direct block that has been parsed are from addresses in the file.
+        self._shifts: dict[int, int] = {}
 
     def find(self, heap_id: int, parent: Node, detail: object) -> None:
         """Visit the managed object with a heap ID, now or once its direct block has been parsed."""
@@ -71,11 +64,27 @@ class FractalHeap:
         elif heap_id >> 4 & 3 == _MANAGED:
             offset = (heap_id >> 8) % (1 << 8 * self.offset_width)
             length = (heap_id >> 8 * (1 + self.offset_width)) % (1 << 8 * self.length_width)
-            number = bisect_right(self._starts, offset) - 1
-            if number >= 0 and offset < self._blocks[number].stop:
-                self._visit(self.kind, self._blocks[number].shift + offset, length, parent, detail)
-            elif len(self._waiting) < _MAX_WAITING:
-                self._waiting.append(_Request(offset, length, parent, detail))
+            block = self._block_of(offset)
+            shift = self._shifts.get(block)
+            if shift is not None:
+                self._visit(self.kind, shift + offset, length, parent, detail)
+            elif self._waiting_count < _MAX_WAITING:
+                self._waiting_count += 1
+                self._waiting.setdefault(block, []).append(_Request(offset, length, parent, detail))
+
+    def _block_of(self, offset: int) -> int:
+        """Return the heap offset of the direct block that has a heap offset.
+
+        The blocks of the first two rows have the starting size, those of each further row twice the size of the row
+        before. A block that is too large for a direct one is an indirect one, divided in the same way.
+        """
+        start = 0
+        while True:
+            row = ((offset - start) // (self.width * self.starting_size)).bit_length()
+            size = self.starting_size << max(0, row - 1)
+            start += (offset - start) // size * size
+            if not row or size <= self.max_direct_size:
+                return start
 
     def visit_huge(self, parent: Node, address: int, length: int) -> None:
         """Visit an object that is stored outside of the heap's blocks."""
@@ -87,17 +96,10 @@ class FractalHeap:
         for heap_id, parent, detail in earlier:
             self.find(heap_id, parent, detail)
 
-    def add_block(self, block: BlockAt) -> None:
-        """Visit the objects in a direct block that are waited for."""
-        number = bisect_right(self._starts, block.start)
-        self._starts.insert(number, block.start)
-        self._blocks.insert(number, block)
-        self._waiting.sort(key=lambda request: request.offset)
-        first, last = (
-            bisect_left(self._waiting, offset, key=lambda request: request.offset)
-            for offset in (block.start, block.stop)
-        )
-        found = self._waiting[first:last]
-        del self._waiting[first:last]
+    def add_block(self, start: int, address: int) -> None:
+        """Visit the objects that wait for the direct block at a heap offset, whose address in the file is known now."""
+        shift = self._shifts[start] = address - start
+        found = self._waiting.pop(start, [])
+        self._waiting_count -= len(found)
         for offset, length, parent, detail in found:
-            self._visit(self.kind, block.shift + offset, length, parent, detail)
+            self._visit(self.kind, shift + offset, length, parent, detail)

@@ -13,7 +13,8 @@ from obspec_utils._formats.hdf5.chunks import ChunkOffsets, ChunkTable
 from obspec_utils._formats.hdf5.datatype import value_references
 from obspec_utils._formats.hdf5.heap_objects import FractalHeap
 from obspec_utils._formats.hdf5.kinds import Kind
-from obspec_utils._formats.hdf5.pending import Node
+from obspec_utils._formats.hdf5.pending import Node, Pending
+from obspec_utils._ranges import ByteRange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,3 +108,25 @@ def test_a_direct_block_costs_nothing_for_the_objects_that_wait_for_others():
             heap.add_block(8 * number, 100)
 
     assert calls_of(alternate) < 20_000
+
+
+def test_a_chain_of_structures_costs_the_same_for_each_and_what_is_far_above_is_forgotten():
+    pending = Pending()
+    nodes = [Node(Kind.OBJECT_HEADER, 0, 0, 8)]
+
+    def follow() -> None:
+        for number in range(1, 2000):
+            pending.add(nodes[-1])
+            pending.finish(nodes[-1])
+            nodes.append(Node(Kind.OBJECT_HEADER, number, number, number + 8, parent=nodes[-1]))
+
+    assert calls_of(follow) < 2000 * 64 * 8
+    known = 0
+    node = nodes[-1]
+    while node.parents:
+        (node,) = node.parents
+        known += 1
+    assert known <= 65
+    pending.add(nodes[-1])
+    relatives = pending.wanted(10, nodes[-60].start, only=True)
+    assert relatives == [ByteRange(1999, 2007)]

@@ -17,7 +17,10 @@ __all__ = ["MAX_STRUCTURE_SIZE", "Node", "Pending"]
 
 # Bounds for damaged files: the size of a structure, and the structures that are found by more than one address each.
 MAX_STRUCTURE_SIZE = 16 << 20
-_MAX_LINKS = 1 << 18
+_MAX_LINKS = 1 << 16
+
+# What is further above a pending structure is forgotten: chains of groups or of damaged structures may be of any length.
+_MAX_LEVELS = 64
 
 # A bound for the time that `wanted` takes: the steps that lead to no structure that is wanted.
 _MAX_STEPS = 1 << 12
@@ -98,15 +101,19 @@ class Pending:
         return children
 
     def _attach(self, node: Node, parents: Iterable[Node]) -> None:
-        edges = [(node, parents)]
-        while edges:
-            node, parents = edges.pop()
-            for parent in parents:
-                children = parent.children
-                if children is None:
-                    children = self._open_node(parent)
-                    edges.append((parent, parent.parents))
-                children[node] = None
+        level = [(node, parents)]
+        for _ in range(_MAX_LEVELS):
+            above: list[tuple[Node, Iterable[Node]]] = []
+            for node, parents in level:
+                for parent in parents:
+                    children = parent.children
+                    if children is None:
+                        children = self._open_node(parent)
+                        above.append((parent, parent.parents))
+                    children[node] = None
+            level = above
+        for node, _parents in level:
+            node.parents = []
 
     def finish(self, node: Node) -> None:
         """Remove a structure that has been parsed, and close it and those above it that lead to nothing else."""

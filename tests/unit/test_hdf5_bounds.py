@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 import sys
 import tracemalloc
@@ -9,16 +10,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from obspec_utils._formats.hdf5 import Structure, layout
 from obspec_utils._formats.hdf5.chunks import ChunkOffsets, ChunkTable
 from obspec_utils._formats.hdf5.datatype import value_references
 from obspec_utils._formats.hdf5.heap_objects import FractalHeap
 from obspec_utils._formats.hdf5.kinds import Kind
 from obspec_utils._formats.hdf5.pending import Node, Pending
+from obspec_utils._formats.hdf5.shared_message import parse_shared_message_table
+from obspec_utils._formats.hdf5.state import State
 from obspec_utils._ranges import ByteRange
+from tests.unit._hdf5 import complete
+from tests.unit._hdf5_files import all_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+UNDEFINED = 2**64 - 1
+LAYOUT, CONTINUATION = 0x08, 0x10
 TEXT = struct.pack("<BBBBI", 0x19, 1, 0, 0, 1) + struct.pack("<BBBBI4x", 0x10, 0, 0, 0, 1)
 
 
@@ -28,6 +36,24 @@ def array_of(element: bytes, size: int) -> bytes:
 
 def compound_of(member: bytes, size: int) -> bytes:
     return struct.pack("<BBBBI", 0x36, 1, 0, 0, size) + b"\0\0" + member
+
+
+def header(*messages: tuple[int, bytes]) -> bytes:
+    body = b"".join(struct.pack("<BHB", kind, len(message), 0) + message for kind, message in messages)
+    return b"OHDR" + struct.pack("<BBI", 2, 2, len(body)) + body + bytes(4)
+
+
+def file_of(root: bytes, *headers: bytes) -> bytes:
+    """Return a file with a root group, whose header may lead to further headers, at multiples of 1024."""
+    superblock = b"\x89HDF\r\n\x1a\n" + bytes([3, 8, 8, 0]) + struct.pack("<4QI", 0, UNDEFINED, UNDEFINED, 48, 0)
+    parts = [superblock + root, *headers]
+    return b"".join(part.ljust(-(-len(part) // 1024) * 1024, b"\0") for part in parts)
+
+
+def parsed(data: bytes) -> Structure:
+    structure = Structure(len(data))
+    complete(structure, data, limit=10_000)
+    return structure
 
 
 def peak_of(function: Callable[[], object]) -> int:
@@ -130,3 +156,47 @@ def test_a_chain_of_structures_costs_the_same_for_each_and_what_is_far_above_is_
     pending.add(nodes[-1])
     relatives = pending.wanted(10, nodes[-60].start, only=True)
     assert relatives == [ByteRange(1999, 2007)]
+
+
+CHUNKED = bytes([4, 2, 0, 2, 1, 1, 1, 2]) + struct.pack("<Q", UNDEFINED)
+
+
+def link(address: int) -> tuple[int, bytes]:
+    return 6, b"\x01\0\x01a" + struct.pack("<Q", address)
+
+
+def test_an_object_has_one_table_of_chunks():
+    assert len(parsed(file_of(header((LAYOUT, CHUNKED), (LAYOUT, CHUNKED), (LAYOUT, CHUNKED)))).chunks) == 1
+
+
+def test_the_tables_of_chunks_are_bounded(monkeypatch):
+    data = file_of(header(*[link(1024 * number) for number in range(1, 10)]), *[header((LAYOUT, CHUNKED))] * 9)
+    assert len(parsed(data).chunks) == 9
+    monkeypatch.setattr(layout, "_MAX_TABLES", 3)
+    assert len(parsed(data).chunks) == 3
+
+
+def test_a_table_without_chunks_is_small():
+    dimensions = [1, 1]
+    tables = []
+    peak = peak_of(lambda: tables.extend(ChunkTable(number, dimensions) for number in range(1000)))
+    assert peak < 300 * len(tables)
+    assert not any(map(len, tables))
+
+
+def test_the_heaps_of_shared_messages_are_bounded():
+    state = State(1 << 20)
+    entries = b"".join(struct.pack("<BBHIHHHQQ", 0, 0, 1, 0, 0, 0, 0, 0, 1000 * number) for number in range(1, 100))
+    node = Node(Kind.SHARED_MESSAGE_TABLE, 100, 100, 10_000)
+    with pytest.raises(ValueError, match="more than 16 heaps"):
+        parse_shared_message_table(state, node, memoryview(b"SMTB" + entries + bytes(4)))
+    assert len(state.discovered) == 16
+
+
+@pytest.mark.parametrize("name", ["attributes, latest", "links, latest"])
+def test_heaps_are_not_kept(name):
+    structure = parsed(all_files()[name])
+    assert structure.wanted(1) == []
+    gc.collect()
+    heaps = [found for found in gc.get_referrers(FractalHeap) if isinstance(found, FractalHeap)]
+    assert heaps == []

@@ -19,6 +19,9 @@ _MAX_CHUNKS = 1 << 19
 
 _OUTSIDE = -1
 
+# What a table has as long as it has no chunks.
+_EMPTY = array("Q"), array("Q"), array("Q")
+
 
 class ChunkTable:
     """The chunks of one dataset that are known so far, in row-major order.
@@ -34,6 +37,19 @@ class ChunkTable:
         The dimensions in the data layout message: those of a chunk, in elements, then the size of an element.
     """
 
+    __slots__ = (
+        "_columns",
+        "_index_order",
+        "_is_ordered",
+        "_strides",
+        "address",
+        "chunk_shape",
+        "chunk_size",
+        "consecutive",
+        "grid",
+        "max_grid",
+    )
+
     def __init__(self, address: int, dimensions: Sequence[int]) -> None:
         self.address = address
         self.chunk_shape = tuple(dimensions[:-1])
@@ -41,9 +57,9 @@ class ChunkTable:
         self.grid: tuple[int, ...] | None = None
         self.max_grid: tuple[int, ...] = ()
         self.consecutive: tuple[int, int] | None = None
-        self._strides: list[int] = []
+        self._strides: Sequence[int] = ()
         self._index_order: list[tuple[int, int]] | None = None
-        self._columns: tuple[array[int], ...] = (array("Q"), array("Q"), array("Q"))
+        self._columns: tuple[array[int], ...] = _EMPTY
         self._is_ordered = True
 
     def __len__(self) -> int:
@@ -114,6 +130,8 @@ class ChunkTable:
 
     def insert(self, numbers: array[int], offsets: array[int], sizes: array[int]) -> None:
         """Add chunks, which mostly come in blocks that fit between those known before."""
+        if self._columns is _EMPTY:
+            self._columns = array("Q"), array("Q"), array("Q")
         known = self._columns[0]
         if self._is_ordered and all(map(lt, numbers, islice(numbers, 1, None))):
             position = bisect_left(known, numbers[0])

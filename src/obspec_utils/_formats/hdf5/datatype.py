@@ -26,11 +26,11 @@ _MAX_DEPTH = 32
 
 
 class _Repeated(NamedTuple):
-    """A datatype that has references, `count` times, the first at a position."""
+    """A datatype that has references, `times` times, the first at a position."""
 
     element: _Datatype
     first: int
-    count: int
+    times: int
 
 
 class _Datatype(NamedTuple):
@@ -74,8 +74,8 @@ def _positions(datatype: _Datatype, start: int) -> Iterator[int]:
     """Yield the positions of the references in a value that is at `start`."""
     if datatype.is_reference:
         yield start
-    for element, first, count in datatype.parts:
-        for number in range(count):
+    for element, first, times in datatype.parts:
+        for number in range(times):
             yield from _positions(element, start + first + number * element.size)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from obspec_utils._formats.hdf5.pending import Node
     from obspec_utils._formats.hdf5.state import State
 
-__all__ = ["heap_at", "parse_direct_block", "parse_fractal_heap", "parse_indirect_block"]
+__all__ = ["parse_direct_block", "parse_fractal_heap", "parse_indirect_block", "visit_fractal_heap"]
 
 _SIGNATURE = b"FRHP"
 _DIRECT_SIGNATURE = b"FHDB"
@@ -37,12 +37,10 @@ class _Block(NamedTuple):
     rows: int = 0
 
 
-def heap_at(state: State, address: int, parent: Node, kind: Kind) -> FractalHeap:
-    """Return the heap at an address, and add its header to the structures that are pending."""
-    heap = state.heaps.get(address)
-    if heap is None:
-        heap = state.heaps[address] = FractalHeap(kind, state.visit)
-        state.visit(Kind.FRACTAL_HEAP, address, _header_size(state), parent, heap)
+def visit_fractal_heap(state: State, address: int, parent: Node, kind: Kind) -> FractalHeap:
+    """Add the header of a heap to the structures that are pending, and return the heap."""
+    heap = FractalHeap(kind, state.visit)
+    state.visit(Kind.FRACTAL_HEAP, address, _header_size(state), parent, heap)
     return heap
 
 

@@ -25,8 +25,9 @@ _SINGLE_CHUNK, _IMPLICIT, _FIXED_ARRAY, _EXTENSIBLE_ARRAY, _BTREE2 = 1, 2, 3, 4,
 
 _SINGLE_CHUNK_FILTERED = 1 << 1
 
-# Those of a dataset, and the size of an element.
+# Bounds for damaged files: the dimensions of a dataset and the size of an element, and the tables of a file.
 _MAX_DIMENSIONS = 33
+_MAX_TABLES = 1 << 16
 
 
 def parse_data_layout(state: State, node: Node, body: memoryview) -> int | None:
@@ -51,6 +52,9 @@ def parse_data_layout(state: State, node: Node, body: memoryview) -> int | None:
 def _new_table(state: State, node: Node, dimensions: Sequence[int]) -> int:
     if not 1 < len(dimensions) <= _MAX_DIMENSIONS:
         error = f"chunks have 1 to 32 dimensions, got {len(dimensions) - 1}"
+        raise ValueError(error)
+    if len(state.chunks.tables) >= _MAX_TABLES:
+        error = f"file has more than {_MAX_TABLES} datasets with chunks"
         raise ValueError(error)
     state.chunks.tables.append(ChunkTable(node.start, dimensions))
     return len(state.chunks.tables) - 1

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from obspec_utils._formats.hdf5.attribute import parse_attribute
 from obspec_utils._formats.hdf5.btree2 import visit_btree2
-from obspec_utils._formats.hdf5.fractal_heap import heap_at
+from obspec_utils._formats.hdf5.fractal_heap import visit_fractal_heap
 from obspec_utils._formats.hdf5.kinds import Kind
 from obspec_utils._formats.hdf5.layout import parse_data_layout
 from obspec_utils._formats.hdf5.shared_message import (
@@ -107,7 +107,7 @@ def _dense_storage(state: State, header: Header, body: memoryview, start: int, k
     heap, names = state.sizes.struct("OO").unpack_from(body, start)
     if heap == state.sizes.undefined:
         return
-    owner = heap_at(state, heap, header.node, kind)
+    owner = visit_fractal_heap(state, heap, header.node, kind)
     visit_btree2(state, names, header.node, owner)
     if ordered:
         orders = state.sizes.offset(body, start + 2 * state.sizes.offset_size)
@@ -144,7 +144,8 @@ def _external_data_files(state: State, header: Header, body: memoryview) -> None
 
 
 def _data_layout(state: State, header: Header, body: memoryview) -> None:
-    header.table = parse_data_layout(state, header.node, body)
+    if header.table is None:
+        header.table = parse_data_layout(state, header.node, body)
     header.set_table_shape(state)
 
 

@@ -19,7 +19,7 @@ __all__ = ["MAX_STRUCTURE_SIZE", "Node", "Pending"]
 MAX_STRUCTURE_SIZE = 16 << 20
 _MAX_LINKS = 1 << 16
 
-# What is further above a pending structure is forgotten: chains of groups or of damaged structures may be of any length.
+# What is further above a pending structure is forgotten: chains of groups, or of damaged structures, may be long.
 _MAX_LEVELS = 64
 
 # A bound for the time that `wanted` takes: the steps that lead to no structure that is wanted.
@@ -104,21 +104,22 @@ class Pending:
         level = [(node, parents)]
         for _ in range(_MAX_LEVELS):
             above: list[tuple[Node, Iterable[Node]]] = []
-            for node, parents in level:
-                for parent in parents:
+            for child, reached_from in level:
+                for parent in reached_from:
                     children = parent.children
                     if children is None:
                         children = self._open_node(parent)
                         above.append((parent, parent.parents))
-                    children[node] = None
+                    children[child] = None
             level = above
-        for node, _parents in level:
-            node.parents = []
+        for highest, _ in level:
+            highest.parents = []
 
     def finish(self, node: Node) -> None:
         """Remove a structure that has been parsed, and close it and those above it that lead to nothing else."""
         node.pending = False
         del self._queue[node]
+        self._wanted.pop(node, None)
         complete = [node]
         while complete:
             node = complete.pop()
@@ -139,7 +140,6 @@ class Pending:
         """Return the structures that may have come into memory: those that were wanted, and those near them."""
         if len(self._queue) <= _FEW:
             return list(self._queue)
-        self._wanted = {node: None for node in self._wanted if node.pending}
         numbers = dict.fromkeys(node.start // _NEIGHBOURHOOD for node in self._wanted)
         return [node for number in numbers for node in self._open[number] if node.pending]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from obspec_utils._formats.hdf5.fractal_heap import heap_at
+from obspec_utils._formats.hdf5.fractal_heap import visit_fractal_heap
 from obspec_utils._formats.hdf5.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from obspec_utils._formats.hdf5.heap_objects import FractalHeap
     from obspec_utils._formats.hdf5.pending import Node
     from obspec_utils._formats.hdf5.state import State
 
@@ -27,6 +28,9 @@ _CHECKSUM_SIZE = 4
 
 _IN_HEAP = 1
 
+# A valid file has up to eight heaps of shared messages.
+_MAX_HEAPS = 16
+
 
 def use_shared_message(
     state: State, node: Node, kind: int, shared: bytes | memoryview, use: Callable[[bytes], None]
@@ -38,7 +42,7 @@ def use_shared_message(
 
         def find(heap: int) -> None:
             key = ("shared message", heap, heap_id)
-            heap_at(state, heap, node, Kind.SHARED_MESSAGE).find(heap_id, node, key)
+            _heap_at(state, heap, node).find(heap_id, node, key)
             state.resolved.use(key, use)
 
         state.resolved.use(("shared message heap", kind), find)
@@ -47,6 +51,17 @@ def use_shared_message(
     address = state.sizes.offset(shared, 8 + state.sizes.length_size if version == 1 else 2)
     state.visit_object(address, node)
     state.resolved.use(("committed datatype", address), use)
+
+
+def _heap_at(state: State, address: int, parent: Node) -> FractalHeap:
+    """Return the heap of shared messages at an address."""
+    heap = state.shared_heaps.get(address)
+    if heap is None:
+        if len(state.shared_heaps) >= _MAX_HEAPS:
+            error = f"file has more than {_MAX_HEAPS} heaps of shared messages"
+            raise ValueError(error)
+        heap = state.shared_heaps[address] = visit_fractal_heap(state, address, parent, Kind.SHARED_MESSAGE)
+    return heap
 
 
 def add_committed_datatype(state: State, address: int, message: bytes) -> None:
@@ -68,7 +83,7 @@ def parse_shared_message_table(state: State, node: Node, data: memoryview) -> No
     for fields in state.sizes.struct(_INDEX).iter_unpack(data[4:-_CHECKSUM_SIZE]):
         types, heap = fields[2], fields[8]
         if heap != state.sizes.undefined:
-            heap_at(state, heap, node, Kind.SHARED_MESSAGE)
+            _heap_at(state, heap, node)
             for kind in range(16):
                 if types >> kind & 1:
                     state.resolved.add(("shared message heap", kind), heap)

@@ -48,7 +48,7 @@ class State:
         self.group_internal_k = 16
         self.chunk_k = 32
         self.chunks = ChunkOffsets(size)
-        self.heaps: dict[int, FractalHeap] = {}
+        self.shared_heaps: dict[int, FractalHeap] = {}
         self.resolved = Resolved()
         self._visited: dict[int, Node | None] = {}
         self._unfinished = 0

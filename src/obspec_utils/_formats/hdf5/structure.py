@@ -106,6 +106,7 @@ class Structure:
                     break
             else:
                 state.pending.add(node)
+        state.discovered = []
 
     def _parse(self, node: Node, data: memoryview) -> None:
         parser = PARSERS.get(node.kind)

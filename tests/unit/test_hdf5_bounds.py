@@ -16,7 +16,7 @@ from obspec_utils._formats.hdf5.datatype import value_references
 from obspec_utils._formats.hdf5.heap_objects import FractalHeap
 from obspec_utils._formats.hdf5.kinds import Kind
 from obspec_utils._formats.hdf5.pending import Node, Pending
-from obspec_utils._formats.hdf5.shared_message import parse_shared_message_table
+from obspec_utils._formats.hdf5.shared_message import parse_shared_message_table, use_shared_message
 from obspec_utils._formats.hdf5.state import State
 from obspec_utils._ranges import ByteRange
 from tests.unit._hdf5 import complete
@@ -66,7 +66,7 @@ def peak_of(function: Callable[[], object]) -> int:
 
 
 def calls_of(function: Callable[[], object]) -> int:
-    """Return how many calls a function makes, of functions in Python and in C, counting the resumption of generators."""
+    """Return how many functions in Python and in C a function calls, and how often it resumes generators."""
     count = 0
 
     def profile(_frame: object, event: str, _argument: object) -> None:
@@ -163,6 +163,23 @@ CHUNKED = bytes([4, 2, 0, 2, 1, 1, 1, 2]) + struct.pack("<Q", UNDEFINED)
 
 def link(address: int) -> tuple[int, bytes]:
     return 6, b"\x01\0\x01a" + struct.pack("<Q", address)
+
+
+def test_a_message_that_many_objects_share_is_parsed_a_bounded_number_of_times():
+    state = State(1 << 10)
+    state.resolved.add(("committed datatype", 500), bytes(1 << 16))
+    uses: list[int] = []
+    node = Node(Kind.OBJECT_HEADER, 100, 100, 200)
+    with pytest.raises(ValueError, match="share"):
+        for _ in range(1000):
+            use_shared_message(state, node, 3, struct.pack("<BBQ", 3, 2, 500), lambda message: uses.append(len(message)))
+    assert len(uses) == 256
+    state = State(1 << 30)
+    add = ("committed datatype", 500)
+    for _ in range(10_000):
+        use_shared_message(state, node, 3, struct.pack("<BBQ", 3, 2, 500), lambda message: uses.append(len(message)))
+    state.resolved.add(add, bytes(100))
+    assert len(uses) == 256 + 10_000
 
 
 def test_an_object_has_one_table_of_chunks():

@@ -68,7 +68,7 @@ def test_chunks_of_an_index_that_is_read_before_the_dataspace_are_known_after_it
     parsed = structure_of(data)
     assert [len(table) for table in parsed.chunks] == [0] * len(parsed.chunks)
     state = parsed._state
-    state.discovered = []
+    state.discovered.clear()
     for header, body in dataspaces:
         handle(state, header, body)
     for node in state.discovered:

@@ -36,6 +36,11 @@ def use_shared_message(
     state: State, node: Node, kind: int, shared: bytes | memoryview, use: Callable[[bytes], None]
 ) -> None:
     """Visit what a shared message of a type refers to, and call `use` with the message once it is found."""
+
+    def use_and_count(message: bytes) -> None:
+        state.use_shared(len(message))
+        use(message)
+
     version, place = shared[0], shared[1]
     if version == 3 and place == _IN_HEAP:
         heap_id = int.from_bytes(shared[2:10], "little")
@@ -43,14 +48,14 @@ def use_shared_message(
         def find(heap: int) -> None:
             key = ("shared message", heap, heap_id)
             _heap_at(state, heap, node).find(heap_id, node, key)
-            state.resolved.use(key, use)
+            state.resolved.use(key, use_and_count)
 
         state.resolved.use(("shared message heap", kind), find)
         return
     # In version 1, the address follows the offset of a name, as in a symbol table entry.
     address = state.sizes.offset(shared, 8 + state.sizes.length_size if version == 1 else 2)
     state.visit_object(address, node)
-    state.resolved.use(("committed datatype", address), use)
+    state.resolved.use(("committed datatype", address), use_and_count)
 
 
 def _heap_at(state: State, address: int, parent: Node) -> FractalHeap:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from obspec_utils._formats.hdf5.chunks import ChunkOffsets
@@ -27,6 +28,7 @@ _MAX_PENDING = 1 << 17
 _MAX_OUTSIDE = 1 << 12
 _MAX_WANTED_PER_BYTE = 8
 _MAX_WANTED_OF_SMALL_FILE = 64 << 10
+_MAX_SHARED = 16 << 20
 
 
 class State:
@@ -41,7 +43,7 @@ class State:
     def __init__(self, size: int) -> None:
         self.size = size
         self.pending = Pending()
-        self.discovered: list[Node] = []
+        self.discovered: deque[Node] = deque()
         self.sizes = Sizes(8, 8)
         self.base_address = 0
         self.group_leaf_k = 4
@@ -54,6 +56,7 @@ class State:
         self._unfinished = 0
         self._outside = 0
         self._budget = size * _MAX_WANTED_PER_BYTE + _MAX_WANTED_OF_SMALL_FILE
+        self._shared_budget = size * _MAX_WANTED_PER_BYTE + _MAX_SHARED
 
     def visit(self, kind: Kind, address: int, size: int, parent: Node | None, detail: object = None) -> Node | None:
         """Add the structure at an address to those discovered, unless it has been added or is outside the file.
@@ -128,6 +131,19 @@ class State:
         if missing > 0 and stop <= self.size and size <= MAX_STRUCTURE_SIZE and missing <= self._budget:
             self._budget -= missing
             node.stop = stop
+
+    def use_shared(self, size: int) -> None:
+        """Count the bytes of a message that is parsed once more, for another object that shares it.
+
+        Raises
+        ------
+        ValueError
+            If the bytes of shared messages are too many in all.
+        """
+        if size > self._shared_budget:
+            error = "objects share more than those of any valid file of its size"
+            raise ValueError(error)
+        self._shared_budget -= size
 
     def offsets(self, addresses: Iterable[int]) -> list[int]:
         """Return the offsets in the file of addresses, which are relative to the base address."""

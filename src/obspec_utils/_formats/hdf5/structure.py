@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from struct import error as StructError  # noqa: N812 # the name it has is that of no class
 from typing import TYPE_CHECKING
 
@@ -96,8 +97,9 @@ class Structure:
             Return the bytes from `start` up to `stop`, or None where they are not in memory.
         """
         state = self._state
-        state.discovered = queue = state.pending.candidates()
-        for node in queue:  # which parsing makes longer
+        state.discovered = queue = deque(state.pending.candidates())
+        while queue:  # which parsing makes longer
+            node = queue.popleft()
             while (data := read(node.start, node.stop)) is not None:
                 stop = node.stop
                 self._parse(node, memoryview(data))
@@ -106,7 +108,6 @@ class Structure:
                     break
             else:
                 state.pending.add(node)
-        state.discovered = []
 
     def _parse(self, node: Node, data: memoryview) -> None:
         parser = PARSERS.get(node.kind)

@@ -16,6 +16,7 @@ from obspec_utils._formats.hdf5.datatype import value_references
 from obspec_utils._formats.hdf5.heap_objects import FractalHeap
 from obspec_utils._formats.hdf5.kinds import Kind
 from obspec_utils._formats.hdf5.pending import Node, Pending
+from obspec_utils._formats.hdf5.resolved import Resolved
 from obspec_utils._formats.hdf5.shared_message import parse_shared_message_table, use_shared_message
 from obspec_utils._formats.hdf5.state import State
 from obspec_utils._ranges import ByteRange
@@ -217,3 +218,21 @@ def test_heaps_are_not_kept(name):
     gc.collect()
     heaps = [found for found in gc.get_referrers(FractalHeap) if isinstance(found, FractalHeap)]
     assert heaps == []
+
+
+def test_the_bytes_of_shared_messages_that_are_kept_are_bounded():
+    resolved = Resolved()
+    for number in range(1000):
+        resolved.add(number, bytes(1 << 16))
+    found: list[bytes] = []
+    for number in range(1000):
+        resolved.use(number, found.append)
+    assert len(found) == 256
+    resolved.add(999, b"late")
+    assert found[256:] == [b"late"]
+
+
+def test_the_dimensions_of_datasets_are_not_kept_twice():
+    structure = parsed(all_files()["chunked, latest"])
+    assert len(structure.chunks) > 1
+    assert structure._state.resolved._values == {}

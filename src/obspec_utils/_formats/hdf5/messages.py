@@ -68,7 +68,7 @@ class Header:
             table.set_shape(*self.shape)
             if table.grid is not None:
                 state.chunks.add_consecutive(self.table)
-                state.resolved.add(("grid", self.table), table.grid)
+                state.resolved.publish(("grid", self.table), table.grid)
 
     def end_of_messages(self, state: State) -> None:
         """Keep the datatype of an object that is nothing else: a committed datatype."""

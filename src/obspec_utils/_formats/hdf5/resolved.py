@@ -11,6 +11,7 @@ __all__ = ["Resolved"]
 
 # Bounds for damaged files.
 _MAX_VALUES = 1 << 16
+_MAX_BYTES = 16 << 20
 _MAX_WAITING = 1 << 16
 
 
@@ -19,13 +20,20 @@ class Resolved:
 
     def __init__(self) -> None:
         self._values: dict[Hashable, Any] = {}
+        self._room = _MAX_BYTES
         self._waiting: dict[Hashable, list[Callable[[Any], None]]] = {}
         self._waiting_count = 0
 
     def add(self, key: Hashable, value: object) -> None:
         """Keep a value, and pass it to what waits for it."""
-        if len(self._values) < _MAX_VALUES:
+        size = len(value) if isinstance(value, bytes) else 0
+        if len(self._values) < _MAX_VALUES and size <= self._room:
+            self._room -= size
             self._values[key] = value
+        self.publish(key, value)
+
+    def publish(self, key: Hashable, value: object) -> None:
+        """Pass a value to what waits for it, without keeping it."""
         waiting = self._waiting.pop(key, ())
         self._waiting_count -= len(waiting)
         for use in waiting:

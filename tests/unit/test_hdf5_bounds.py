@@ -173,7 +173,8 @@ def test_a_message_that_many_objects_share_is_parsed_a_bounded_number_of_times()
     node = Node(Kind.OBJECT_HEADER, 100, 100, 200)
     with pytest.raises(ValueError, match="share"):
         for _ in range(1000):
-            use_shared_message(state, node, 3, struct.pack("<BBQ", 3, 2, 500), lambda message: uses.append(len(message)))
+            reference = struct.pack("<BBQ", 3, 2, 500)
+            use_shared_message(state, node, 3, reference, lambda message: uses.append(len(message)))
     assert len(uses) == 256
     state = State(1 << 30)
     add = ("committed datatype", 500)

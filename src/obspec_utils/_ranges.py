@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from operator import index
@@ -19,12 +19,14 @@ __all__ = [
     "ByteRanges",
     "block_indices",
     "chain",
+    "coalesce",
     "coalesce_blocks",
     "covered_size",
     "merge_near",
     "resolve_length",
     "resolve_range",
     "split",
+    "touching",
 ]
 
 # The default size of the parts of whole objects and long reads: a cloud store sends 12 MiB in a few round trips' time.
@@ -164,6 +166,31 @@ def _join(ranges: Iterable[ByteRange], max_gap: int) -> list[ByteRange]:
         else:
             joined.append(ByteRange(start, stop))
     return joined
+
+
+def coalesce(ranges: Iterable[ByteRange], max_gap: int, max_size: int) -> list[ByteRange]:
+    """Return the byte ranges to request for `ranges`: sorted, no byte twice, none longer than `max_size`.
+
+    Ranges that overlap or have at most `max_gap` bytes between them are joined. A range is cut only if it is longer
+    than `max_size`, or overlaps another and both together are.
+    """
+    runs: list[list[int]] = []
+    for start, stop in sorted(ranges):
+        last = runs[-1] if runs else [-1, -1]
+        reached = max(stop, last[1])
+        if runs and start - last[1] <= max_gap and reached - last[0] <= max_size:
+            last[1] = reached
+        elif start >= last[1]:
+            runs.append([start, stop])
+        elif stop > last[1]:
+            runs.append([last[1], stop])
+    return [part for run in runs for part in split(ByteRange(*run), max_size, NO_OFFSET)]
+
+
+def touching(requests: Sequence[ByteRange], span: ByteRange) -> range:
+    """Return the indices of the byte ranges, sorted and disjoint, that have bytes of `span`, which they cover."""
+    first = bisect_right(requests, span.start, key=lambda request: request.start) - 1
+    return range(first, bisect_left(requests, span.stop, key=lambda request: request.start))
 
 
 def resolve_range(wanted: object, size: int) -> ByteRange | None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
-from obspec_utils.wrappers import CachingReadableStore, RequestTrace, SplittingReadableStore, TracingReadableStore
+from obspec_utils.wrappers import (
+    CachingReadableStore,
+    CoalescingReadableStore,
+    RequestTrace,
+    SplittingReadableStore,
+    TracingReadableStore,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,13 +49,28 @@ _BLOCKS = [
     ("blocks", "auto"),
     ("checked",),
 ]
+# Joins the ranges of one get_ranges call, and cuts those of the larger objects.
+_COALESCED = [
+    ("coalescing",),
+    ("coalescing", "coalescing"),
+    ("coalescing", "caching"),
+    ("blocks", "coalescing"),
+    ("splitting", "coalescing", "tracing"),
+]
 BLOCK_SIZE = 50
 
 # All stacks are read on a store in memory and over HTTP; on the other kinds of store, one stack of every sort.
 _KINDS_OF_ALL_STACKS = ("memory", "s3-own", "aiohttp")
-_STACKS_OF_OTHER_KINDS = ("caching", "splitting-caching", "caching-tracing-splitting", "blocks-splitting", "checked")
+_STACKS_OF_OTHER_KINDS = (
+    "caching",
+    "splitting-caching",
+    "caching-tracing-splitting",
+    "blocks-splitting",
+    "checked",
+    "coalescing",
+)
 
-STACKS = ["-".join(order) for order in _ORDERS + _REPEATS + _BLOCKS]
+STACKS = ["-".join(order) for order in _ORDERS + _REPEATS + _BLOCKS + _COALESCED]
 CACHING_STACKS = [stack for stack in STACKS if "caching" in stack]
 BLOCK_STACKS = ["-".join(order) for order in _BLOCKS]
 # Those whose whole objects are answered by a wrapper's result, and not by the store's own.
@@ -74,6 +95,8 @@ def build(stack: str, store: Any, *, max_size: int = MAX_SIZE, trace: RequestTra
             store = CachingReadableStore(store, max_size=max_size, **_CACHES[name])
         elif name == "splitting":
             store = SplittingReadableStore(store, REQUEST_SIZE, MAX_CONCURRENT)
+        elif name == "coalescing":
+            store = CoalescingReadableStore(store, max_gap=1, max_request_size=REQUEST_SIZE)
         else:
             store = TracingReadableStore(store, RequestTrace() if trace is None else trace)
     return store

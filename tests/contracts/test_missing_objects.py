@@ -18,6 +18,7 @@ from obspec_utils.readers import (
 )
 from obspec_utils.wrappers import (
     CachingReadableStore,
+    CoalescingReadableStore,
     RequestTrace,
     SplittingReadableStore,
     TracingReadableStore,
@@ -45,6 +46,7 @@ WRAPPERS = {
     "none": lambda store: store,
     "caching": CachingReadableStore,
     "caching blocks": lambda store: CachingReadableStore(store, block_size=4096),
+    "coalescing": CoalescingReadableStore,
     "splitting": SplittingReadableStore,
     "tracing": lambda store: TracingReadableStore(store, RequestTrace()),
 }

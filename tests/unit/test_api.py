@@ -33,6 +33,7 @@ PUBLIC = {
     "obspec_utils.wrappers": [
         "CacheInfo",
         "CachingReadableStore",
+        "CoalescingReadableStore",
         "RequestRecord",
         "RequestTrace",
         "SplittingReadableStore",
@@ -81,6 +82,7 @@ DEFAULTS = {
         "max_concurrent_requests": 18,
         "check_version": "auto",
     },
+    "wrappers.CoalescingReadableStore": {"max_gap": 0, "max_request_size": 8 << 20},
     "wrappers.TracingReadableStore": {"on_request": None},
 }
 

@@ -23,6 +23,7 @@ from obspec_utils.readers import (
 from obspec_utils.registry import get_url_key
 from obspec_utils.wrappers import (
     CachingReadableStore,
+    CoalescingReadableStore,
     RequestTrace,
     SplittingReadableStore,
     TracingReadableStore,
@@ -32,6 +33,7 @@ from tests.contracts._stores import HeadAndRange, HeadAndRanges, OnlyGet, OnlyRa
 READERS = [EagerStoreReader, ParallelStoreReader, BlockStoreReader, BufferedStoreReader, open_reader]
 WRAPPERS = {
     "caching": CachingReadableStore,
+    "coalescing": CoalescingReadableStore,
     "splitting": SplittingReadableStore,
     "tracing": lambda store: TracingReadableStore(store, RequestTrace()),
 }
@@ -235,6 +237,17 @@ def test_a_splitting_store_refuses_a_size_as_text(name):
     refused(lambda: SplittingReadableStore(MemoryStore(), **{name: "12"}), TypeError, message)
 
 
+@pytest.mark.parametrize("name", ["max_gap", "max_request_size"])
+def test_a_coalescing_store_refuses_a_size_as_text(name):
+    message = rf"^{name} must be a whole number such as 1048576, got '12', a str$"
+    refused(lambda: CoalescingReadableStore(MemoryStore(), **{name: "12"}), TypeError, message)
+
+
+def test_a_coalescing_store_refuses_a_negative_gap():
+    message = r"^max_gap must be at least 0, got -1$"
+    refused(lambda: CoalescingReadableStore(MemoryStore(), max_gap=-1), ValueError, message)
+
+
 def test_a_tracing_store_refuses_what_it_cannot_record_in_or_call():
     message = r"^trace must be a RequestTrace, got \[\]$"
     refused(lambda: TracingReadableStore(MemoryStore(), []), TypeError, message)
@@ -298,7 +311,7 @@ def test_the_registry_refuses_what_is_no_url_and_what_is_no_store():
     assert registry.map == {}
 
 
-@pytest.mark.parametrize("make", [CachingReadableStore, SplittingReadableStore])
+@pytest.mark.parametrize("make", [CachingReadableStore, CoalescingReadableStore, SplittingReadableStore])
 def test_a_class_is_no_store(make):
     with pytest.raises(TypeError, match=r"store must be a store, got the class MemoryStore: pass an object of it"):
         make(MemoryStore)

@@ -10,6 +10,7 @@ from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.readers import BlockStoreReader, BufferedStoreReader, EagerStoreReader, ParallelStoreReader
 from obspec_utils.wrappers import (
     CachingReadableStore,
+    CoalescingReadableStore,
     RequestTrace,
     SplittingReadableStore,
     TracingReadableStore,
@@ -28,12 +29,14 @@ _READER_NUMBERS = [
 ]
 _WRAPPER_NUMBERS = [
     (CachingReadableStore, "max_size"),
+    (CoalescingReadableStore, "max_request_size"),
     (SplittingReadableStore, "request_size"),
     (SplittingReadableStore, "max_concurrent_requests"),
 ]
 _READERS = [EagerStoreReader, ParallelStoreReader, BlockStoreReader, BufferedStoreReader]
 _WRAPPERS = {
     "caching": CachingReadableStore,
+    "coalescing": lambda store: CoalescingReadableStore(store, max_request_size=4),
     "splitting": lambda store: SplittingReadableStore(store, 4),
     "tracing": lambda store: TracingReadableStore(store, RequestTrace()),
 }

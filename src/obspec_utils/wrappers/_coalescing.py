@@ -1,0 +1,154 @@
+"""A store that joins range requests of one object, made at the same time, to few requests."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from obspec_utils._io.backends import SYNC, run_sync
+from obspec_utils._ranges import NO_OFFSET, resolve_length
+from obspec_utils._validation import positive_int
+from obspec_utils.wrappers._turns import Limits, Turns, read_ranges
+from obspec_utils.wrappers._wrapper import StoreWrapper
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from typing_extensions import Buffer
+
+    from obspec_utils._ranges import ByteRange
+    from obspec_utils.protocols import ReadableStore
+
+__all__ = ["CoalescingReadableStore"]
+
+_MAX_REQUEST_SIZE = 8 * 1024 * 1024
+# A range that would be cut into more requests is forwarded as it is: it may be meant as "to the end", whatever that is.
+_MAX_PARTS = 1024
+
+
+class CoalescingReadableStore(StoreWrapper):
+    """Join byte ranges of one object that are requested at the same time; forward everything else unchanged.
+
+    This concerns the ranges of one `get_ranges` or `get_ranges_async` call, and all ranges that `get_range_async` and
+    `get_ranges_async` are called with in the same turn of an event loop. Adjacent and overlapping ranges become one
+    request. The requests are sent in parallel, at most 64 for each event loop and each `get_ranges` call, and each
+    caller gets its own bytes.
+
+    A range that no other one touches is forwarded, at most one turn of the event loop later. `get_range`, `get` and
+    `get_async` are forwarded, and so is `get_ranges` with options of the wrapped store.
+
+    Parameters
+    ----------
+    store
+        The store to read from.
+    max_gap
+        Join ranges with up to this number of bytes between them, 0 by default. The bytes between are fetched, too.
+    max_request_size
+        The maximum number of bytes in a request, 8 MiB by default. A longer range is cut, and its parts are checked
+        to be of one version: by their ETag, or else their Last-Modified date, or else only the size.
+
+    Raises
+    ------
+    ValueError
+        If `max_gap` is negative or `max_request_size` is not positive.
+    TypeError
+        If `store` has no method of a store, or a number is not an integer.
+    """
+
+    def __init__(self, store: ReadableStore, *, max_gap: int = 0, max_request_size: int = _MAX_REQUEST_SIZE) -> None:
+        super().__init__(store)
+        self._max_gap = positive_int("max_gap", max_gap, least=0)
+        self._max_request_size = positive_int("max_request_size", max_request_size)
+        self._turns: dict[asyncio.AbstractEventLoop, Turns] = {}
+
+    def _options(self) -> dict[str, Any]:
+        return {"max_gap": self._max_gap, "max_request_size": self._max_request_size}
+
+    async def get_range_async(
+        self, path: str, *, start: int, end: int | None = None, length: int | None = None
+    ) -> Buffer:
+        """Get one range of an object, with those that other tasks request in the same turn of the event loop.
+
+        Raises
+        ------
+        ObjectChangedError
+            If the range was cut, and the object was replaced between its requests.
+        """
+        spans = self._spans(path, [start], None if end is None else [end], None if length is None else [length])
+        found = None if spans is None else await self._current_turns().read(path, spans)
+        if found is None:
+            return await super().get_range_async(path, start=start, end=end, length=length)
+        return found[0]
+
+    def get_ranges(
+        self,
+        path: str,
+        *,
+        starts: Sequence[int],
+        ends: Sequence[int] | None = None,
+        lengths: Sequence[int] | None = None,
+        **options: Any,  # noqa: ANN401 - options of the store
+    ) -> Sequence[Buffer]:
+        """Get several ranges of an object by few requests.
+
+        Raises
+        ------
+        ObjectChangedError
+            If a range was cut, and the object was replaced between its requests.
+        """
+        spans = None if options else self._spans(path, starts, ends, lengths)
+        found = None
+        if spans is not None:
+            found = run_sync(partial(read_ranges, SYNC, self._store, path, spans, self._limits_of_requests()))
+        if found is None:
+            return super().get_ranges(path, starts=starts, ends=ends, lengths=lengths, **options)
+        return found
+
+    async def get_ranges_async(
+        self,
+        path: str,
+        *,
+        starts: Sequence[int],
+        ends: Sequence[int] | None = None,
+        lengths: Sequence[int] | None = None,
+        **options: Any,  # noqa: ANN401 - options of the store
+    ) -> Sequence[Buffer]:
+        """Get several ranges of an object as `get_ranges` does, with those of other tasks, see `get_range_async`."""
+        spans = None if options else self._spans(path, starts, ends, lengths)
+        found = None if spans is None else await self._current_turns().read(path, spans)
+        if found is None:
+            return await super().get_ranges_async(path, starts=starts, ends=ends, lengths=lengths, **options)
+        return found
+
+    def _limits_of_requests(self) -> Limits:
+        return Limits(self._max_gap, self._max_request_size)
+
+    def _current_turns(self) -> Turns:
+        loop = asyncio.get_running_loop()
+        turns = self._turns.get(loop)
+        if turns is None:
+            for other in list(self._turns):
+                if other.is_closed():
+                    self._turns.pop(other, None)
+            turns = self._turns[loop] = Turns(self._store, self._limits_of_requests())
+        return turns
+
+    def _spans(
+        self, path: object, starts: Sequence[int], ends: Sequence[int] | None, lengths: Sequence[int] | None
+    ) -> list[ByteRange] | None:
+        """Return the ranges of a call; None if only the store can serve them: empty, huge or malformed ones."""
+        stops = ends if lengths is None else lengths
+        if not isinstance(path, str) or stops is None or (ends is not None and lengths is not None):
+            return None
+        try:
+            pairs = zip(starts, stops, strict=True)
+            if lengths is None:
+                spans = [resolve_length(start, end, None, NO_OFFSET) for start, end in pairs]
+            else:
+                spans = [resolve_length(start, None, length, NO_OFFSET) for start, length in pairs]
+        except (TypeError, ValueError):
+            return None
+        longest = _MAX_PARTS * self._max_request_size
+        found = [span for span in spans if span is not None and span.length <= longest]
+        return found if found and len(found) == len(spans) else None

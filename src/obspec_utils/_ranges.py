@@ -32,6 +32,8 @@ __all__ = [
 # The default size of the parts of whole objects and long reads: a cloud store sends 12 MiB in a few round trips' time.
 REQUEST_SIZE = 12 * 1024 * 1024
 MAX_CONCURRENT_REQUESTS = 18
+# A request that takes about a round trip's time: two of half the length are hardly faster.
+_LONG_REQUEST = 1024 * 1024
 
 # Stores count bytes in 64 bits; larger offsets are left to the store, which raises an error.
 NO_OFFSET = 1 << 64
@@ -171,14 +173,19 @@ def _join(ranges: Iterable[ByteRange], max_gap: int) -> list[ByteRange]:
 def coalesce(ranges: Iterable[ByteRange], max_gap: int, max_size: int) -> list[ByteRange]:
     """Return the byte ranges to request for `ranges`: sorted, no byte twice, none longer than `max_size`.
 
-    Ranges that overlap or have at most `max_gap` bytes between them are joined. A range is cut only if it is longer
-    than `max_size`, or overlaps another and both together are.
+    Ranges that overlap or have at most `max_gap` bytes between them are joined, but not so much that fewer than
+    `MAX_CONCURRENT_REQUESTS` long requests remain: one connection takes longer than several. A range is cut only if it
+    is longer than `max_size`, or overlaps another and both together are.
     """
+    ordered = sorted(ranges)
+    total = sum(span.length for span in ordered)
+    enough = min(max_size, max(_LONG_REQUEST, total // MAX_CONCURRENT_REQUESTS))
     runs: list[list[int]] = []
-    for start, stop in sorted(ranges):
+    for start, stop in ordered:
         last = runs[-1] if runs else [-1, -1]
         reached = max(stop, last[1])
-        if runs and start - last[1] <= max_gap and reached - last[0] <= max_size:
+        limit = max_size if start < last[1] else enough
+        if runs and start - last[1] <= max_gap and reached - last[0] <= limit:
             last[1] = reached
         elif start >= last[1]:
             runs.append([start, stop])

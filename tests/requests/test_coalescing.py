@@ -139,6 +139,14 @@ def test_long_runs_are_several_requests_at_once(remote: Remote, call: Sync | Asy
     assert remote.server.most_in_flight() == 4
 
 
+def test_overlapping_ranges_are_not_cut_to_send_several_requests(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", 4 * MIB)
+    starts, ends = [0, MIB // 2, MIB], [MIB, 2 * MIB, 3 * MIB]
+    found = call.get_ranges(CoalescingReadableStore(remote.store), "object", starts, ends)
+    assert found == cut_out(content, *zip(starts, ends, strict=True))
+    assert remote.ranges() == [(0, 3 * MIB)]
+
+
 def test_no_more_than_64_requests_are_in_flight(remote: Remote, call: Sync | Async) -> None:
     content = remote.put("object", 1000)
     starts = list(range(0, 1000, 5))
@@ -213,6 +221,23 @@ async def test_ranges_past_the_end_are_repeated_alone(remote: Remote, ranges: li
     assert await outcomes(*(store.get_range_async("object", **one) for one in calls)) == expected
     repeated = [one for one in ranges if one[1] > 10]
     assert len(remote.log()) == 1 + len(repeated)
+
+
+def test_a_call_past_the_end_is_repeated_as_it_is(remote: Remote, call: Sync | Async) -> None:
+    remote.put("object", 10)
+    arguments = ("object", [20, 30], [30, 40])
+    expected = _outcome(lambda: call.get_ranges(remote.store, *arguments))
+    remote.server.clear()
+    assert _outcome(lambda: call.get_ranges(CoalescingReadableStore(remote.store), *arguments)) == expected
+    assert remote.ranges() == [(20, 40), (20, 40)]
+
+
+def test_a_call_for_one_range_is_forwarded(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", 100)
+    trace = RequestTrace()
+    store = CoalescingReadableStore(TracingReadableStore(remote.store, trace))
+    assert call.get_ranges(store, "object", [10], [20]) == [content[10:20]]
+    assert [record.method for record in trace.requests] == ["get_ranges"]
 
 
 async def test_where_a_server_ignores_a_range_every_caller_asks_alone(remote: Remote) -> None:

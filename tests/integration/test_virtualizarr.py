@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from virtualizarr import open_virtual_dataset
-from virtualizarr.manifests import ManifestArray
+from virtualizarr.manifests import ChunkManifest, ManifestArray, ManifestGroup, ManifestStore
+from virtualizarr.manifests.utils import create_v3_array_metadata
 from virtualizarr.parsers import HDFParser
 
 from obspec_utils.registry import ObjectStoreRegistry
-from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
+from obspec_utils.wrappers import CachingReadableStore, CoalescingReadableStore, SplittingReadableStore
 from tests.integration.readers import ALL_READERS
 
 BUCKET = "virtual"
@@ -65,3 +68,27 @@ def test_parsing_and_loading_fetch_the_object_once(registry, object_server, file
     log = object_server.log()
     assert len(log) == -(-len(files["climate.nc"]) // REQUEST_SIZE)
     assert sum(request.sent for request in log) == len(files["climate.nc"])
+
+
+@pytest.mark.parametrize(("concurrency", "requests"), [(10, 98), (256, 4), (973, 1)])
+def test_adjacent_chunks_are_few_requests_and_no_byte_more(object_server, concurrency, requests):
+    """zarr requests `async.concurrency` chunks at a time; those that it requests together are coalesced."""
+    chunks, size = 973, 500
+    data = np.random.default_rng(0).integers(0, 255, chunks * size, dtype="u1")
+    object_server.put("virtual/adjacent", data.tobytes())
+    offsets = {
+        str(number): {"path": "s3://virtual/adjacent", "offset": number * size, "length": size}
+        for number in range(chunks)
+    }
+    metadata = create_v3_array_metadata(
+        shape=(chunks * size,), data_type=data.dtype, chunk_shape=(size,), codecs=[{"name": "bytes"}]
+    )
+    array = ManifestArray(metadata=metadata, chunkmanifest=ChunkManifest(offsets))
+    store = CoalescingReadableStore(object_server.s3_store("virtual"))
+    manifests = ManifestStore(ManifestGroup(arrays={"x": array}), registry=ObjectStoreRegistry({"s3://virtual": store}))
+    with zarr.config.set({"async.concurrency": concurrency}):
+        found = zarr.open_array(manifests, path="x", mode="r", zarr_format=3)[:]
+    assert (found == data).all()
+    log = object_server.log()
+    assert len(log) == requests
+    assert sum(request.sent for request in log) == chunks * size

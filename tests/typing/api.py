@@ -28,6 +28,7 @@ from obspec_utils.stores import AiohttpGetResult, AiohttpGetResultAsync, Aiohttp
 from obspec_utils.wrappers import (
     CacheInfo,
     CachingReadableStore,
+    CoalescingReadableStore,
     RequestRecord,
     RequestTrace,
     SplittingReadableStore,
@@ -46,7 +47,13 @@ if TYPE_CHECKING:
 
 def readers_over_native_stores_and_wrappers(store: S3Store, http: HTTPStore, memory: MemoryStore) -> None:
     trace = RequestTrace()
-    wrappers = (CachingReadableStore(store), SplittingReadableStore(http), TracingReadableStore(memory, trace))
+    coalescing = CoalescingReadableStore(store, max_gap=0, max_request_size=1)
+    wrappers = (
+        CachingReadableStore(store),
+        coalescing,
+        SplittingReadableStore(http),
+        TracingReadableStore(memory, trace),
+    )
     for source in (store, http, memory, *wrappers):
         file: ReadableFile = EagerStoreReader(source, "path", request_size=1, max_concurrent_requests=1)
         assert_type(file.read(1), bytes)
@@ -197,7 +204,12 @@ class AnyStore(
 
 async def wrappers_forward_what_obspec_names(store: S3Store) -> None:
     trace = RequestTrace()
-    for wrapper in (CachingReadableStore(store), SplittingReadableStore(store), TracingReadableStore(store, trace)):
+    for wrapper in (
+        CachingReadableStore(store),
+        CoalescingReadableStore(store),
+        SplittingReadableStore(store),
+        TracingReadableStore(store, trace),
+    ):
         assert_type(glob(wrapper, "*"), Iterator[str])
         assert_type(glob_objects(wrapper, "*"), Iterator[ObjectMeta])
         assert_type(glob_async(wrapper, "*"), AsyncIterator[str])

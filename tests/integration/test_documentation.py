@@ -130,7 +130,7 @@ def test_the_guide_to_readers(store):
 
 def test_the_guide_to_wrappers(object_server, store, capsys):
     blocks = python_blocks("docs/guide/wrappers.md")
-    assert len(blocks) == 4
+    assert len(blocks) == 6
     chunks = []
     names = {"store": store, "process": chunks.append}
     run(blocks[0], "wrappers.md", names)
@@ -140,6 +140,19 @@ def test_the_guide_to_wrappers(object_server, store, capsys):
         run(block, "wrappers.md", names)
     assert b"".join(chunks) == bytes(names["data"])
     assert list(names["trace"].summary())[:3] == ["total_requests", "total_bytes", "unique_files"]
+
+
+def test_the_guide_to_coalescing(object_server, store):
+    coalesce, for_zarr = python_blocks("docs/guide/wrappers.md")[3:5]
+    names = {"store": store}
+    run(coalesce, "wrappers.md", names)
+    assert [(request.start, request.stop) for request in object_server.log()] == [(0, 1_000_000)]
+    object_server.clear()
+    assert asyncio.run(names["read_chunks"]()) == names["chunks"]
+    assert [(request.start, request.stop) for request in object_server.log()] == [(0, 1_000_000)]
+    with zarr.config.set({"async.concurrency": 10}):
+        run(for_zarr, "wrappers.md", names)
+        assert names["registry"].resolve("s3://bucket/large")[1] == "large"
 
 
 def test_the_guide_to_the_registry(store, capsys):

@@ -141,6 +141,19 @@ async def test_errors_of_several_requests_of_a_call_are_not_reported_as_lost() -
     assert reported == []
 
 
+@pytest.mark.parametrize(("length", "yields"), [(1, False), (1 << 20, True)])
+async def test_copying_many_slices_leaves_other_tasks_their_turns(length: int, yields: bool) -> None:  # noqa: FBT001
+    count, turns_taken = 64, 0
+    store = CoalescingReadableStore(OnlyGet({"object": bytes(count * length)}))
+    starts = range(0, count * length, length)
+    reading = asyncio.ensure_future(store.get_ranges_async("object", starts=starts, lengths=[length] * count))
+    while not reading.done():
+        await asyncio.sleep(0)
+        turns_taken += 1
+    assert len(await reading) == count
+    assert (turns_taken >= 4 + 8) == yields  # a turn for every 8 MiB
+
+
 def test_event_loops_of_threads_share_a_store_and_no_request() -> None:
     store = CoalescingReadableStore(MemoryStore())
     store.put("object", CONTENT)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from obspec_utils._io.backends import ASYNC
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.errors import is_range_unsupported
-from obspec_utils._io.get_result import slice_async
+from obspec_utils._io.get_result import YIELD_AFTER, slice_async
 from obspec_utils._io.request import send_range
 from obspec_utils._ranges import ByteRange, coalesce, touching
 from obspec_utils._version import Version
@@ -189,12 +189,16 @@ class Turns:
                 raise error
             finally:
                 del error, tasks  # break the cycle error -> traceback -> frame
-        buffers = []
+        buffers, copied = [], 0
         for span, requests in zip(caller.spans, caller.requests, strict=True):
             body = assemble(path, span, [self._task(path, request).result() for request in requests])
             if body is None:
                 return None
             buffers.append(await slice_async(body, span))
+            copied += span.length
+            if copied >= YIELD_AFTER:
+                copied = 0
+                await asyncio.sleep(0)
         return buffers
 
     def _task(self, path: str, request: _Request) -> asyncio.Task[_Part]:

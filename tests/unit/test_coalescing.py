@@ -212,14 +212,10 @@ class Body(bytearray):
 
 
 class Tracked(OnlyGet):
-    """A store that knows its bodies which are still in memory."""
+    """A store that tells whether its last body is still in memory."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__({"object": content})
-        self.bodies: weakref.WeakSet[Body] = weakref.WeakSet()
-
-    def __hash__(self) -> int:
-        return id(self)
 
     def _body(self, path: str, start: int, stop: int) -> Any:
         body = Body(super()._body(path, start, stop))

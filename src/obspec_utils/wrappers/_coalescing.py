@@ -33,10 +33,11 @@ class CoalescingReadableStore(StoreWrapper):
     This concerns the ranges of one `get_ranges` or `get_ranges_async` call, and all ranges that `get_range_async` and
     `get_ranges_async` are called with in the same turn of an event loop. Adjacent and overlapping ranges become one
     request. The requests are sent in parallel, at most 64 for each event loop and each `get_ranges` call, and each
-    caller gets its own bytes.
+    caller gets its own bytes. An error is that of all callers of a request, unless it is about the request's range:
+    then each of them is repeated alone. A request is cancelled with the last of its callers.
 
-    A range that no other one touches is forwarded, at most one turn of the event loop later. `get_range`, `get` and
-    `get_async` are forwarded, and so is `get_ranges` with options of the wrapped store.
+    A call whose only range no other one touches is forwarded, at most one turn of the event loop later. `get_range`,
+    `get` and `get_async` are forwarded, and so is `get_ranges` with options of the wrapped store.
 
     Parameters
     ----------

@@ -166,22 +166,20 @@ def link(address: int) -> tuple[int, bytes]:
     return 6, b"\x01\0\x01a" + struct.pack("<Q", address)
 
 
-def test_a_message_that_many_objects_share_is_parsed_a_bounded_number_of_times():
+@pytest.mark.parametrize("is_waited_for", [False, True])
+def test_a_message_that_many_objects_share_is_parsed_a_bounded_number_of_times(is_waited_for):
     state = State(1 << 10)
-    state.resolved.add(("committed datatype", 500), bytes(1 << 16))
-    uses: list[int] = []
+    key, message = ("committed datatype", 500), bytes(1 << 16)
     node = Node(Kind.OBJECT_HEADER, 100, 100, 200)
+    shared = struct.pack("<BBQ", 3, 2, 500)
+    uses: list[bytes] = []
+    if not is_waited_for:
+        state.resolved.add(key, message)
     with pytest.raises(ValueError, match="share"):
         for _ in range(1000):
-            reference = struct.pack("<BBQ", 3, 2, 500)
-            use_shared_message(state, node, 3, reference, lambda message: uses.append(len(message)))
+            use_shared_message(state, node, 3, shared, uses.append)
+        state.resolved.add(key, message)
     assert len(uses) == 256
-    state = State(1 << 30)
-    add = ("committed datatype", 500)
-    for _ in range(10_000):
-        use_shared_message(state, node, 3, struct.pack("<BBQ", 3, 2, 500), lambda message: uses.append(len(message)))
-    state.resolved.add(add, bytes(100))
-    assert len(uses) == 256 + 10_000
 
 
 def test_an_object_has_one_table_of_chunks():
@@ -237,3 +235,22 @@ def test_the_dimensions_of_datasets_are_not_kept_twice():
     structure = parsed(all_files()["chunked, latest"])
     assert len(structure.chunks) > 1
     assert structure._state.resolved._values == {}
+
+
+def test_structures_that_have_been_parsed_take_little_memory():
+    state = State(1 << 40)
+
+    def visit() -> None:
+        for number in range(100_000):
+            assert state.visit(Kind.DATA, (number * 7919) % 100_003 * 600, 8, None) is not None
+        while state.discovered:
+            state.finish(state.discovered.popleft())
+
+    tracemalloc.start()
+    try:
+        visit()
+        assert tracemalloc.get_traced_memory()[0] < 13 * 100_000
+    finally:
+        tracemalloc.stop()
+    assert all(state.visit(Kind.DATA, (number * 7919) % 100_003 * 600, 8, None) is None for number in range(100_000))
+    assert state.visit(Kind.DATA, 601, 8, None) is not None

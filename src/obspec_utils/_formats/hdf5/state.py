@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from obspec_utils._formats.hdf5.chunks import ChunkOffsets
 from obspec_utils._formats.hdf5.fields import Sizes
+from obspec_utils._formats.hdf5.finished import Finished
 from obspec_utils._formats.hdf5.kinds import Kind
 from obspec_utils._formats.hdf5.pending import MAX_STRUCTURE_SIZE, Node, Pending
 from obspec_utils._formats.hdf5.resolved import Resolved
@@ -52,8 +53,9 @@ class State:
         self.chunks = ChunkOffsets(size)
         self.shared_heaps: dict[int, FractalHeap] = {}
         self.resolved = Resolved()
-        self._visited: dict[int, Node | None] = {}
-        self._unfinished = 0
+        self._unfinished: dict[int, Node] = {}
+        self._finished = Finished()
+        self._structures = 0
         self._outside = 0
         self._budget = size * _MAX_WANTED_PER_BYTE + _MAX_WANTED_OF_SMALL_FILE
         self._shared_budget = size * _MAX_WANTED_PER_BYTE + _MAX_SHARED
@@ -80,12 +82,12 @@ class State:
             If a bound is exceeded, which ends the parsing of `parent`.
         """
         key = address << 5 | kind
-        if key in self._visited:
-            earlier = self._visited[key]
-            if earlier is not None and parent is not None:
+        earlier = self._unfinished.get(key)
+        if earlier is not None:
+            if parent is not None:
                 self.pending.link(earlier, parent)
             return None
-        if address == self.sizes.undefined or size <= 0:
+        if address == self.sizes.undefined or size <= 0 or key in self._finished:
             return None
         start = self.base_address + address
         stop = min(start + size, start + MAX_STRUCTURE_SIZE, self.size)
@@ -94,8 +96,8 @@ class State:
             stop = start
         if (
             stop - start > self._budget
-            or self._unfinished >= _MAX_PENDING
-            or len(self._visited) >= _MAX_STRUCTURES
+            or len(self._unfinished) >= _MAX_PENDING
+            or self._structures >= _MAX_STRUCTURES
             or self._outside > _MAX_OUTSIDE
         ):
             error = "file refers to more structures than any valid one of its size"
@@ -103,15 +105,18 @@ class State:
         if start >= stop:
             return None
         self._budget -= stop - start
-        self._unfinished += 1
-        node = self._visited[key] = Node(kind, address, start, stop, detail, parent)
+        self._structures += 1
+        node = self._unfinished[key] = Node(kind, address, start, stop, detail, parent)
         self.discovered.append(node)
         return node
 
     def finish(self, node: Node) -> None:
         """Forget a structure that has been parsed, but for the fact that it was."""
-        self._visited[node.address << 5 | node.kind] = None
-        self._unfinished -= 1
+        key = node.address << 5 | node.kind
+        self._unfinished.pop(key, None)
+        if not self._unfinished:
+            self._unfinished.clear()  # Emptied one by one, a dict keeps its memory.
+        self._finished.add(key)
         if node.pending:
             self.pending.finish(node)
 
@@ -120,8 +125,7 @@ class State:
         self.resolved.use(("grid", table), lambda _grid: self._parse_again(node))
 
     def _parse_again(self, node: Node) -> None:
-        self._visited[node.address << 5 | node.kind] = node
-        self._unfinished += 1
+        self._unfinished[node.address << 5 | node.kind] = node
         self.discovered.append(node)
 
     def extend(self, node: Node, size: int) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from obspec_utils._formats.hdf5 import Structure, layout
+from obspec_utils._formats.hdf5.attribute import parse_attribute
 from obspec_utils._formats.hdf5.chunks import ChunkOffsets, ChunkTable
 from obspec_utils._formats.hdf5.datatype import value_references
 from obspec_utils._formats.hdf5.heap_objects import FractalHeap
@@ -89,6 +90,15 @@ def test_no_more_positions_of_references_are_computed_than_are_used():
         bomb = compound_of(array_of(bomb, size), 1)
     assert value_references(bomb, 10) == (1, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     assert peak_of(lambda: value_references(bomb, 1000)) < 200_000
+
+
+def test_no_more_references_are_looked_at_than_the_value_has_room_for():
+    datatype = compound_of(array_of(TEXT, 50), 1)  # values of one byte with 50 references each, which overlap
+    body = struct.pack("<BBHHH", 3, 0, 2, len(datatype), 4) + b"\0a\0" + datatype + bytes(4) + b"\1" * 6000
+    state = State(1 << 10)
+    node = Node(Kind.OBJECT_HEADER, 100, 100, 200)
+    calls = calls_of(lambda: parse_attribute(state, node, memoryview(body)))
+    assert 0 < calls < 1500
 
 
 def test_datatypes_are_not_kept():

@@ -49,11 +49,12 @@ def parse_attribute(state: State, node: Node, body: memoryview) -> None:
 def _visit_collections(state: State, node: Node, datatype: bytes, data: bytes | memoryview, start: int) -> None:
     """Visit the collections that the value at a position refers to, by a length, an address and the index in there."""
     reference = state.sizes.struct("4xO")
-    # References do not overlap, so that no value has more.
-    size, positions = value_references(datatype, min((len(data) - start) // reference.size, _MAX_REFERENCES_OF_VALUE))
+    # References do not overlap, so that there are no more.
+    limit = min((len(data) - start) // reference.size, _MAX_REFERENCES)
+    size, positions = value_references(datatype, min(limit, _MAX_REFERENCES_OF_VALUE))
     if not positions or size <= 0:
         return
-    most = start + _MAX_REFERENCES // len(positions) * size
+    most = start + limit // len(positions) * size
     stop = min(len(data) - reference.size + 1, most)
     last = 0  # An empty text has an address, too; nothing at all has none.
     for position in positions:

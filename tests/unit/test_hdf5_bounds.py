@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from obspec_utils._formats.hdf5 import Structure, layout
+from obspec_utils._formats.hdf5.array_elements import Elements
 from obspec_utils._formats.hdf5.attribute import parse_attribute
 from obspec_utils._formats.hdf5.chunks import ChunkOffsets, ChunkTable
 from obspec_utils._formats.hdf5.datatype import value_references
+from obspec_utils._formats.hdf5.extensible_array import _Array, _SuperBlock, _visit_data_blocks
 from obspec_utils._formats.hdf5.heap_objects import FractalHeap
 from obspec_utils._formats.hdf5.kinds import Kind
 from obspec_utils._formats.hdf5.pending import Node, Pending
@@ -248,10 +250,11 @@ def test_the_dimensions_of_datasets_are_not_kept_twice():
 
 
 def test_structures_that_have_been_parsed_take_little_memory():
+    count = 12 << 12
     state = State(1 << 40)
 
     def visit() -> None:
-        for number in range(100_000):
+        for number in range(count):
             assert state.visit(Kind.DATA, (number * 7919) % 100_003 * 600, 8, None) is not None
         while state.discovered:
             state.finish(state.discovered.popleft())
@@ -259,8 +262,23 @@ def test_structures_that_have_been_parsed_take_little_memory():
     tracemalloc.start()
     try:
         visit()
-        assert tracemalloc.get_traced_memory()[0] < 13 * 100_000
+        assert tracemalloc.get_traced_memory()[0] < 10 * count
     finally:
         tracemalloc.stop()
-    assert all(state.visit(Kind.DATA, (number * 7919) % 100_003 * 600, 8, None) is None for number in range(100_000))
+    assert all(state.visit(Kind.DATA, (number * 7919) % 100_003 * 600, 8, None) is None for number in range(count))
     assert state.visit(Kind.DATA, 601, 8, None) is not None
+
+
+def test_the_pages_of_a_data_block_are_not_listed():
+    state = State(1 << 14)
+    array = _Array(Elements(0, 8, filtered=False), 64, 0, 1 << 20, 64, 1)
+    node = Node(Kind.EXTENSIBLE_ARRAY_SUPER_BLOCK, 100, 100, 200)
+    bitmap = b"\xff" * (1 << 17)
+    data = memoryview(bitmap + struct.pack("<Q", 200))
+
+    def visit() -> None:
+        with pytest.raises(ValueError, match="more structures"):
+            _visit_data_blocks(state, node, _SuperBlock(array, 0), data, len(bitmap))
+
+    assert peak_of(visit) < 2_000_000
+    assert len(state.discovered) > 1000

@@ -8,6 +8,8 @@ from obspec_utils._formats.hdf5.array_elements import Elements, initialized_page
 from obspec_utils._formats.hdf5.kinds import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from obspec_utils._formats.hdf5.pending import Node
     from obspec_utils._formats.hdf5.state import State
 
@@ -74,12 +76,11 @@ class _SuperBlock(NamedTuple):
 
 
 class _DataBlock(NamedTuple):
-    """A data block: the index of its first element, the number of elements, and the pages that are initialized."""
+    """A data block: the index of its first element, and the number of elements."""
 
     array: _Array
     first: int
     entries: int
-    pages: list[int]
 
 
 def visit_extensible_array(state: State, parent: Node, address: int, table: int) -> None:
@@ -154,19 +155,20 @@ def _visit_data_blocks(state: State, node: Node, block: _SuperBlock, data: memor
         address = state.sizes.offset(data, position)
         position += state.sizes.offset_size
         if address != state.sizes.undefined:
-            shown = list(initialized_pages(bitmap, index * pages, (index + 1) * pages)) if bitmap_size else []
-            _visit_data_block(state, node, address, _DataBlock(array, first + index * count, count, shown))
+            block_pages = initialized_pages(bitmap, index * pages, (index + 1) * pages) if bitmap_size else ()
+            _visit_data_block(state, node, address, _DataBlock(array, first + index * count, count), block_pages)
     return position
 
 
-def _visit_data_block(state: State, parent: Node, address: int, block: _DataBlock) -> None:
+def _visit_data_block(state: State, parent: Node, address: int, block: _DataBlock, initialized: Iterable[int]) -> None:
+    """Visit a data block and its pages that are initialized."""
     array = block.array
     size = _prefix_size(state) + array.offset_width + _CHECKSUM_SIZE
     if block.entries <= array.page_elements:
         size += block.entries * array.elements.size
     node = state.visit(Kind.EXTENSIBLE_ARRAY_DATA_BLOCK, address, size, parent, block)
     page_size = array.page_elements * array.elements.size + _CHECKSUM_SIZE
-    for page in block.pages if node is not None else ():
+    for page in initialized if node is not None else ():
         detail = (array.elements, block.first + page * array.page_elements)
         state.visit(Kind.EXTENSIBLE_ARRAY_PAGE, address + size + page * page_size, page_size, node, detail)
 

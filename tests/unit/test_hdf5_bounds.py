@@ -282,3 +282,14 @@ def test_the_pages_of_a_data_block_are_not_listed():
 
     assert peak_of(visit) < 2_000_000
     assert len(state.discovered) > 1000
+
+
+def test_a_queue_that_was_long_takes_little_memory():
+    pending = Pending()
+    nodes = [Node(Kind.DATA, number, number, number + 8) for number in range(1000)]
+    for node in nodes:
+        pending.add(node)
+    for node in nodes[:-2]:
+        pending.finish(node)
+    assert pending.candidates() == list(pending) == nodes[-2:]
+    assert sys.getsizeof(pending._queue) < 1000

@@ -139,6 +139,7 @@ class Pending:
     def candidates(self) -> list[Node]:
         """Return the structures that may have come into memory: those that were wanted, and those near them."""
         if len(self._queue) <= _FEW:
+            self._queue = dict(self._queue)  # The dict that had more keeps its memory.
             return list(self._queue)
         numbers = dict.fromkeys(node.start // _NEIGHBOURHOOD for node in self._wanted)
         return [node for number in numbers for node in self._open[number] if node.pending]

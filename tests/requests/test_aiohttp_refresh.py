@@ -229,3 +229,43 @@ def test_a_copy_has_the_refresh_and_the_current_credentials(server: WebServer, g
     refused = guard.refused
     assert bytes(twin.get_range("a", start=0, length=10)) == DATA[:10]
     assert guard.refused == refused
+
+
+def test_tasks_share_the_error_of_a_refresh(server: WebServer, guard: Guard) -> None:
+    def renew() -> dict[str, str]:
+        msg = "no login"
+        raise OSError(msg)
+
+    refresh = Refresh(renew)
+    store = AiohttpStore(server.url, refresh=refresh)
+
+    async def read() -> list[Any]:
+        async with store:
+            calls = (store.get_range_async("a", start=0, length=10) for _ in range(8))
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+    assert all("no login" in str(error) for error in asyncio.run(read()))
+    assert refresh.calls == 1
+    with pytest.raises(aiohttp.ClientResponseError):
+        store.get("a")
+    assert refresh.calls == 2
+
+
+def test_a_head_that_is_refused_alone_refreshes_nothing(server: WebServer, guard: Guard) -> None:
+    async def only_get(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=guard.status) if request.method == "HEAD" else await guard(request)
+
+    server.handler = only_get
+    refresh = Refresh(new_token)
+    store = AiohttpStore(server.url, headers={"Token": "1"}, refresh=refresh)
+    assert store.head("a")["size"] == len(DATA)
+    assert refresh.calls == 0
+
+
+def test_a_store_with_a_refresh_has_no_namespace_of_its_own(server: WebServer) -> None:
+    store = AiohttpStore(server.url, refresh=new_token)
+    assert store._plain_url is None
+    before = hash(store)
+    assert bytes(store.get_range("a", start=0, length=10)) == DATA[:10]
+    assert hash(store) == before
+    assert store == AiohttpStore(server.url, refresh=new_token)

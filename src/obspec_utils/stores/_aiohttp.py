@@ -112,18 +112,20 @@ class AiohttpStore:
     def __repr__(self) -> str:
         return repr(self._client.site)
 
-    def __reduce__(self) -> tuple[Callable[..., AiohttpStore], tuple[str]]:
-        make = partial(
-            type(self), headers=self.headers, timeout=self.timeout.total, refresh=self._client.current.refresh
-        )
-        return make, (self._client.site.given,)
+    def __setstate__(self, renewed: tuple[str, dict[str, str]]) -> None:
+        self._client.current.site = Site(*renewed)
+
+    def __reduce__(self) -> tuple[Callable[..., AiohttpStore], tuple[str], tuple[str, dict[str, str]] | None]:
+        headers, refresh = self._client.given.given_headers, self._client.current.refresh
+        make = partial(type(self), headers=headers, timeout=self.timeout.total, refresh=refresh)
+        return make, (self._client.given.given,), self._client.renewed
 
     def __eq__(self, other: object) -> bool:
         """Return whether both send the same requests, as obstore's stores compare."""
         return isinstance(other, AiohttpStore) and self._client.settings == other._client.settings
 
     def __hash__(self) -> int:
-        return hash(self.base_url)
+        return hash(self._client.given.given)
 
     @property
     def _plain_url(self) -> str | None:

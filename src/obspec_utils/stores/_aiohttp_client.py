@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import aiohttp
-
 from obspec_utils._version import Version
 from obspec_utils.exceptions import IncompleteReadError
 from obspec_utils.stores._aiohttp_exchange import open_object
 from obspec_utils.stores._aiohttp_head import open_head
 from obspec_utils.stores._aiohttp_pairs import PAIRS
-from obspec_utils.stores._aiohttp_sender import Sender
+from obspec_utils.stores._aiohttp_sender import Sender, new_session
 from obspec_utils.stores._aiohttp_server import Server
 from obspec_utils.stores._aiohttp_source import AsyncBody, Source, SyncBody, run_blocking
 from obspec_utils.stores._aiohttp_wanted import Range, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+
+    import aiohttp
 
     from obspec_utils._ranges import ByteRange
     from obspec_utils.stores._aiohttp_exchange import Opened
@@ -54,7 +54,15 @@ class Client:
         self._timeout = timeout
         self._callers_session = callers_session
         self._server = Server()
-        self._entered: list[tuple[asyncio.AbstractEventLoop, aiohttp.ClientSession]] = []
+        self.given = current.site
+        # The session of each event loop with `async with` blocks, and how many of them.
+        self._entered: dict[asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, int]] = {}
+
+    @property
+    def renewed(self) -> tuple[str, dict[str, str]] | None:
+        """The URL and the headers that `refresh` has returned; None if it has not."""
+        site = self.current.site
+        return None if site is self.given else (site.given, site.given_headers)
 
     @property
     def site(self) -> Site:
@@ -64,36 +72,39 @@ class Client:
     @property
     def session(self) -> aiohttp.ClientSession | None:
         """The session of the innermost `async with` block; None outside of one."""
-        return self._entered[-1][1] if self._entered else None
+        return next((session for session, _ in reversed(self._entered.values())), None)
 
     @property
     def settings(self) -> tuple[object, ...]:
         """What decides what is sent."""
-        return self.site.given, self.site.headers, self._timeout, self._callers_session, self.current.refresh
+        return self.given.given, self.given.headers, self._timeout, self._callers_session, self.current.refresh
 
     @property
     def is_plain(self) -> bool:
         """Whether the URL alone locates the objects."""
-        return self.site.is_plain and self._callers_session is None
+        return self.given.is_plain and self._callers_session is None and self.current.refresh is None
 
     def enter(self) -> None:
         """Begin an `async with` block."""
-        self._entered.append((asyncio.get_running_loop(), self._callers_session or aiohttp.ClientSession()))
+        loop = asyncio.get_running_loop()
+        session, count = self._entered.get(loop) or (self._callers_session or new_session(), 0)
+        self._entered[loop] = session, count + 1
 
     async def leave(self) -> None:
         """End an `async with` block."""
         loop = asyncio.get_running_loop()
-        entered = next(entry for entry in reversed(self._entered) if entry[0] is loop)
-        self._entered.remove(entered)
-        if entered[1] is not self._callers_session:
-            await entered[1].close()
+        session, count = self._entered.pop(loop)
+        if count > 1:
+            self._entered[loop] = session, count - 1
+        elif session is not self._callers_session:
+            await session.close()
 
     def _async_sender(self) -> Sender:
         """Return a sender for the running event loop."""
         if self._callers_session is not None:
             return Sender(self.current, self._timeout, self._callers_session, is_callers=True)
         loop = asyncio.get_running_loop()
-        session = next((session for where, session in reversed(self._entered) if where is loop), None)
+        session, _ = self._entered.get(loop, (None, 0))
         return Sender(self.current, self._timeout, session)
 
     def run(self, job: Callable[[Sender, Server, str, A], Coroutine[Any, Any, T]], path: str, argument: A) -> T:
@@ -116,7 +127,7 @@ class Client:
         sender = self._async_sender()
         if sender.keeps_connections:
             return await job(sender, self._server, path, argument)
-        async with aiohttp.ClientSession() as session:
+        async with new_session() as session:
             return await job(Sender(self.current, self._timeout, session), self._server, path, argument)
 
     def _check_no_session(self) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["fetch_head", "open_head"]
 
 # Statuses of a HEAD that a server refuses, although it may answer a GET: a signed URL is for one method.
-_HEAD_REFUSED = frozenset({400, 403, 405, 501})
+_HEAD_REFUSED = frozenset({400, 401, 403, 405, 501})
 
 
 async def open_head(sender: Sender, server: Server, path: str, wanted: Wanted) -> Opened:

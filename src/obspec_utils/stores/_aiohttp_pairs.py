@@ -88,7 +88,7 @@ class _Pair:
 
 
 async def _new_session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=_Resolver()))
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, resolver=_Resolver()))
 
 
 async def _close(session: aiohttp.ClientSession) -> None:
@@ -111,6 +111,11 @@ class Lease:
         if not self._pairs:
             return False
         return self._pairs[0].process is this_process() and not self._pairs[0].loop.is_closed()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a thread runs a coroutine on the loop."""
+        return any(pair.loop.is_running() for pair in self._pairs)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop, in this thread."""

@@ -37,6 +37,8 @@ class CurrentSite:
     ----------
     site
         The current ones.
+    attempts
+        The number of calls of `refresh` that have ended.
     """
 
     def __init__(self, site: Site, refresh: object) -> None:
@@ -45,7 +47,7 @@ class CurrentSite:
             raise TypeError(msg)
         self.site = site
         self.refresh = cast("Refresh | None", refresh)
-        self._attempts = 0
+        self.attempts = 0
         self._error: Exception | None = None
         self._reset_after_fork()
         reset_after_fork(self)
@@ -58,28 +60,28 @@ class CurrentSite:
         """Whether `renew` can be called."""
         return self.refresh is not None and not _refreshing.get()
 
-    def renew(self, used: Site) -> None:
-        """Replace what a request used, unless that was done meanwhile; once for all that wait.
+    def renew(self, used: Site, attempts: int) -> None:
+        """Replace what a request used, unless that was done, or failed, since it was sent with `attempts` made.
 
         Raises
         ------
         Exception
             What `refresh` raised, for all that waited for it; ValueError or TypeError if it returned anything unusable.
         """
-        paused(self._renew, used, self._attempts)
+        paused(self._renew, used, attempts)
 
     def _renew(self, used: Site, attempts: int) -> None:
         # Held during the refresh, so that others wait for it. On an event loop nothing else runs meanwhile.
         with held(self._lock):
             if self.site is not used:
                 return
-            if self._attempts == attempts:
-                self._attempts += 1
+            if self.attempts == attempts:
                 self._error = None
                 try:
                     self.site = self._new_site()
                 except Exception as error:  # noqa: BLE001 - raised below, for those that wait, too
                     self._error = error
+                self.attempts += 1
             if self._error is not None:
                 raise self._error
 

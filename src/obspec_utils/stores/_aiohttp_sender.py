@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from obspec_utils.stores._aiohttp_refresh import CurrentSite
     from obspec_utils.stores._aiohttp_site import Site
 
-__all__ = ["Sender", "abort", "close", "discard"]
+__all__ = ["Sender", "abort", "close", "discard", "new_session"]
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 10
@@ -41,6 +41,7 @@ _NOT_RETRIED = (
     aiohttp.InvalidURL,
     aiohttp.ClientConnectorCertificateError,
     aiohttp.ServerFingerprintMismatch,
+    ValueError,
     ssl.SSLCertVerificationError,
 )
 
@@ -97,20 +98,23 @@ class Sender:
         may_renew = self._current.is_renewable
         while True:
             raise_if_interrupted()
-            site = self.site
+            site, attempts = self.site, self._current.attempts
+            request = site.request(path)
             try:
                 async with asyncio.timeout(self.timeout):
-                    response = await self._follow(method, path, site, headers)
+                    response = await self._follow(method, path, site, request, headers)
             except (StatusError, GenericError):
                 raise
-            except (aiohttp.ClientError, OSError) as error:
+            except (aiohttp.ClientError, OSError, ValueError) as error:
                 delay = None if isinstance(error, _NOT_RETRIED) else backoff.delay()
                 if delay is None:
-                    raise self._failure(method, path, error) from error
+                    # Not from the error, which has the URL with its query, and the headers.
+                    raise self._failure(method, path, error) from None
             else:
-                if may_renew and response.status in _REFUSED:
+                # A server that refuses HEAD alone is asked by a GET.
+                if may_renew and response.status in _REFUSED and method != "HEAD":
                     may_renew = False
-                    await self._renew(site, path, response)
+                    await self._renew(site, attempts, path, response)
                     continue
                 if not _is_retried(response.status):
                     return response
@@ -120,11 +124,11 @@ class Sender:
                 await discard(response, self.timeout)
             await asyncio.sleep(delay)
 
-    async def _renew(self, site: Site, path: str, response: aiohttp.ClientResponse) -> None:
+    async def _renew(self, site: Site, attempts: int, path: str, response: aiohttp.ClientResponse) -> None:
         """Have the refused URL or headers replaced."""
         await discard(response, self.timeout)
         try:
-            self._current.renew(site)
+            self._current.renew(site, attempts)
         except Exception as error:
             told = f"{type(error).__name__}: {_short(error)}"
             raise self.error(response, path, advice=f"refresh failed with {told}") from error
@@ -135,9 +139,11 @@ class Sender:
             return RequestTimeoutError(f"{start}: no response within {self.timeout} s. Pass a longer timeout=.")
         return GenericError(f"{start}: {type(error).__name__}: {_short(error)}. Check the URL and the network.")
 
-    async def _follow(self, method: str, path: str, site: Site, headers: dict[str, str]) -> aiohttp.ClientResponse:
+    async def _follow(
+        self, method: str, path: str, site: Site, request: tuple[URL, dict[str, str]], headers: dict[str, str]
+    ) -> aiohttp.ClientResponse:
         """Send a request and follow redirects; the caller's headers only go to the store's own host."""
-        url, common = site.request(path)
+        url, common = request
         redirects = 0
         while True:
             response = await self._request(method, url, {**common, **headers})
@@ -158,6 +164,7 @@ class Sender:
         try:
             # As it is, since a signature may depend on its percent-encoding.
             url = response.url.join(URL(location, encoded=location.isascii() and " " not in location))
+            _ = url.port  # which may be none
         except ValueError:
             url = URL()
         if url.scheme not in {"http", "https"} or not url.host:
@@ -195,7 +202,7 @@ class Sender:
         if self._jar is None:
             self._jar = aiohttp.CookieJar()
         if over is None:
-            return aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True), cookie_jar=self._jar)
+            return new_session(force_close=True, cookie_jar=self._jar)
         return aiohttp.ClientSession(
             connector=over.connector, connector_owner=False, cookie_jar=self._jar, trust_env=over.trust_env
         )
@@ -225,6 +232,12 @@ class Sender:
             advice=advice,
             kind=kind,
         )
+
+
+def new_session(*, force_close: bool = False, cookie_jar: aiohttp.CookieJar | None = None) -> aiohttp.ClientSession:
+    """Return a session without a limit of connections: results that are not read yet would hold up other requests."""
+    connector = aiohttp.TCPConnector(limit=0, force_close=force_close)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=cookie_jar)
 
 
 def _short(error: Exception) -> str:

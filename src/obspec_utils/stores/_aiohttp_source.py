@@ -62,8 +62,11 @@ class SyncBody:
         return data
 
     def close(self) -> None:
-        """Close the connection if the body has not been read to its end. Finalizers call it, too."""
-        if self._lease.is_usable:
+        """Close the connection if the body has not been read to its end. Finalizers call it, too.
+
+        After Ctrl-C the thread of a read may still use it; it is closed when it is finalized.
+        """
+        if self._lease.is_usable and not self._lease.is_running:
             self.stream.close()
             _open.pop(self.stream, None)
             if asyncio._get_running_loop() is None:  # noqa: SLF001 - documented. Else the next lease closes it.

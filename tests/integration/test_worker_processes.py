@@ -103,7 +103,9 @@ def test_a_reader_goes_on_where_it_stood(pool, store, kind, options):
         reader.read(1_234)
         told = pool.submit(rest_of, reader).result()
     rest = digest(CONTENTS[path][1_234:])
-    known = {**options, "read_ahead": "auto"} if issubclass(kind, ParallelStoreReader) else options
+    known = {**options, "check_version": "auto", "version": None}
+    if issubclass(kind, ParallelStoreReader):
+        known["read_ahead"] = "auto"
     assert told == {"position": 1_234, "options": known, "size": len(CONTENTS[path]), "digest": rest}
 
 

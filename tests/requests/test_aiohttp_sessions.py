@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
+from obstore.store import HTTPStore
 
+from obspec_utils.exceptions import ObjectChangedError
+from obspec_utils.readers import ParallelStoreReader
 from obspec_utils.stores import AiohttpStore
 from obspec_utils.wrappers import CachingReadableStore
 from tests.servers import random_bytes
@@ -79,3 +82,21 @@ def test_an_etag_that_no_condition_can_name_is_left_out(server: WebServer) -> No
     store = CachingReadableStore(AiohttpStore(server.url), max_age=0)
     for _ in range(2):
         assert bytes(store.get_range("a", start=0, length=10)) == DATA[:10]
+
+
+def test_a_response_without_the_etag_of_the_first_is_of_another_version(server: WebServer) -> None:
+    first = serve_bytes(DATA)
+
+    async def changed(request: web.Request) -> web.StreamResponse:
+        response = await serve_bytes(DATA[::-1])(request)
+        del response.headers["ETag"]
+        return response
+
+    for store in (AiohttpStore(server.url), HTTPStore(server.url, client_options={"allow_http": True})):
+        server.handler = first
+        with ParallelStoreReader(store, "a", 1000) as file:
+            assert file.read(10) == DATA[:10]
+            server.handler = changed
+            file.seek(500_000)
+            with pytest.raises(ObjectChangedError, match="expected ETag"):
+                file.read(10)

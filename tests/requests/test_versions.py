@@ -120,7 +120,7 @@ LATER = DATE + timedelta(seconds=1)
         (Version(1, None, DATE), Version(1, None, LATER), True),
         (Version(1, "a", DATE), Version(1, None, LATER), True),
         (Version(1, "a", DATE), Version(1, None, DATE), False),
-        (Version(1, "a", None), Version(1, None, DATE), False),
+        (Version(1, "a", None), Version(1, None, DATE), True),
         (Version(1), Version(1), False),
     ],
 )

@@ -14,7 +14,7 @@ from obspec_utils.readers._strategy import NO_PIECE
 from obspec_utils.readers._structure_ahead import StructureReadahead, structure_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from obspec_utils._io.buffers import BufferList
     from obspec_utils._io.response import Response
@@ -60,7 +60,7 @@ class StructuredStrategy(BlockStrategy):
         self._budget = budget
         self._whole_structure = whole_structure
         self._ahead: StructureReadahead | None = None
-        self._is_recognised = False
+        self._is_recognised = self._is_beginning = False
 
     def find(self, position: int) -> CachedPiece:
         ahead = self._ahead
@@ -78,12 +78,20 @@ class StructuredStrategy(BlockStrategy):
         return ahead.cached(start, stop) if start < stop else None
 
     def begin(self, response: Response, *, requests: int = 0) -> BufferList:
-        first = super().begin(response, requests=requests)
-        if self.size and not self._ranges_ignored:
-            with suppress(Exception):  # a read that needs it raises the error
-                self._load_blocks(0, 1)  # the first to arrive
-            self._recognise()
+        self._is_beginning = True
+        try:
+            first = super().begin(response, requests=requests)
+            if self.size and not self._ranges_ignored:
+                with suppress(Exception):  # a read that needs it raises the error
+                    self._load_blocks(0, 1)  # the first to arrive
+                self._recognise()
+        finally:
+            self._is_beginning = False
         return first
+
+    def _flight(self, start: int) -> Hashable:
+        # What other threads fetched meanwhile by access pattern could be fetched by structure, too.
+        return None if self._is_beginning else super()._flight(start)
 
     def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
         ahead = self._ahead

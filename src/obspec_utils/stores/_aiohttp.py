@@ -36,8 +36,9 @@ class AiohttpStore:
 
     It reads from servers that obstore's HTTPStore can't read from: without `Content-Length`, without ranges, with
     signed URLs that refuse HEAD, or behind logins that need headers of your own. Requests that fail with 408, 425, 429
-    or 5xx, or whose connection breaks, are retried up to 7 times within about 10 s; a server may ask for up to 60 s
-    (Retry-After). A body that breaks off is continued, if the object has an ETag or a date to compare.
+    or 5xx, whose connection breaks, or that get no response in time, are retried up to 7 times, with pauses of about
+    10 s in all; a server may ask for up to 60 s (Retry-After). A body that breaks off is continued, if the object has
+    an ETag or a date to compare.
 
     Parameters
     ----------

@@ -42,8 +42,11 @@ class BlockCache:
         self.get = self._used.get
         self.touch = self._used.move_to_end
 
-    def __contains__(self, number: int) -> bool:
-        return number in self._readahead or number in self._used  # in this order, in which `promote` moves a block
+    def absent(self, numbers: Sequence[int]) -> list[int]:
+        """Return those of the blocks that are not cached."""
+        used, readahead = self._used, self._readahead
+        # In this order, in which `promote` moves a block.
+        return [number for number in numbers if number not in readahead and number not in used]
 
     def __len__(self) -> int:
         return len(self._used) + len(self._readahead)

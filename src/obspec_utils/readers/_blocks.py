@@ -199,11 +199,10 @@ class BlockStrategy(CachedBlocks):
         span, least_part = self._plan(missing)
         is_short = span.length <= STREAM_STEP * self._block_size and self._fetcher.connections > STREAM_STEP + 1
         self._drain_stream(whole=not is_short)
-        needed = set(missing)
         with held(self._batches.lock):
-            if any(self._is_there(number) for number in missing):  # another thread was faster
+            if len(self._absent(missing)) < len(missing):  # another thread was faster
                 return {}
-            absent = [number for number in self._block_indices(span) if number in needed or not self._is_there(number)]
+            absent = self._absent(self._block_indices(span))
             lacking, cached = self._split(absent)
             batch = self._batches.add(lacking)
         with batch:
@@ -222,9 +221,12 @@ class BlockStrategy(CachedBlocks):
                 fetched = deque(sorted([*cached, *fetched], key=lambda parts: parts.start))
             return self._add_blocks(fetched, absent, wanted)
 
-    def _is_there(self, number: int) -> bool:
-        """Return whether a block is cached, or another thread fetches it."""
-        return number in self._cache or self._batches.overlapping(self._span(number, number)) is not None
+    def _absent(self, numbers: Sequence[int]) -> list[int]:
+        """Return those of the blocks, in ascending order, that are neither cached nor being fetched."""
+        absent = self._cache.absent(numbers)
+        if not absent or self._batches.overlapping(self._span(absent[0], absent[-1])) is None:
+            return absent
+        return [number for number in absent if self._batches.overlapping(self._span(number, number)) is None]
 
     def _split(self, absent: Sequence[int]) -> tuple[list[ByteRange], list[BufferList]]:
         """Return the byte ranges to fetch for some blocks, and the bytes of them that are in memory elsewhere."""

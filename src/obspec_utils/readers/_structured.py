@@ -81,10 +81,10 @@ class StructuredStrategy(BlockStrategy):
         self._is_beginning = True
         try:
             first = super().begin(response, requests=requests)
-            if self.size and not self._ranges_ignored:
+            if self.size and self._stream is not None and not self._ranges_ignored:
                 with suppress(Exception):  # a read that needs it raises the error
                     self._load_blocks(0, 1)  # the first to arrive
-                self._recognise()
+            self._recognise()
         finally:
             self._is_beginning = False
         return first
@@ -153,9 +153,11 @@ class StructuredStrategy(BlockStrategy):
                 blocks[number] = (span.start, span.stop, b"".join(found[0].pieces(*span)))
         return blocks
 
-    def _is_there(self, number: int) -> bool:
-        ahead = self._ahead
-        return super()._is_there(number) or (ahead is not None and ahead.is_cached(*self._span(number, number)))
+    def _absent(self, numbers: Sequence[int]) -> list[int]:
+        absent, ahead = super()._absent(numbers), self._ahead
+        if ahead is None:
+            return absent
+        return [number for number in absent if not ahead.is_cached(*self._span(number, number))]
 
     def _split(self, absent: Sequence[int]) -> tuple[list[ByteRange], list[BufferList]]:
         ahead = self._ahead

@@ -365,7 +365,8 @@ def test_results_that_are_not_read_leave_nothing_open(server: WebServer) -> None
                 await anext(chunks)
             del chunks
             gc.collect()
-            await asyncio.sleep(0)
+            for _ in range(10):  # for the transports to close
+                await asyncio.sleep(0.01)
 
         asyncio.run(leave())
         gc.collect()

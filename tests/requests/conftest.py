@@ -34,6 +34,12 @@ class Remote:
     def log(self) -> list[LoggedRequest]:
         return self.server.log()
 
+    def statuses(self) -> list[int | None]:
+        """Return the statuses since the last clear, and clear."""
+        found = [request.status for request in self.log()]
+        self.server.clear()
+        return found
+
     def ranges(self) -> list[tuple[int | None, int | None]]:
         """Return the ranges asked for since the last clear, in order of their offsets."""
         return sorted((request.start or 0, request.stop or 0) for request in self.log())

@@ -30,13 +30,6 @@ def block_size(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def statuses(remote: Remote) -> list[int | None]:
-    """Return the statuses since the last clear."""
-    found = [request.status for request in remote.log()]
-    remote.server.clear()
-    return found
-
-
 def age(store: CachingReadableStore) -> None:
     """Make what a store has validated too old."""
     known = store._entries.find("object")
@@ -70,7 +63,7 @@ def test_the_condition_is_what_is_compared(
     remote.server.clear()
     for _ in range(2):
         assert call.get(store, "object") == content
-        assert statuses(remote) == [304]
+        assert remote.statuses() == [304]
     new = remote.put("object", SIZE, seed=2)
     assert call.get_range(store, "object", 5, 50) == new[5:50]
     assert call.get(store, "object") == new
@@ -78,13 +71,13 @@ def test_the_condition_is_what_is_compared(
 
 
 @pytest.mark.parametrize("check_version", ["auto", "etag"])
-def test_by_etag_such_a_server_is_fetched_anew(remote: Remote, call: Sync | Async, check_version: Any) -> None:
+def test_by_etag_such_a_server_is_fetched_again(remote: Remote, call: Sync | Async, check_version: Any) -> None:
     content = remote.put("object", SIZE)
     remote.server.add_fault("vary_etag")
     store = CachingReadableStore(remote.store, max_age=0, check_version=check_version)
     for _ in range(2):
         assert call.get(store, "object") == content
-        assert statuses(remote) == [200]
+        assert remote.statuses() == [200]
 
 
 def test_by_size_alone_objects_are_cached_whole_and_fetched_again(
@@ -96,12 +89,12 @@ def test_by_size_alone_objects_are_cached_whole_and_fetched_again(
     store = CachingReadableStore(remote.store, block_size=block_size, cache=caches, max_age=60, check_version="size")
     assert call.get(store, "object") == content
     assert call.get_range(store, "object", 5 * BLOCK, 7 * BLOCK) == content[5 * BLOCK : 7 * BLOCK]
-    assert len(statuses(remote)) == 1
+    assert len(remote.statuses()) == 1
     assert caches[1].size == 0
     new = remote.put("object", SIZE, seed=2)
     age(store)
     assert call.get(store, "object") == new
-    assert {200, 206} >= set(statuses(remote))
+    assert {200, 206} >= set(remote.statuses())
 
 
 @pytest.mark.parametrize("kind", ["disk", "redis"])
@@ -118,7 +111,7 @@ def test_shared_caches_keep_versions_apart_by_what_is_compared(
     remote.server.clear()
     another = copy.copy(store)
     assert call.get_range(another, "object", 0, 2 * BLOCK) == old[: 2 * BLOCK]
-    assert statuses(remote) == [304]  # the blocks are shared
+    assert remote.statuses() == [304]  # the blocks are shared
     new = remote.put("object", SIZE, seed=2)
     assert call.get_range(another, "object", BLOCK, 3 * BLOCK) == new[BLOCK : 3 * BLOCK]
     assert call.get_range(store, "object", 0, 3 * BLOCK) == new[: 3 * BLOCK]

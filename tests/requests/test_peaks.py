@@ -118,7 +118,7 @@ else:
     read(ParallelStoreReader(store, "object", 65536, 4), 1)
 before = status("VmRSS")
 with open("/proc/self/clear_refs", "w") as clear:
-    clear.write("5")  # VmHWM begins anew
+    clear.write("5")  # reset VmHWM
 if mode == "file":
     read(name)
 else:

@@ -31,13 +31,6 @@ def block_size(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def statuses(remote: Remote) -> list[int | None]:
-    """Return the statuses since the last clear."""
-    found = [request.status for request in remote.log()]
-    remote.server.clear()
-    return found
-
-
 @pytest.mark.parametrize("status", [400, 403, 501])
 def test_a_refused_condition_is_left_out_from_then_on(
     remote: Remote, call: Sync | Async, block_size: Any, status: int
@@ -48,19 +41,19 @@ def test_a_refused_condition_is_left_out_from_then_on(
     store = CachingReadableStore(remote.store, block_size=block_size, max_age=0)
     assert call.get_range(store, "object", 5, 50) == content[5:50]
     found = 200 if block_size is None else 206
-    assert statuses(remote) == [found]
+    assert remote.statuses() == [found]
     assert call.get_range(store, "object", 5, 50) == content[5:50]
     # The first request of a range is retried once, unless the error is final.
     refused = [status] * (1 if block_size is None or status == 403 else 2)
-    assert statuses(remote) == [*refused, found]
+    assert remote.statuses() == [*refused, found]
     assert call.get_range(store, "object", 5, 50) == content[5:50]
-    assert statuses(remote) == [found]
+    assert remote.statuses() == [found]
     for _ in range(2):  # noticed for the store, not for each object
         assert call.get_range(store, "other", 5, 50) == other[5:50]
-        assert statuses(remote) == [found]
+        assert remote.statuses() == [found]
     new = remote.put("object", SIZE, seed=3)
     assert call.get_range(store, "object", 5, 50) == new[5:50]
-    assert statuses(remote) == [found]
+    assert remote.statuses() == [found]
     assert store.cache_info().revalidations == 4
 
 
@@ -74,7 +67,7 @@ def test_a_refused_date_is_left_out_too(remote: Remote, call: Sync | Async, bloc
     for expected in (2, 1):
         remote.server.clear()
         assert call.get(store, "object") == content
-        assert len(statuses(remote)) == expected
+        assert len(remote.statuses()) == expected
 
 
 def test_what_is_cached_stays(remote: Remote, call: Sync | Async) -> None:
@@ -84,9 +77,9 @@ def test_what_is_cached_stays(remote: Remote, call: Sync | Async) -> None:
     assert call.get(store, "object") == content
     remote.server.clear()
     assert call.get_range(store, "object", 5 * BLOCK, 9 * BLOCK) == content[5 * BLOCK : 9 * BLOCK]
-    assert len(statuses(remote)) == 2  # refused, and the one that is not conditional
+    assert len(remote.statuses()) == 2  # refused, and the one that is not conditional
     assert call.get_range(store, "object", 5 * BLOCK, 9 * BLOCK) == content[5 * BLOCK : 9 * BLOCK]
-    assert statuses(remote) == [206]
+    assert remote.statuses() == [206]
     assert store.cache_info().misses == SIZE // BLOCK
 
 
@@ -99,10 +92,10 @@ def test_a_missing_permission_is_an_error_each_time(remote: Remote, call: Sync |
         remote.server.clear()
         with pytest.raises(PermissionDeniedError):
             call.get_range(store, "object", 5, 50)
-        assert statuses(remote) == [403, 403]
+        assert remote.statuses() == [403, 403]
     remote.server.clear_faults()
     assert call.get_range(store, "object", 5, 50) == content[5:50]
-    assert statuses(remote) == [304]  # nothing was noticed
+    assert remote.statuses() == [304]  # nothing was noticed
 
 
 @pytest.mark.parametrize("status", [404, 500, 503])
@@ -114,7 +107,7 @@ def test_other_errors_are_those_of_the_conditional_request(remote: Remote, call:
     remote.server.add_fault("status", status=status)
     with pytest.raises((GenericError, FileNotFoundError)):
         call.get(store, "object")
-    assert statuses(remote) == [status]
+    assert remote.statuses() == [status]
 
 
 def test_through_parts_and_with_a_shared_cache(remote: Remote, call: Sync | Async, tmp_path: Path) -> None:
@@ -127,12 +120,15 @@ def test_through_parts_and_with_a_shared_cache(remote: Remote, call: Sync | Asyn
     remote.server.clear()
     for refused in (2, 0):
         assert call.get(store, "object") == content
-        found = statuses(remote)
+        found = remote.statuses()
         assert found[:refused] == [501] * refused
         assert found[refused:] == [206]
-    for another in (copy.copy(store), pickle.loads(pickle.dumps(store))):  # which start anew, with bytes on disk
+    for another in (
+        copy.copy(store),
+        pickle.loads(pickle.dumps(store)),
+    ):  # which notice it themselves, with bytes on disk
         assert call.get(another, "object") == content
-        assert statuses(remote) == [501, 501, 206]
+        assert remote.statuses() == [501, 501, 206]
 
 
 @pytest.mark.parametrize("status", [400, 403, 501])

@@ -8,10 +8,9 @@ import sys
 import tempfile
 import threading
 
-from tests.servers._lifeline import announce, wait_for_parent
+from tests.servers._lifeline import announce, end, wait_for_parent
 
 _LISTENING = re.compile(r"successfully listens on http://[\d.]+:(\d+)")
-_STOP_SECONDS = 3.0
 _OPTIONS = (
     "--blobHost=127.0.0.1",
     "--blobPort=0",
@@ -39,7 +38,7 @@ def main(executable: str) -> None:
             _announce_port(process)
             wait_for_parent()
         finally:
-            _end(process)
+            end(process)
 
 
 def _announce_port(process: subprocess.Popen[str]) -> None:
@@ -53,14 +52,6 @@ def _announce_port(process: subprocess.Popen[str]) -> None:
             return
     message = f"azurite-blob ended with {process.wait()} before it listened"
     raise SystemExit(message)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
 
 
 if __name__ == "__main__":

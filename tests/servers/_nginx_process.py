@@ -10,11 +10,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.servers._lifeline import announce, wait_for_parent
+from tests.servers._lifeline import announce, end, free_port, wait_for_parent
 
 _START_SECONDS = 10.0
-_STOP_SECONDS = 3.0
-# Somebody else may take the port that was free.
+# Another process may take the port that was free.
 _TRIES = 5
 
 # `/plain/`: files. `/whole/`: without ranges. `/chunked/`: without a length, and so without ranges. `/nohead/`: as a
@@ -51,8 +50,7 @@ def main(executable: str, files: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "users").write_text("user:{PLAIN}p@ss\n", encoding="utf-8")
         for _ in range(_TRIES):
-            with socket.create_server(("127.0.0.1", 0)) as listener:
-                port = int(listener.getsockname()[1])
+            port = free_port()
             user = "user root;" if os.geteuid() == 0 else ""
             text = _CONFIGURATION.format(folder=folder, files=files, port=port, user=user)
             Path(folder, "nginx.conf").write_text(text, encoding="utf-8")
@@ -64,7 +62,7 @@ def main(executable: str, files: str) -> None:
                         wait_for_parent()
                         return
                 finally:
-                    _end(process)
+                    end(process)
         sys.stderr.write(Path(folder, "error.log").read_text(encoding="utf-8"))
     message = "nginx ended before it listened"
     raise SystemExit(message)
@@ -80,14 +78,6 @@ def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
         else:
             return process.poll() is None
     return False
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
 
 
 if __name__ == "__main__":

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 
-from tests.servers._lifeline import announce, wait_for_parent
+from tests.servers._lifeline import announce, end, free_port, wait_for_parent
 
 _READY = "Ready to accept connections"
-_STOP_SECONDS = 3.0
 # It can't be asked for any free port, and somebody else may take the one that was free.
 _TRIES = 5
 
@@ -23,7 +21,7 @@ def main(executable: str, port: int, *options: str) -> None:
     environment = {**os.environ, **({"LD_LIBRARY_PATH": libraries} if libraries else {})}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(_TRIES):
-            chosen = port or _free_port()
+            chosen = port or free_port()
             command = [executable, "--port", str(chosen), "--bind", "127.0.0.1", "--save", "", *options]
             with subprocess.Popen(
                 command,
@@ -39,14 +37,9 @@ def main(executable: str, port: int, *options: str) -> None:
                         wait_for_parent()
                         return
                 finally:
-                    _end(process)
+                    end(process)
     message = "redis-server ended before it listened"
     raise SystemExit(message)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _ready(process: subprocess.Popen[str]) -> bool:
@@ -61,14 +54,6 @@ def _ready(process: subprocess.Popen[str]) -> bool:
         log.append(line)
     sys.stderr.writelines(log)
     return False
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
 
 
 if __name__ == "__main__":

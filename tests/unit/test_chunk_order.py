@@ -72,7 +72,7 @@ def test_the_next_chunks_are_fetched_in_batches_that_grow(step: int) -> None:
     assert reading.batches[:2] == [1, 1] if step != 1 else reading.batches[0] == 1
     assert len(reading.batches) <= 8
     assert len(reading.fetched) == len(set(reading.fetched))
-    assert sum(span.length for span in reading.fetched) <= len(positions) * SIZE  # nothing in vain
+    assert sum(span.length for span in reading.fetched) <= len(positions) * SIZE  # nothing wasted
 
 
 def test_chunks_in_no_order_are_fetched_alone() -> None:

@@ -61,7 +61,7 @@ class Fetcher:
 
     def first(self, length: int, start: int = 0) -> Response:
         """Request a range of an object of which no version is known."""
-        self.requests += 1
+        self._count(1)
         return request_first(self._store, self._path, length, self._options, start=start)
 
     def part_size(self, least: int, length: int, runs: int) -> int:

@@ -19,7 +19,7 @@ __all__ = ["SegmentCache"]
 class SegmentCache:
     """An LRU of segments, which do not overlap.
 
-    There is no lock. The sorted starts are replaced at once, and each change derives them and the size anew; threads
+    There is no lock. The sorted starts are replaced at once, and each change computes them and the size again; threads
     that change the cache concurrently may evict one segment too many.
 
     Parameters
@@ -93,18 +93,3 @@ class SegmentCache:
         for start in starts:
             with suppress(KeyError):  # evicted
                 self._segments.move_to_end(start, last=False)
-
-    def discard(self, starts: list[int]) -> None:
-        """Evict the segments that begin at offsets."""
-        for start in starts:
-            self._segments.pop(start, None)
-        self.evict(0)
-
-    def ranges(self) -> list[tuple[int, int]]:
-        """Return the start and the stop of each segment."""
-        return [(start, stop) for start, stop, _ in list(self._segments.values())]
-
-    def clear(self) -> None:
-        """Evict all segments."""
-        self._segments.clear()
-        self.evict(0)

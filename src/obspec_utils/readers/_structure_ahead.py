@@ -65,13 +65,18 @@ class StructureReadahead:
     budget
         The most bytes to keep.
     fetch
-        Fetch byte ranges; return the bytes of each, or None after an error, after which nothing is read ahead.
+        Fetch byte ranges; return the bytes of each, or None after an error.
     find_block, peek_block
         Return the block that holds a position, from the cache of blocks; note its use, or not.
     policy
         Counts the bytes that were fetched and used, for the whole reader.
     batches
         What the threads of the reader are fetching.
+
+    Attributes
+    ----------
+    has_failed
+        Whether a request has failed, after which nothing is read ahead.
     """
 
     def __init__(
@@ -95,7 +100,7 @@ class StructureReadahead:
         self._batches = batches
         self._breadth = _FIRST_BREADTH
         self._misses = 0
-        self._has_failed = False
+        self.has_failed = False
         self._unused: set[int] = set()  # starts of the cached segments of metadata that no read has used
         self._fetched = self._used = 0  # segments of metadata
         self._order = ChunkOrder(structure, budget // 2)
@@ -146,7 +151,7 @@ class StructureReadahead:
                     self._pages(self._structure.wanted(_MAX_BREADTH), self._budget - self.segments.size)
                 )
             self._fetch_batch(batch)
-            if not batch.parts or self._has_failed:
+            if not batch.parts or self.has_failed:
                 return
 
     # What is in memory.
@@ -213,7 +218,7 @@ class StructureReadahead:
         """Return what to fetch to have missing bytes and what comes next; None if nothing is known of them."""
         structure = self._structure
         most = self._size - (self._policy.fetched_bytes - self._policy.used_bytes)
-        if most <= 0 or self._has_failed:
+        if most <= 0 or self.has_failed:
             return None
         structure.parse(self._read)
         chunks = self._order.plan(missing, most)
@@ -245,7 +250,7 @@ class StructureReadahead:
         with batch:
             bodies = self._fetch(batch.parts) if batch.parts else []
             if bodies is None:
-                self._has_failed = True
+                self.has_failed = True
                 return
             with held(self._batches.lock):
                 self._policy.fetched_bytes += batch.length

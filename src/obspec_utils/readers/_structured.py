@@ -10,6 +10,7 @@ from obspec_utils._io.gc_pause import held
 from obspec_utils._ranges import coalesce_blocks
 from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.readers._blocks import BlockStrategy
+from obspec_utils.readers._readahead import Plan
 from obspec_utils.readers._strategy import NO_PIECE
 from obspec_utils.readers._structure_ahead import StructureReadahead, structure_of
 
@@ -165,6 +166,12 @@ class StructuredStrategy(BlockStrategy):
             return super()._split(absent)
         return ahead.split(coalesce_blocks(absent, self._block_size, self.size))
 
+    def _plan(self, missing: Sequence[int]) -> tuple[ByteRange, int]:
+        ahead = self._ahead
+        if ahead is not None and ahead.has_failed:
+            return Plan(self._span(missing[0], missing[-1]), self._chunk_size)
+        return super()._plan(missing)
+
     def _find_block(self, position: int) -> CachedPiece:
         return super().find(position)
 
@@ -179,5 +186,4 @@ class StructuredStrategy(BlockStrategy):
         except ObjectChangedError:
             raise
         except Exception:  # noqa: BLE001 - what is to be read is fetched by itself, which raises the error
-            self._reads_ahead = False
             return None

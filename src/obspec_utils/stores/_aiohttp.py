@@ -81,7 +81,8 @@ class AiohttpStore:
             ...
     ```
 
-    Outside of one, each async call connects anew. Sync calls need no block, and keep connections for 15 s.
+    Outside of one, each async call opens a new connection. Sync calls need no block, and use connections again that
+    were idle for less than 15 s.
     """
 
     def __init__(

@@ -183,6 +183,13 @@ def test_a_structure_that_does_not_fit_keeps_no_others_from_being_fetched(remote
     assert len(remote.log()) <= 1
 
 
+def test_open_reader_sends_one_request_when_it_is_called(slow: Remote) -> None:
+    put(slow, grouped())
+    open_reader(slow.store, "object", memory=8 * MIB)
+    assert len(slow.log()) == 1
+    assert sent(slow.log()) <= MIB
+
+
 def test_open_reader_fetches_metadata_when_it_is_called(remote: Remote) -> None:
     put(remote, grouped())
     reader = open_reader(remote.store, "object", read_ahead="metadata")

@@ -128,8 +128,11 @@ print(status("VmHWM") - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize("mode", ["auto", "pattern"])
-def test_a_reader_of_hdf5_takes_little_more_than_its_memory(object_server: ObjectServer, tmp_path, mode: str) -> None:
+@pytest.mark.parametrize(("mode", "most"), [("auto", 1.25), ("pattern", 1.7)])
+def test_a_reader_of_hdf5_takes_little_more_than_its_memory(
+    object_server: ObjectServer, tmp_path, mode: str, most: float
+) -> None:
+    # "pattern" fills its memory with parts of 512 KiB, whose connections' buffers come on top (guide, "Memory").
     budget = 32 << 20
     name = tmp_path / "variables.h5"
     with h5py.File(name, "w") as file:
@@ -147,4 +150,4 @@ def test_a_reader_of_hdf5_takes_little_more_than_its_memory(object_server: Objec
         return int(ran.stdout)
 
     the_read = 2 << 20
-    assert growth(mode) - growth("file") <= 1.25 * budget + the_read
+    assert growth(mode) - growth("file") <= most * budget + the_read

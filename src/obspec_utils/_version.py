@@ -63,8 +63,14 @@ class Version:
         """Return whether `found` is certainly the same version."""
         return self.comparable(found) and self._difference(found) is None
 
-    def check(self, path: str, found: Version) -> None:
-        """Raise `ObjectChangedError` if `found` is another version of the object at `path`."""
+    def check(self, path: str, found: Version, option_of: str = "") -> None:
+        """Raise `ObjectChangedError` if `found` is another version of the object at `path`.
+
+        Parameters
+        ----------
+        option_of
+            What has the option that the error names, if that is not what the caller opened.
+        """
         difference = self._difference(found)
         if difference is None:
             return
@@ -76,7 +82,8 @@ class Version:
         if name != "size":
             same_date = self.last_modified == found.last_modified not in {None, _NO_DATE}
             other = "date" if name == "ETag" and same_date else "size"
-            msg += f" If the server sends different values for the same bytes, pass check_version={other!r}."
+            option = f"check_version={other!r}" + (f" to {option_of}" if option_of else "")
+            msg += f" If the server sends different values for the same bytes, pass {option}."
         raise ObjectChangedError(msg)
 
     def _difference(self, found: Version) -> tuple[str, object, object] | None:

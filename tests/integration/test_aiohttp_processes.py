@@ -158,6 +158,34 @@ def test_ctrl_c_ends_a_call_at_once(store, object_server, method, arguments):
     assert (process.returncode, output, errors) == (0, "interrupted\n", "")
 
 
+INTERRUPTED_BODY = """
+import sys
+from obspec_utils.stores import AiohttpStore
+store = AiohttpStore(sys.argv[1])
+chunks = store.get("object").stream(1 << 20)
+try:
+    for chunk in chunks: print(len(chunk) > 0, flush=True)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+chunks = None
+for _ in range(3):
+    print(len(store.get_range("small", start=0, length=10)))
+"""
+
+
+def test_ctrl_c_ends_an_iteration_at_once_and_the_store_can_be_used(store, object_server):
+    object_server.put_random("bucket/object", 64 << 20, seed=1, period=1 << 20)
+    object_server.put("bucket/small", bytes(10))
+    object_server.configure(bandwidth=2_000_000)
+    command = [sys.executable, "-c", INTERRUPTED_BODY, store.base_url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "True\n"
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=20)  # all of the object takes longer
+    assert (process.returncode, errors) == (0, "")
+    assert output.endswith("interrupted\n" + "10\n" * 3)
+
+
 def test_without_aiohttp_the_error_names_the_extra(tmp_path: Path):
     (tmp_path / "aiohttp.py").write_text("raise ImportError('not installed')")
     program = "import obspec_utils, obspec_utils.wrappers, obspec_utils.readers\nimport obspec_utils.stores"

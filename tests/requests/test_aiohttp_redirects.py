@@ -128,6 +128,33 @@ def test_redirects_within_the_host_carry_them_back_and_forth(
     assert "s3cret" not in str(other.requests)
 
 
+@every_call
+def test_a_cookie_does_not_go_to_another_port(server: WebServer, other: WebServer, call: Callable[..., Any]) -> None:
+    target, base = (url.replace("127.0.0.1", "localhost") for url in (other.url, server.url))  # jars ignore addresses
+
+    async def login(_: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": target + "/a", "Set-Cookie": "session=s3cret"})
+
+    server.handler = login
+    assert call(AiohttpStore(base), "get", "a") == DATA
+    assert "cookie" not in other.requests[0].headers
+
+
+async def test_the_proxy_of_the_caller_s_session_serves_redirects_to_another_host(server: WebServer) -> None:
+    get = server.handler
+
+    async def proxy(request: web.Request) -> web.StreamResponse:
+        if request.host == "data.invalid":
+            return web.Response(status=302, headers={"Location": "http://other.invalid/b"})
+        return await get(request)
+
+    server.handler = proxy
+    async with aiohttp.ClientSession(proxy=server.url) as session:
+        store = AiohttpStore("http://data.invalid", session=session)
+        assert await store.get_range_async("a", start=0, length=5) == DATA[:5]
+    assert server.sent() == ["GET http://data.invalid/a", "GET http://other.invalid/b"]
+
+
 async def test_defaults_of_the_caller_s_session_do_not_go_to_another_host(server: WebServer, other: WebServer) -> None:
     server.handler = redirect(302, other.url + "/elsewhere")
     jar = aiohttp.CookieJar(unsafe=True)

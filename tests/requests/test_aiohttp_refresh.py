@@ -208,12 +208,28 @@ def test_a_refresh_that_can_not_be_called_is_an_error(refresh: Any) -> None:
         AiohttpStore("http://127.0.0.1", refresh=refresh)
 
 
-def test_an_async_refresh_is_an_error() -> None:
-    async def refresh() -> dict[str, str]:
+async def refresh_async() -> dict[str, str]:
+    return {}
+
+
+class AsyncRefresh:
+    async def __call__(self) -> dict[str, str]:
         return {}
 
+
+@pytest.mark.parametrize("refresh", [refresh_async, AsyncRefresh()])
+def test_an_async_refresh_is_an_error(refresh: Any) -> None:
     with pytest.raises(TypeError, match="which is not async"):
         AiohttpStore("http://127.0.0.1", refresh=refresh)
+
+
+def test_a_refresh_that_returns_a_coroutine_is_an_error_without_a_warning(server: WebServer) -> None:
+    def refresh() -> Any:
+        return refresh_async()
+
+    store = AiohttpStore(server.url, refresh=refresh)
+    with pytest.raises(aiohttp.ClientResponseError, match="or a URL as a str, got a coroutine"):
+        store.get("a")
 
 
 def new_token() -> dict[str, str]:

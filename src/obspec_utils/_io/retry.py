@@ -32,10 +32,17 @@ _MAX_RETRY_AFTER = 60.0
 
 
 class Backoff:
-    """Retry schedule of one request, for stores that send requests themselves."""
+    """Retry schedule of one request, for stores that send requests themselves.
+
+    Attributes
+    ----------
+    retries
+        The number of retries so far.
+    """
 
     def __init__(self) -> None:
         self._pauses = iter(_REQUEST_DELAYS)
+        self.retries = 0
 
     def delay(self, retry_after: float | None = None) -> float | None:
         """Return the delay before the next retry, in seconds; None if there is no retry.
@@ -48,6 +55,7 @@ class Backoff:
         pause = next(self._pauses, None)
         if pause is None or (retry_after or 0) > _MAX_RETRY_AFTER:
             return None
+        self.retries += 1
         return max(retry_after or 0, pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from obspec_utils._redact import shown
-from obspec_utils._validation import check_path
+from obspec_utils._validation import check_choice, check_path
+from obspec_utils._version import CHECK_VERSION
 from obspec_utils.stores._aiohttp_client import Client
 from obspec_utils.stores._aiohttp_head import fetch_head
 from obspec_utils.stores._aiohttp_ranges import read_ranges
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from obspec import GetOptions, ObjectMeta
 
+    from obspec_utils._version import CheckVersion
     from obspec_utils.stores._aiohttp_refresh import Refresh
 
 __all__ = ["AiohttpStore"]
@@ -59,6 +61,11 @@ class AiohttpStore:
         it, and at most once for each request. It returns a dict of headers to send from then on in place of `headers`,
         or a str, the URL to use in place of `base_url`, such as one with a new signature. It runs in the thread of a
         request, so on an event loop it blocks that. If it raises, that is the cause of the error of the requests.
+    check_version
+        What tells versions of an object apart where one call sends several requests: a broken body is continued,
+        `get_ranges`, or a result is read again. "auto" (default): the ETag, else the date, else the size; or only
+        "etag", "date" or "size", for servers whose ETag or date differs from response to response. Readers and
+        wrappers have a `check_version` of their own.
 
     Attributes
     ----------
@@ -93,13 +100,15 @@ class AiohttpStore:
         timeout: float | None = 30.0,
         session: aiohttp.ClientSession | None = None,
         refresh: Refresh | None = None,
+        check_version: CheckVersion = "auto",
     ) -> None:
         self.timeout = aiohttp.ClientTimeout(total=_checked_timeout(timeout))
         if session is not None and not isinstance(session, aiohttp.ClientSession):
             msg = f"session must be an aiohttp.ClientSession, got {shown(session)}"
             raise TypeError(msg)
+        check_choice("check_version", check_version, CHECK_VERSION)
         current = CurrentSite(Site(base_url, {} if headers is None else headers), refresh)
-        self._client = Client(current, self.timeout.total, session)
+        self._client = Client(current, self.timeout.total, session, check_version)
 
     @property
     def base_url(self) -> str:
@@ -118,9 +127,15 @@ class AiohttpStore:
         self._client.current.site = Site(*renewed)
 
     def __reduce__(self) -> tuple[Callable[..., AiohttpStore], tuple[str], tuple[str, dict[str, str]] | None]:
-        headers, refresh = self._client.given.given_headers, self._client.current.refresh
-        make = partial(type(self), headers=headers, timeout=self.timeout.total, refresh=refresh)
-        return make, (self._client.given.given,), self._client.renewed
+        client = self._client
+        make = partial(
+            type(self),
+            headers=client.given.given_headers,
+            timeout=self.timeout.total,
+            refresh=client.current.refresh,
+            check_version=client.server.check_version,
+        )
+        return make, (client.given.given,), client.renewed
 
     def __eq__(self, other: object) -> bool:
         """Return whether both send the same requests, as obstore's stores compare."""

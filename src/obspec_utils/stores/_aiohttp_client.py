@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from obspec_utils._version import Version
 from obspec_utils.exceptions import IncompleteReadError
 from obspec_utils.stores._aiohttp_exchange import open_object
 from obspec_utils.stores._aiohttp_head import open_head
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from obspec_utils._ranges import ByteRange
+    from obspec_utils._version import CheckVersion
     from obspec_utils.stores._aiohttp_exchange import Opened
     from obspec_utils.stores._aiohttp_refresh import CurrentSite
     from obspec_utils.stores._aiohttp_site import Site
@@ -45,15 +45,21 @@ class Client:
         See `Sender`.
     callers_session
         A session of the caller's; None for sessions made here.
+    check_version
+        See `Server`.
     """
 
     def __init__(
-        self, current: CurrentSite, timeout: float | None, callers_session: aiohttp.ClientSession | None
+        self,
+        current: CurrentSite,
+        timeout: float | None,
+        callers_session: aiohttp.ClientSession | None,
+        check_version: CheckVersion,
     ) -> None:
         self.current = current
         self._timeout = timeout
         self._callers_session = callers_session
-        self._server = Server()
+        self.server = Server(check_version)
         self.given = current.site
         # The session of each event loop with `async with` blocks, and how many of them.
         self._entered: dict[asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, int]] = {}
@@ -77,7 +83,8 @@ class Client:
     @property
     def settings(self) -> tuple[object, ...]:
         """What decides what is sent."""
-        return self.given.given, self.given.headers, self._timeout, self._callers_session, self.current.refresh
+        url, headers, check_version = self.given.given, self.given.headers, self.server.check_version
+        return url, headers, self._timeout, self._callers_session, self.current.refresh, check_version
 
     @property
     def is_plain(self) -> bool:
@@ -116,7 +123,7 @@ class Client:
     def _run_leased(self, job: Callable[[Sender, Server, str, A], Coroutine[Any, Any, T]], path: str, argument: A) -> T:
         lease = PAIRS.lease()
         try:
-            return lease.run(job(Sender(self.current, self._timeout, lease.session), self._server, path, argument))
+            return lease.run(job(Sender(self.current, self._timeout, lease.session), self.server, path, argument))
         finally:
             lease.release()
 
@@ -126,9 +133,9 @@ class Client:
         """Run an async call, all requests in one session."""
         sender = self._async_sender()
         if sender.keeps_connections:
-            return await job(sender, self._server, path, argument)
+            return await job(sender, self.server, path, argument)
         async with new_session() as session:
-            return await job(Sender(self.current, self._timeout, session), self._server, path, argument)
+            return await job(Sender(self.current, self._timeout, session), self.server, path, argument)
 
     def _check_no_session(self) -> None:
         if self._callers_session is not None:
@@ -148,7 +155,7 @@ class Client:
         lease = PAIRS.lease()
         try:
             sender = Sender(self.current, self._timeout, lease.session)
-            opened = lease.run(_open(sender, self._server, path, wanted))
+            opened = lease.run(_open(sender, self.server, path, wanted))
         except BaseException:
             lease.release()
             raise
@@ -159,7 +166,7 @@ class Client:
 
     async def open_async(self, path: str, wanted: Wanted) -> tuple[Opened, Source]:
         """Request an object as `open` does, on the running event loop."""
-        opened = await _open(self._async_sender(), self._server, path, wanted)
+        opened = await _open(self._async_sender(), self.server, path, wanted)
         body = opened.data if opened.stream is None else AsyncBody(opened.stream)
         return opened, Source(opened.span, body, _Again(self, path, opened))
 
@@ -174,7 +181,7 @@ class _Again:
     def __init__(self, client: Client, path: str, opened: Opened) -> None:
         self._client = client
         self._path = path
-        self._version = Version.of(opened.meta)
+        self._version = client.server.version_of(opened.meta)
 
     def _wanted(self, span: ByteRange) -> Wanted:
         return Wanted() if span == (0, self._version.size) else Wanted(range=Range(*span))
@@ -196,7 +203,7 @@ class _Again:
         return await source.take_async()
 
     def _check(self, opened: Opened, span: ByteRange) -> None:
-        self._version.check(self._path, Version.of(opened.meta))
+        self._version.check(self._path, self._client.server.version_of(opened.meta), "AiohttpStore")
         if opened.span != span:
             msg = f"Expected {span} of {self._path!r}, got {opened.span}. Retry the read."
             raise IncompleteReadError(msg)

@@ -28,6 +28,7 @@ __all__ = [
     "NotSupportedError",
     "PermissionDeniedError",
     "PreconditionError",
+    "ProtocolError",
     "RequestTimeoutError",
     "StatusError",
     "UnauthenticatedError",
@@ -54,6 +55,10 @@ class GenericError(obspec.exceptions.BaseError, aiohttp.ClientError):
 
     def __init__(self, message: str) -> None:
         super().__init__(redacted(message))
+
+
+class ProtocolError(GenericError):
+    """A response that breaks HTTP."""
 
 
 class RequestTimeoutError(GenericError, TimeoutError):

@@ -126,7 +126,7 @@ async def open_object(sender: Sender, server: Server, path: str, wanted: Wanted,
 
     if reply.body is None or _may_be_error(path, reply, response):
         return await _read_whole(sender, server, path, wanted, reply, response)
-    stream = Stream(path, reply, response, sender.timeout, reopen)
+    stream = Stream(path, reply, response, sender.timeout, server.version_of, reopen)
     if not stream.span.length:
         await stream.read(0)
         return Opened(reply.meta, reply.attributes, stream.span)

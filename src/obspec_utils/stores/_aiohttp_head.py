@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from obspec_utils._ranges import ByteRange
-from obspec_utils.stores._aiohttp_errors import NotSupportedError, StatusError
+from obspec_utils.stores._aiohttp_errors import NotSupportedError, ProtocolError, StatusError
 from obspec_utils.stores._aiohttp_exchange import Opened, pieces, request
 from obspec_utils.stores._aiohttp_reply import attributes_of, meta_of, parse_reply, size_of_unsatisfied
 from obspec_utils.stores._aiohttp_sender import close, discard
@@ -42,31 +43,35 @@ async def fetch_head(
 
     A HEAD that is refused, or that tells no size or the size 0, is followed by a GET of the first byte.
     """
-    response = await sender.send("HEAD", path, conditions)
-    await discard(response, sender.timeout)
-    if response.status == HTTPStatus.OK:
-        reply = parse_reply(path, HTTPStatus.OK, response.headers, None)
-        if reply.meta["size"] > 0:
-            return reply.meta, reply.attributes
-    elif response.status not in _HEAD_REFUSED:
-        raise sender.error(response, path, conditional=bool(conditions))
+    found = None
+    with suppress(ProtocolError):  # a body, which a response to HEAD must not have
+        response = await sender.send("HEAD", path, conditions)
+        await discard(response, sender.timeout)
+        if response.status == HTTPStatus.OK:
+            found = parse_reply(path, HTTPStatus.OK, response.headers, None)
+            if found.meta["size"] > 0:
+                return found.meta, found.attributes
+        elif response.status not in _HEAD_REFUSED:
+            raise sender.error(response, path, conditional=bool(conditions))
     try:
         reply, response = await request(sender, server, path, Wanted(conditions, Range(0, 1)))
     except StatusError as error:
         if error.status != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
-        return _empty(path, error, response)
+        return _empty(path, error, found)
     try:
         return {**reply.meta, "size": await _size(sender, path, reply, response)}, reply.attributes
     finally:
         await close(response)
 
 
-def _empty(path: str, error: StatusError, head: aiohttp.ClientResponse) -> tuple[ObjectMeta, Attributes]:
-    """Return the metadata of an object that has no first byte."""
-    headers: Mapping[str, str] = head.headers if head.status == HTTPStatus.OK else error.headers or {}
-    if size_of_unsatisfied(error.headers or {}):
+def _empty(path: str, error: StatusError, head: Reply | None) -> tuple[ObjectMeta, Attributes]:
+    """Return the metadata of an object that has no first byte, from the response to HEAD if there was one."""
+    headers: Mapping[str, str] = error.headers or {}
+    if size_of_unsatisfied(headers):
         raise error
+    if head is not None:
+        return {**head.meta, "size": 0}, head.attributes
     return meta_of(path, headers, 0), attributes_of(headers)
 
 

@@ -120,6 +120,10 @@ class Lease:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop, in this thread."""
         (pair,) = self._pairs
+        if pair.process is not this_process():
+            coroutine.close()
+            msg = "a result that was being read cannot be continued in a forked process: get the object again there"
+            raise RuntimeError(msg)
         try:
             return pair.loop.run_until_complete(coroutine)
         except Exception:

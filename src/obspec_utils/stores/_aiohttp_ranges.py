@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from obspec_utils._io.concurrency import gather_async
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS
-from obspec_utils._version import Version
 from obspec_utils.stores._aiohttp_exchange import Opened, open_object, unsatisfiable
 from obspec_utils.stores._aiohttp_sender import close
 from obspec_utils.stores._aiohttp_wanted import Range, Wanted
@@ -14,6 +13,7 @@ from obspec_utils.stores._aiohttp_wanted import Range, Wanted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from obspec_utils._version import Version
     from obspec_utils.stores._aiohttp_sender import Sender
     from obspec_utils.stores._aiohttp_server import Server
 
@@ -35,10 +35,10 @@ async def read_ranges(sender: Sender, server: Server, path: str, ranges: Sequenc
 
     async def read(number: int) -> bytes:
         opened = await _open(sender, server, path, ranges[number])
-        version = Version.of(opened.meta)
+        version = server.version_of(opened.meta)
         versions.append(version)
         try:
-            versions[0].check(path, version)
+            versions[0].check(path, version, "AiohttpStore")
         except BaseException:
             await _close(opened)
             raise
@@ -49,7 +49,7 @@ async def read_ranges(sender: Sender, server: Server, path: str, ranges: Sequenc
     opened = await _open(sender, server, path, ranges[0])
     if opened.ranges_ignored:
         return await _slices(sender, path, opened, ranges)
-    versions.append(Version.of(opened.meta))
+    versions.append(server.version_of(opened.meta))
     first = await _read(opened)
     rest = await gather_async(lambda number: read(number + 1), len(ranges) - 1, MAX_CONCURRENT_REQUESTS)
     return [first, *rest]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from contextvars import ContextVar
-from inspect import iscoroutinefunction
+from inspect import iscoroutine, iscoroutinefunction
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from obspec_utils._io.gc_pause import held, paused, reset_after_fork
@@ -42,7 +42,7 @@ class CurrentSite:
     """
 
     def __init__(self, site: Site, refresh: object) -> None:
-        if refresh is not None and (not callable(refresh) or iscoroutinefunction(refresh)):
+        if refresh is not None and (not callable(refresh) or _is_async(refresh)):
             msg = f"refresh must be a function without arguments, which is not async, got {shown(refresh)}"
             raise TypeError(msg)
         self.site = site
@@ -96,5 +96,11 @@ class CurrentSite:
             return Site(renewed, self.site.given_headers)
         if isinstance(renewed, Mapping):
             return Site(self.site.given, renewed)
+        if iscoroutine(renewed):
+            renewed.close()  # else Python warns that nobody awaited it
         msg = f"refresh must return headers as a dict, or a URL as a str, got a {type(renewed).__name__}"
         raise TypeError(msg)
+
+
+def _is_async(function: object) -> bool:
+    return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004

@@ -26,8 +26,8 @@ __all__ = ["Reply", "attributes_of", "content_length", "meta_of", "parse_reply",
 _ATTRIBUTES = ("Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Cache-Control")
 # What obstore's HTTPStore returns for a missing date. It is compared with nothing.
 _NO_DATE = datetime.fromtimestamp(0, UTC)
-_CONTENT_RANGE = re.compile(r"\s*bytes\s+(\d+)-(\d+)/(\d+|\*)\s*", re.IGNORECASE)
-_UNSATISFIED = re.compile(r"\s*bytes\s+\*/(\d+)\s*", re.IGNORECASE)
+_CONTENT_RANGE = re.compile(r"\s*bytes\s+(\d{1,19})-(\d{1,19})/(\d{1,19}|\*)\s*", re.IGNORECASE)
+_UNSATISFIED = re.compile(r"\s*bytes\s+\*/(\d{1,19})\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

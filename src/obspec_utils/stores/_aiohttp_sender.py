@@ -14,7 +14,13 @@ from yarl import URL
 from obspec_utils._io.gc_pause import raise_if_interrupted
 from obspec_utils._io.retry import Backoff
 from obspec_utils._redact import redacted
-from obspec_utils.stores._aiohttp_errors import GenericError, RequestTimeoutError, StatusError, status_error
+from obspec_utils.stores._aiohttp_errors import (
+    GenericError,
+    ProtocolError,
+    RequestTimeoutError,
+    StatusError,
+    status_error,
+)
 from obspec_utils.stores._aiohttp_reply import content_length, retry_after
 
 if TYPE_CHECKING:
@@ -46,6 +52,10 @@ _NOT_RETRIED = (
 )
 
 
+# A response that breaks HTTP. It may be the rest of the one before it on the connection, so there is one retry.
+_NO_HTTP = aiohttp.ClientResponseError
+
+
 class Sender:
     """Sends the requests of a call.
 
@@ -59,7 +69,7 @@ class Sender:
     session
         The session to use, on the running loop; None for one of its own for each request.
     is_callers
-        Whether the session is the caller's. Its default headers and cookies are only sent to the store's own host.
+        Whether the session is the caller's, who closes it.
     """
 
     def __init__(
@@ -74,7 +84,7 @@ class Sender:
         self.timeout = timeout
         self._session = session
         self._is_callers = is_callers
-        self._jar: aiohttp.CookieJar | None = None
+        self._jars: dict[bool, aiohttp.CookieJar] = {}
 
     @property
     def site(self) -> Site:
@@ -106,7 +116,8 @@ class Sender:
             except (StatusError, GenericError):
                 raise
             except (aiohttp.ClientError, OSError, ValueError) as error:
-                delay = None if isinstance(error, _NOT_RETRIED) else backoff.delay()
+                is_final = isinstance(error, _NOT_RETRIED) or (isinstance(error, _NO_HTTP) and backoff.retries)
+                delay = None if is_final else backoff.delay()
                 if delay is None:
                     # Not from the error, which has the URL with its query, and the headers.
                     raise self._failure(method, path, error) from None
@@ -137,6 +148,8 @@ class Sender:
         start = f"{method} of {path!r} in {self.site!r} failed"
         if isinstance(error, TimeoutError):
             return RequestTimeoutError(f"{start}: no response within {self.timeout} s. Pass a longer timeout=.")
+        if isinstance(error, _NO_HTTP):
+            return ProtocolError(f"{start}: the response is not HTTP: {_short(error)}. Check the URL and the server.")
         return GenericError(f"{start}: {type(error).__name__}: {_short(error)}. Check the URL and the network.")
 
     async def _follow(
@@ -177,6 +190,7 @@ class Sender:
             return await session.request(
                 method,
                 url,
+                proxy=getattr(self._session, "_default_proxy", None),
                 headers=headers,
                 allow_redirects=False,
                 auto_decompress=False,
@@ -189,23 +203,19 @@ class Sender:
                 session.detach()  # the response keeps its connection
 
     def _session_for(self, url: URL) -> aiohttp.ClientSession:
-        """Return the shared session, or one for a single request, without headers of its own."""
+        """Return the shared session; for a request to another host one without its headers and cookies."""
         shared = self._session
-        if shared is not None and self._is_callers:
-            return shared if self.site.is_own(url) else self._temporary_session(shared)
-        if shared is None or shared.closed:  # its `async with` block has ended, before a body was read
-            return self._temporary_session(None)
-        return shared
-
-    def _temporary_session(self, over: aiohttp.ClientSession | None) -> aiohttp.ClientSession:
-        """Return a session with connections of its own, or with those of another session."""
-        if self._jar is None:
-            self._jar = aiohttp.CookieJar()
-        if over is None:
-            return new_session(force_close=True, cookie_jar=self._jar)
+        if shared is None or (shared.closed and not self._is_callers):  # an `async with` block ended before a body
+            return new_session(force_close=True, cookie_jar=self._jar(url))
+        if self.site.is_own(url):
+            return shared
         return aiohttp.ClientSession(
-            connector=over.connector, connector_owner=False, cookie_jar=self._jar, trust_env=over.trust_env
+            connector=shared.connector, connector_owner=False, cookie_jar=self._jar(url), trust_env=shared.trust_env
         )
+
+    def _jar(self, url: URL) -> aiohttp.CookieJar:
+        """Return the cookies of the call: a jar does not tell the ports of a host apart, so others have their own."""
+        return self._jars.setdefault(self.site.is_own(url), aiohttp.CookieJar())
 
     def shown_url(self, response: aiohttp.ClientResponse) -> str:
         """Return the URL of a response without credentials and query."""

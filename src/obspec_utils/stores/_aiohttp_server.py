@@ -1,4 +1,4 @@
-"""What a store has learned about its server from responses. No I/O."""
+"""What a store knows about its server: what tells versions apart, and what responses have shown. No I/O."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from obspec_utils._io.gc_pause import call_after_pause
+from obspec_utils._version import Version
 
 if TYPE_CHECKING:
+    from obspec import ObjectMeta
+
+    from obspec_utils._version import CheckVersion
     from obspec_utils.stores._aiohttp_site import Site
 
 __all__ = ["Server"]
@@ -20,7 +24,12 @@ _MAX_PATHS = 10_000
 
 
 class Server:
-    """What a store has learned about its server.
+    """What a store knows about its server.
+
+    Parameters
+    ----------
+    check_version
+        What of an object's metadata tells its versions apart.
 
     Attributes
     ----------
@@ -28,10 +37,15 @@ class Server:
         Whether the last response to a request for a range was that range; None before the first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, check_version: CheckVersion) -> None:
+        self.check_version: CheckVersion = check_version
         self.serves_ranges: bool | None = None
         self._has_warned = False
         self._data_paths: dict[str, None] = {}
+
+    def version_of(self, meta: ObjectMeta) -> Version:
+        """Return the version in an object's metadata."""
+        return Version.of(meta, self.check_version)
 
     def note_range(self, site: Site, *, served: bool) -> None:
         """Note whether a range was served; warn the first time it was not."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import aiohttp
 
 from obspec_utils._io.retry import Attempts, RetryBudget
-from obspec_utils._version import Version
 from obspec_utils.exceptions import IncompleteReadError
 from obspec_utils.stores._aiohttp_errors import RequestTimeoutError
 from obspec_utils.stores._aiohttp_sender import abort, close
@@ -17,7 +16,10 @@ from obspec_utils.stores._aiohttp_sender import abort, close
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from obspec import ObjectMeta
+
     from obspec_utils._ranges import ByteRange
+    from obspec_utils._version import Version
     from obspec_utils.stores._aiohttp_reply import Reply
 
 __all__ = ["Reopen", "Stream"]
@@ -25,8 +27,7 @@ __all__ = ["Reopen", "Stream"]
 _BROKEN = (aiohttp.ClientError, IncompleteReadError, OSError)
 
 
-# A rest of more bytes is written into one buffer as it arrives. Joining pieces would take twice the memory, and for new
-# memory the kernel takes as long as for receiving.
+# A rest of more bytes is written into one buffer, which grows as they arrive: joining pieces takes twice the memory.
 _LARGE = 256 * 1024
 
 
@@ -44,15 +45,12 @@ class _Pieces:
 
 
 class _Whole:
-    """A known number of bytes, in one buffer. `BytesIO.getvalue` returns that without a copy."""
+    """Bytes in one buffer. `BytesIO.getvalue` returns that without a copy."""
 
-    def __init__(self, length: int) -> None:
-        self._buffer = BytesIO()
-        self._buffer.seek(length - 1)
-        self._buffer.write(b"\0")
-        self._buffer.seek(0)
-        self.add = self._buffer.write
-        self.value = self._buffer.getvalue
+    def __init__(self) -> None:
+        buffer = BytesIO()
+        self.add = buffer.write
+        self.value = buffer.getvalue
 
 
 class Stream:
@@ -68,6 +66,8 @@ class Stream:
         The response, whose body has not been read.
     timeout
         Seconds to wait for each chunk; None for no limit.
+    version_of
+        Returns the version in an object's metadata.
     reopen
         Requests the rest of the range after an error.
 
@@ -83,12 +83,14 @@ class Stream:
         reply: Reply,
         response: aiohttp.ClientResponse,
         timeout: float | None,
+        version_of: Callable[[ObjectMeta], Version],
         reopen: Reopen,
     ) -> None:
         self._path = path
         self._timeout = timeout
         self._reopen = reopen
-        self._version = Version.of(reply.meta)
+        self._version_of = version_of
+        self._version = version_of(reply.meta)
         self._attempts = self._new_attempts()
         self._use(reply, response)
 
@@ -119,7 +121,7 @@ class Stream:
             If the connection breaks, and the object has changed since.
         """
         missing = min(size, self.span.length)
-        collected = _Whole(missing) if _LARGE < missing == self.span.length else _Pieces()
+        collected = _Whole() if _LARGE < missing == self.span.length else _Pieces()
         while missing > 0:
             try:
                 piece = await self._pull()
@@ -187,7 +189,7 @@ class Stream:
         await asyncio.sleep(delay)
         reply, response = await self._reopen(self.span)
         try:
-            self._version.check(self._path, Version.of(reply.meta))
+            self._version.check(self._path, self._version_of(reply.meta), "AiohttpStore")
         except BaseException:
             await close(response)
             raise

@@ -116,10 +116,11 @@ def test_readme(object_server, store, contents, tmp_path):
 
 def test_the_guide_to_readers(store):
     blocks = python_blocks("docs/guide/readers.md")
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     names = {"store": store}
     for block in blocks:
         run(block, "readers.md", names)
+    np.testing.assert_array_equal(names["window_of_all_bands"][0], image_values()[512:1024, 256:768])
     check_formats(names)
     assert names["mean"] == np.arange(100).mean()
     assert names["stats"].requests == 1
@@ -189,7 +190,7 @@ def test_the_page_about_a_thousand_workers(store, redis_server, tmp_path):
 
 def test_the_guide_to_http_servers(object_server, store, dataset):
     blocks = python_blocks("docs/guide/http.md")
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     chunks = []
     names = {
         "handle": chunks.append,

@@ -16,6 +16,7 @@ class Table:
     """A dataset's chunks at any offsets."""
 
     address = 96
+    row_length = 1
 
     def __init__(self, offsets: list[int]) -> None:
         self.offsets = offsets

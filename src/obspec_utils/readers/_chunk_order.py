@@ -1,13 +1,17 @@
-"""The order in which the chunks of datasets are read: which ones come next."""
+"""The order in which the chunks of datasets, or the tiles of images, are read: which ones come next."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from obspec_utils._ranges import ByteRange
+from obspec_utils.readers._tile_window import TileWindow
 
 if TYPE_CHECKING:
-    from obspec_utils._formats.hdf5 import ChunkTable, Structure
+    from collections.abc import Collection
+
+    from obspec_utils._formats.chunks import Chunks
+    from obspec_utils._formats.interface import FileStructure
 
 __all__ = ["ChunkOrder"]
 
@@ -38,18 +42,24 @@ class _Sequence:
 class ChunkOrder:
     """Plan the chunks to fetch with a missing one: those that follow it, at any stride and in either direction.
 
+    Of an image in tiles, those of the same window.
+
     Parameters
     ----------
     structure
         The structure of the file.
     max_size
         The most bytes of one batch.
+    used
+        Starts of the cached byte ranges that were used.
     """
 
-    def __init__(self, structure: Structure, max_size: int) -> None:
+    def __init__(self, structure: FileStructure, max_size: int, used: Collection[int] = ()) -> None:
         self._structure = structure
         self._max_size = max_size
+        self._used = used
         self._sequences: dict[int, _Sequence] = {}
+        self._windows: dict[int, TileWindow] = {}
 
     def plan(self, missing: ByteRange, most: int) -> list[ByteRange] | None:
         """Return the chunk that holds the missing bytes, and those that come next, up to `most` bytes in all.
@@ -63,6 +73,8 @@ class ChunkOrder:
         chunk = _chunk(table, position)
         if missing.stop > chunk.stop or not _MIN_CHUNK <= chunk.length <= self._max_size // 2:
             return None
+        if table.row_length > 1:
+            return self._plan_window(table, position, most)
         wanted = [chunk]
         size = chunk.length
         is_first = table.address not in self._sequences
@@ -78,7 +90,18 @@ class ChunkOrder:
         sequence.expected = position + len(wanted) * sequence.stride
         return _merged(wanted)
 
-    def _following(self, table: ChunkTable, position: int) -> range:
+    def _plan_window(self, table: Chunks, position: int, most: int) -> list[ByteRange]:
+        """Return the tile at a position, and those of the same window."""
+        window = self._windows.get(table.address)
+        if window is None:
+            window = self._windows[table.address] = TileWindow(self._used)
+        tiles = window.plan(table, position, min(most, self._max_size))
+        merged = _merged([_chunk(table, tile) for tile in tiles])
+        start = table.offsets[position]
+        window.note_ahead([span.start for span in merged if not span.start <= start < span.stop])
+        return merged
+
+    def _following(self, table: Chunks, position: int) -> range:
         """Return the positions of the chunks that come next."""
         sequence = self._sequences.get(table.address)
         if sequence is None:
@@ -96,7 +119,7 @@ class ChunkOrder:
         return range(first, min(stop, len(table)) if sequence.stride > 0 else max(stop, -1), sequence.stride)
 
 
-def _chunk(table: ChunkTable, position: int) -> ByteRange:
+def _chunk(table: Chunks, position: int) -> ByteRange:
     offset = table.offsets[position]
     return ByteRange(offset, offset + table.sizes[position])
 

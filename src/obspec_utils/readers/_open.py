@@ -50,7 +50,8 @@ def open_reader(
 
     The response to the first request, for at most 1 MiB, has the size. An object of up to `memory` bytes is loaded
     whole, in parallel parts; a larger one is read on demand, with read-ahead, and `memory` bytes of it are cached. Of a
-    larger HDF5 or NetCDF4 file, the metadata and chunks that reads will need are fetched ahead, wherever they lie.
+    larger HDF5, NetCDF4 or TIFF file, the metadata, chunks and tiles that reads will need are fetched ahead, wherever
+    they lie.
 
     Parameters
     ----------
@@ -62,9 +63,9 @@ def open_reader(
         The maximum number of bytes kept in memory, besides the read being served.
     read_ahead
         What to fetch of an object larger than `memory`, beside the missing bytes. "auto": by the structure of an HDF5
-        file, and by access pattern for all else. "metadata": the same, and all of the file's structure, as far as half
-        of the memory holds it, when the reader is made; for parsers that look at everything. "pattern": by access
-        pattern alone. None: nothing.
+        or TIFF file, and by access pattern for all else. "metadata": the same, and all of the file's structure,
+        as far as half of the memory holds it, when the reader is made; for parsers that look at everything. "pattern":
+        by access pattern alone. None: nothing.
     check_version
         What is compared to notice that the object changed, beside its size: "auto" (the ETag, or else the date),
         "etag", "date", or "size" for nothing else; for servers that send different ETags or dates for the same bytes.

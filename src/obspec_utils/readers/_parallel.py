@@ -48,11 +48,12 @@ class ParallelStoreReader(StoreReader):
 
     Of an HDF5 or NetCDF4 file, a miss on metadata also fetches the metadata that it leads to, and a miss on a chunk the
     chunks that follow it in the order of the reads, in up to 64 parallel requests. The file's structure only decides
-    what is fetched ahead: metadata that is damaged or not understood is fetched by access pattern.
+    what is fetched ahead: metadata that is damaged or not understood is fetched by access pattern. Of a TIFF file, a
+    miss on a tile also fetches those around it, so that a window of an image takes few round trips.
 
-    Memory: at most `chunk_size * max_cached_chunks` bytes, and the read being served; of an HDF5 file, half of it for
-    what is fetched by structure. From a server that ignores ranges, the object is read from its start as it arrives;
-    reading backwards requests it again.
+    Memory: at most `chunk_size * max_cached_chunks` bytes, and the read being served; of an HDF5 or TIFF file, half of
+    it for what is fetched by structure. From a server that ignores ranges, the object is read from its start as it
+    arrives; reading backwards requests it again.
 
     Parameters
     ----------
@@ -65,9 +66,10 @@ class ParallelStoreReader(StoreReader):
     max_cached_chunks
         The maximum number of chunks kept in memory, in blocks of a sixteenth of a chunk.
     read_ahead
-        What to fetch beside the missing bytes. "auto": by the structure of an HDF5 file, and by access pattern for all
-        else. "metadata": the same, and all of the file's structure, as far as half of the memory holds it, when the
-        reader is made; for parsers that look at everything. "pattern": by access pattern alone. None: nothing.
+        What to fetch beside the missing bytes. "auto": by the structure of an HDF5 or TIFF file, and by access pattern
+        for all else. "metadata": the same, and all of the file's structure, as far as half of the memory holds
+        it, when the reader is made; for parsers that look at everything. "pattern": by access pattern alone. None:
+        nothing.
     check_version
         What is compared to notice that the object changed, beside its size: "auto" (the ETag, or else the date),
         "etag", "date", or "size" for nothing else; for servers that send different ETags or dates for the same bytes.

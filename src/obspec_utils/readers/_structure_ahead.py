@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from obspec_utils._formats.hdf5 import Structure, is_hdf5
+from obspec_utils._formats import hdf5, tiff
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.gc_pause import held
 from obspec_utils._ranges import ByteRange, merge_near
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from obspec_utils._formats.interface import FileStructure
     from obspec_utils.readers._batch import Batch, RunningBatches
     from obspec_utils.readers._readahead import ReadaheadPolicy
     from obspec_utils.readers._strategy import CachedPiece
@@ -43,9 +44,12 @@ _AFTER = 28 * 1024
 _MAX_METADATA = 1024 * 1024
 
 
-def structure_of(first: Buffer, size: int) -> Structure | None:
+def structure_of(first: Buffer, size: int) -> FileStructure | None:
     """Return the structure to be parsed of a file of a known format; None for others."""
-    return Structure(size) if is_hdf5(memoryview(first).cast("B")[:4096]) else None
+    begin = memoryview(first).cast("B")[:4096]
+    if hdf5.is_hdf5(begin):
+        return hdf5.Structure(size)
+    return tiff.Structure(size) if tiff.is_tiff(begin) else None
 
 
 class StructureReadahead:
@@ -81,7 +85,7 @@ class StructureReadahead:
 
     def __init__(
         self,
-        structure: Structure,
+        structure: FileStructure,
         size: int,
         budget: int,
         fetch: Callable[[Sequence[ByteRange]], list[bytes] | None],
@@ -103,9 +107,9 @@ class StructureReadahead:
         self.has_failed = False
         self._unused: set[int] = set()  # starts of the cached segments of metadata that no read has used
         self._fetched = self._used = 0  # segments of metadata
-        self._order = ChunkOrder(structure, budget // 2)
         self._chunks: list[int] = []  # starts of the segments of the last batch of chunks
         self.segments = SegmentCache(budget, policy)
+        self._order = ChunkOrder(structure, budget // 2, self.segments.used)
         self.find = self.segments.find
 
     def cached(self, start: int, stop: int) -> tuple[BufferList, CachedPiece] | None:

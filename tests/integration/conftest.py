@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from obspec_utils.caches import DiskCache, RedisCache
+from tests.integration._rasters import write_rasters
 from tests.integration.files import WRITERS, climate
 from tests.integration.sharing import WORKERS
 
@@ -36,6 +37,12 @@ def nothing_left_open():
     """Free what a module's tests left in reference cycles: HDF5 crashes at exit over files that are still open then."""
     yield
     gc.collect()
+
+
+@pytest.fixture(scope="session")
+def rasters(tmp_path_factory):
+    """The bytes of one raster of each kind, by its name."""
+    return write_rasters(tmp_path_factory.mktemp("rasters"))
 
 
 @pytest.fixture(params=["disk", "redis"])

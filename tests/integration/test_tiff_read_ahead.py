@@ -15,46 +15,18 @@ import pytest
 import rasterio
 from obstore.store import MemoryStore
 from rasterio.io import MemoryFile
-from rasterio.shutil import copy
 from rasterio.windows import Window
 
 from obspec_utils._formats.tiff import Structure
 from obspec_utils.readers import ParallelStoreReader, open_reader
 from tests.requests.test_structure_requests import in_sequence, sent, sent_twice
 
+from ._rasters import KINDS, SIDE, TILE, pixels
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SIDE = 2048
-TILE = 256
-KINDS: dict[str, dict[str, Any]] = {
-    "cog": {"driver": "COG", "compress": "deflate", "blocksize": TILE, "overview_resampling": "nearest"},
-    "big": {"driver": "GTiff", "tiled": True, "blockxsize": TILE, "blockysize": TILE, "bigtiff": "yes"},
-    "big-endian": {"driver": "GTiff", "tiled": True, "compress": "lzw", "endianness": "big"},
-    "bands": {"driver": "GTiff", "tiled": True, "interleave": "band", "compress": "deflate"},
-    "strips": {"driver": "GTiff", "compress": "deflate"},
-    "sparse": {"driver": "GTiff", "tiled": True, "sparse_ok": True, "compress": "deflate"},
-}
 MODES = ["auto", "metadata", "pattern", None]
-
-
-def pixels(bands: int) -> np.ndarray:
-    data = np.random.default_rng(4).integers(0, 255, (bands, SIDE, SIDE), dtype=np.uint8)
-    data[:, :600, :600] = 0  # which sparse files do not store
-    return data
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    folder = tmp_path_factory.mktemp("tiff")
-    options = {"width": SIDE, "height": SIDE, "count": 3, "dtype": "uint8", "crs": "EPSG:32633", "nodata": 0}
-    transform = rasterio.Affine(10, 0, 5e5, 0, -10, 5e6)
-    with MemoryFile() as memory:
-        with memory.open(driver="GTiff", transform=transform, interleave="pixel", **options) as dataset:
-            dataset.write(pixels(3))
-        for name, creation in KINDS.items():
-            copy(memory.name, folder / name, **creation)
-    return {name: (folder / name).read_bytes() for name in KINDS}
 
 
 def read_window(opener: Callable[[], Any], window: Window | None) -> np.ndarray:
@@ -68,8 +40,8 @@ def read_window(opener: Callable[[], Any], window: Window | None) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_tiles_and_strips_are_where_gdal_finds_them(files: dict[str, bytes], name: str) -> None:
-    content = files[name]
+def test_tiles_and_strips_are_where_gdal_finds_them(rasters: dict[str, bytes], name: str) -> None:
+    content = rasters[name]
     structure = Structure(len(content))
     structure.parse(lambda start, stop: content[start:stop])
     table = structure.chunks[0]
@@ -95,9 +67,9 @@ def test_tiles_and_strips_are_where_gdal_finds_them(files: dict[str, bytes], nam
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", KINDS)
-def test_windows_are_those_of_the_file(files: dict[str, bytes], name: str, mode: Any) -> None:
+def test_windows_are_those_of_the_file(rasters: dict[str, bytes], name: str, mode: Any) -> None:
     store = MemoryStore()
-    store.put("f", files[name])
+    store.put("f", rasters[name])
     expected = pixels(3)
     for window in (Window(0, 0, 1, 1), Window(500, 300, 700, 900), Window(1800, 1900, 248, 148), None):
         found = read_window(lambda: ParallelStoreReader(store, "f", 65536, 32, read_ahead=mode), window)
@@ -109,12 +81,12 @@ def test_windows_are_those_of_the_file(files: dict[str, bytes], name: str, mode:
 
 
 @pytest.fixture
-def log_of(object_server: Any, files: dict[str, bytes]) -> Callable[..., Any]:
+def log_of(object_server: Any, rasters: dict[str, bytes]) -> Callable[..., Any]:
     """Read a window of a file over a slow server; return the requests."""
 
     def read(name: str, window: Window, **options: Any) -> Any:
-        object_server.put("bucket/object", files[name])
-        object_server.configure(latency=0.03, gather=True)
+        object_server.put("bucket/object", rasters[name])
+        object_server.configure(latency=0.15, gather=True)
         object_server.clear()
         found = read_window(lambda: ParallelStoreReader(object_server.s3_store("bucket"), "object", **options), window)
         assert np.array_equal(found, pixels(3)[(slice(None), *window.toslices())])
@@ -162,11 +134,11 @@ def same_over_readers(content: bytes) -> None:
             assert opened == expected
 
 
-def test_damaged_files_are_read_as_without_a_reader(files: dict[str, bytes]) -> None:
+def test_damaged_files_are_read_as_without_a_reader(rasters: dict[str, bytes]) -> None:
     damage = random.Random(5)
     for name in ("cog", "strips", "big-endian"):
         for _ in range(12):
-            content = bytearray(files[name])
+            content = bytearray(rasters[name])
             for _ in range(damage.randint(1, 4)):
                 content[damage.randrange(3000)] = damage.randrange(256)
             same_over_readers(bytes(content))

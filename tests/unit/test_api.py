@@ -50,6 +50,7 @@ PUBLIC = {
         "RedisCache",
     ],
     "obspec_utils.stores": ["AiohttpGetResult", "AiohttpGetResultAsync", "AiohttpStore"],
+    "obspec_utils.rasterio": ["opener"],
     "obspec_utils.registry": ["ObjectStoreRegistry", "PathEntry", "UrlKey", "get_url_key", "path_segments"],
     "obspec_utils.protocols": ["ReadableFile", "ReadableStore"],
     "obspec_utils.typing": ["Path", "Url"],

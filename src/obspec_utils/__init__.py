@@ -4,12 +4,11 @@ Open NetCDF, HDF5, GeoTIFF, GRIB and Parquet files in S3, GCS, Azure, HTTP or lo
 with parallel range requests; cache, split and trace the requests of a store.
 """
 
-from importlib.metadata import version
-
+from obspec_utils._about import VERSION
 from obspec_utils.glob import glob, glob_async, glob_objects, glob_objects_async
 from obspec_utils.registry import ObjectStoreRegistry
 
-__version__ = version("obspec-utils")
+__version__ = VERSION
 
 __all__ = [
     "ObjectStoreRegistry",

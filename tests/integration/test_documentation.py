@@ -168,12 +168,14 @@ def test_the_guide_to_the_registry(store, capsys):
 
 
 def test_the_guide_to_workers(store, tmp_path, dataset, monkeypatch):
-    shared, tasks, processes = python_blocks("docs/guide/workers.md")
+    shared, by_process, tasks, processes = python_blocks("docs/guide/workers.md")
     (tmp_path / "tasks.py").write_text(tasks)
     monkeypatch.syspath_prepend(tmp_path)
     names = {"store": store, "paths": ["a.nc", "a.nc"], "__name__": "__main__"}
     run(shared.replace("/scratch/cache", str(tmp_path / "cache")), "workers.md", names)
     assert names["means"] == pytest.approx([float(dataset["temperature"].mean())] * 2)
+    run(by_process, "workers.md", names)
+    assert names["again"] == names["means"]
     run(processes, "workers.md", names)
     assert names["results"] == [store.head("a.nc")["size"]] * 2
 

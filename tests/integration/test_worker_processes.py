@@ -17,7 +17,7 @@ from obspec_utils.wrappers import (
     SplittingReadableStore,
     TracingReadableStore,
 )
-from tests.integration.work import describe, digest, mean_of, process_files, rest_of
+from tests.integration.work import describe, digest, kept_in_process, mean_of, process_files, read_start, rest_of
 from tests.servers import random_bytes
 
 BUCKET = "work"
@@ -77,6 +77,17 @@ def test_each_worker_fills_a_cache_of_its_own(pool, store, object_server):
     assert [result["cached_paths"] for result in results] == partitions
     assert sorted(request.path for request in object_server.log()) == [f"{BUCKET}/{path}" for path in PATHS]
     assert cached.cached_paths == [PATHS[0]]
+
+
+def test_the_tasks_of_a_dask_worker_share_a_cache_that_is_freed_afterwards(cluster, store, object_server):
+    cached = CachingReadableStore(store, share="process")
+    found = cluster.gather([cluster.submit(read_start, cached, PATHS[0], number) for number in range(30)])
+    workers = {worker for worker, _ in found}
+    assert {bytes(start) for _, start in found} == {bytes(CONTENTS[PATHS[0]][:100])}
+    assert len(object_server.log()) == len(workers) <= 2
+    assert 0 < sum(cluster.run(kept_in_process).values()) <= 2
+    del cached
+    assert set(cluster.run(kept_in_process, after_a_minute=True).values()) == {0}
 
 
 def test_wrappers_arrive_with_their_settings_in_any_order(pool, store):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 from typing import TYPE_CHECKING
+
+from obspec_utils.wrappers.caching._process_caches import PROCESS_CACHES
 
 if TYPE_CHECKING:
     from obspec_utils.wrappers import CachingReadableStore
@@ -48,3 +51,17 @@ def mean_of(store, path: str, reader) -> float:
 
     with reader(store, path) as file, xr.open_dataset(file, engine="h5netcdf") as opened:
         return float(opened["temperature"].mean())
+
+
+def read_start(store, path, _):
+    """Return the process and the first bytes of an object."""
+    return os.getpid(), bytes(store.get_range(path, start=0, length=100))
+
+
+def kept_in_process(*, after_a_minute=False):
+    """Return how many caches copies share in this process, now or after those that no copy uses were freed."""
+    gc.collect()
+    if after_a_minute:
+        PROCESS_CACHES._free(0.0)
+        PROCESS_CACHES._free(60.0)
+    return len(PROCESS_CACHES)

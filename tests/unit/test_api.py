@@ -77,6 +77,7 @@ DEFAULTS = {
         "cache": None,
         "namespace": None,
         "check_version": "auto",
+        "share": None,
     },
     "wrappers.SplittingReadableStore": {
         "request_size": 12 << 20,

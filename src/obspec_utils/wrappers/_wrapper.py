@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from obspec_utils._about import VERSION
 from obspec_utils._io.fork import check_fork
 from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.multipart import PartLimits
@@ -22,6 +23,18 @@ if TYPE_CHECKING:
     from obspec_utils.protocols import ReadableStore
 
 __all__ = ["StoreWrapper", "drop_none"]
+
+
+def _unpickle(
+    version: str, kind: Callable[..., StoreWrapper], arguments: tuple[object, ...], options: dict[str, Any]
+) -> StoreWrapper:
+    if version != VERSION:
+        msg = (
+            f"this {getattr(kind, '__name__', kind)} was pickled by obspec-utils {version}, but this process has "
+            f"{VERSION}: install the same version in all processes"
+        )
+        raise RuntimeError(msg)
+    return kind(*arguments, **options)
 
 
 def drop_none(**arguments: object) -> dict[str, Any]:
@@ -123,9 +136,8 @@ class StoreWrapper:
     def __copy__(self) -> StoreWrapper:
         return type(self)(self._store, *self._arguments(), **self._options())
 
-    def __reduce__(self) -> tuple[Callable[..., StoreWrapper], tuple[object, ...]]:
-        make = partial(type(self), **self._options()) if self._options() else type(self)
-        return make, (self._store, *self._arguments())
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (VERSION, type(self), (self._store, *self._arguments()), self._options())
 
     def __repr__(self) -> str:
         arguments = "".join(f", {argument!r}" for argument in self._arguments())

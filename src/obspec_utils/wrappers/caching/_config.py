@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from numbers import Real
 from os import PathLike
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from obspec_utils._redact import shown
 from obspec_utils._validation import check_choice, check_text, positive_int
@@ -39,10 +39,12 @@ class Config:
     cache: Cache | Sequence[Cache] | None
     namespace: str | None
     check_version: CheckVersion
+    share: Literal["process"] | None
 
     def __post_init__(self) -> None:
         self.max_size = positive_int("max_size", self.max_size)
         self.check_version = check_choice("check_version", self.check_version, CHECK_VERSION)
+        self.share = check_choice("share", self.share, (None, "process"))
         if isinstance(self.block_size, str):
             if self.block_size != "auto":
                 msg = f"block_size must be a number of bytes, 'auto' or None, got {self.block_size!r}"
@@ -129,5 +131,6 @@ class Config:
             "cache": caches,
             "namespace": self.namespace,
             "check_version": None if self.check_version == "auto" else self.check_version,
+            "share": self.share,
         }
         return {name: value for name, value in options.items() if value is not None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from obspec_utils._io.backends import ASYNC, SYNC, run_sync
 from obspec_utils._io.interruptible import interruptible
@@ -20,6 +20,7 @@ from obspec_utils.wrappers.caching._lookup import Lookup
 from obspec_utils.wrappers.caching._origin import Origin
 from obspec_utils.wrappers.caching._preconditions import WHOLE
 from obspec_utils.wrappers.caching._prefetch import prefetch, prefetch_async
+from obspec_utils.wrappers.caching._process_caches import PROCESS_CACHES
 from obspec_utils.wrappers.caching._reads import CachedReads, make_hit
 from obspec_utils.wrappers.caching._revalidation import Revalidator
 from obspec_utils.wrappers.caching._shared_tiers import SharedTiers
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from obspec_utils.caches import Cache
     from obspec_utils.protocols import ReadableStore
     from obspec_utils.wrappers.caching._origin import BlockSize
+    from obspec_utils.wrappers.caching._process_caches import ShareKey, User
 
 __all__ = ["CachingReadableStore"]
 
@@ -48,7 +50,8 @@ class CachingReadableStore(CachedReads):
     an ETag or else a Last-Modified date; if it sends neither, only sizes are compared. Requests that only the wrapped
     store can serve, and objects too large to be cached, pass through.
 
-    Copies and pickles have the same arguments and shared caches, and an empty memory cache.
+    Copies and pickles have the same arguments and shared caches, and an empty memory cache, unless `share` says
+    otherwise.
 
     Parameters
     ----------
@@ -74,12 +77,17 @@ class CachingReadableStore(CachedReads):
         What tells versions of an object apart, beside the size: "auto" (the ETag, or else the date), "etag", "date", or
         "size" for nothing else; for servers that send different ETags or dates for the same bytes. Objects without what
         it names are cached as those that have neither ETag nor date.
+    share
+        "process": copies of this store that are unpickled in other processes share one memory cache in each of them, as
+        the tasks of a worker need that each unpickle a copy. The cache is freed when no copy has lived for a minute.
+        None (default): each copy has its own.
 
     Raises
     ------
     ValueError
-        If a number is not positive, `check_version` is none of these, `max_size` is combined with `cache`, or a shared
-        cache needs a `namespace`, because the location of the store can't be derived from its configuration.
+        If a number is not positive, `check_version` or `share` is none of these, `max_size` is combined with `cache`,
+        or a shared cache needs a `namespace`, because the location of the store can't be derived from its
+        configuration.
     TypeError
         If an argument has another type, such as a folder as `cache`: pass a `DiskCache` of that folder.
     """
@@ -94,23 +102,47 @@ class CachingReadableStore(CachedReads):
         cache: Cache | Sequence[Cache] | None = None,
         namespace: str | None = None,
         check_version: CheckVersion = "auto",
+        share: Literal["process"] | None = None,
     ) -> None:
         super().__init__(store)
-        self._config = config = Config(max_size, block_size, max_age, cache, namespace, check_version)
+        self._config = config = Config(max_size, block_size, max_age, cache, namespace, check_version, share)
         self._max_size = config.max_size
+        self._share_key = PROCESS_CACHES.new_key() if share else None
+        self._share_user: User | None = None  # while this copy shares its cache
+        vars(self).update(self._parts())
+
+    def _parts(self) -> dict[str, object]:
+        """Return the attributes that hold the cache, empty."""
+        config = self._config
         memory, shared = config.caches()
-        self._tiers = SharedTiers(
+        tiers = SharedTiers(
             shared,
-            config.namespace_of(store) if shared else "",
+            config.namespace_of(self._store) if shared else "",
             leases=not StoreWrapper._takes_leases(self),  # noqa: SLF001 - its own base
         )
-        self._counters = Counters()
-        self._entries = EntryTable(memory, config.max_age_seconds(shared=bool(shared)), shared=bool(shared))
+        counters = Counters()
+        entries = EntryTable(memory, config.max_age_seconds(shared=bool(shared)), shared=bool(shared))
         max_read = config.max_read(memory, shared)
-        origin = Origin(store, config.block_size, self._limits(), max_read, config.check_version)
-        self._blocks = BlockLoader(origin, self._entries, self._tiers, self._counters)
-        self._revalidator = Revalidator(origin, self._entries, self._tiers, self._counters)
-        self._hit = make_hit(self._entries, self._counters)
+        origin = Origin(self._store, config.block_size, self._limits(), max_read, config.check_version)
+        return {
+            "_tiers": tiers,
+            "_counters": counters,
+            "_entries": entries,
+            "_blocks": BlockLoader(origin, entries, tiers, counters),
+            "_revalidator": Revalidator(origin, entries, tiers, counters),
+            "_hit": make_hit(entries, counters),
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make = super().__reduce__()
+        return make if self._share_key is None else (*make, self._share_key)
+
+    def __setstate__(self, key: ShareKey) -> None:
+        self._share_key = key
+        joined = PROCESS_CACHES.join(key, self._parts)
+        if joined is not None:
+            parts, self._share_user = joined
+            vars(self).update(parts)
 
     def _arguments(self) -> tuple[object, ...]:
         return (self._max_size,)
@@ -145,8 +177,12 @@ class CachingReadableStore(CachedReads):
     def clear_cache(self) -> None:
         """Clear the memory cache, and discard the results of running fetches.
 
-        Shared caches keep their bytes, but versions found there are validated again before they are trusted.
+        Shared caches keep their bytes, but versions found there are validated again before they are trusted. A memory
+        cache that copies share (`share="process"`) is left to them; this copy has an empty one of its own from then on.
         """
+        if self._share_user is not None:
+            self._share_user = None
+            vars(self).update(self._parts())
         interruptible(self._entries.invalidate, None)
 
     def __enter__(self) -> Self:
@@ -201,6 +237,10 @@ class CachingReadableStore(CachedReads):
     async def _invalidate(self, backend: Backend, paths: list[str] | None) -> None:
         keys = None if paths is None else [cache_key(path) for path in paths]
         self._entries.invalidate(keys)
+        if self._share_key is not None and self._share_user is None:  # the other copies share theirs
+            shared = PROCESS_CACHES.find(self._share_key).get("_entries")
+            if isinstance(shared, EntryTable):
+                shared.invalidate(keys)
         if self._tiers:
             for key in keys or []:
                 await backend.call(self._tiers.invalidate, key)

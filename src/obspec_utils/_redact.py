@@ -31,12 +31,16 @@ _NAMED = re.compile(
      ["']? \s*[=:]\s*)
     (?: b?"(?:\\.|[^"\\])*" | b?'(?:\\.|[^'\\])*' | (?:(?:bearer|basic)\s+)?[^\s&,;)\]}"']+ )"""
 )
+# The patterns take time that grows with the square of the length. A cut at a space splits no URL.
+_MAX_LENGTH = 4096
 # A longer repr is cut; for a much longer one only the type is shown.
 _LONG, _TOO_LONG = 300, 10_000
 
 
 def redacted(text: str) -> str:
-    """Return a text with the passwords, signatures and tokens in its URLs and settings hidden."""
+    """Return a text with the passwords, signatures and tokens in its URLs and settings hidden; a long one is cut."""
+    if len(text) > _MAX_LENGTH:
+        text = text[:_MAX_LENGTH].rpartition(" ")[0] + "..."
     if _SUSPECT.search(text) is None:
         return text
     before, at, rest = text.rpartition("@")

@@ -186,6 +186,55 @@ def test_ctrl_c_ends_an_iteration_at_once_and_the_store_can_be_used(store, objec
     assert output.endswith("interrupted\n" + "10\n" * 3)
 
 
+INTERRUPTED_BUFFER = """
+import sys, time
+from obspec_utils.stores import AiohttpStore
+store = AiohttpStore(sys.argv[1])
+try:
+    result = store.get("object")
+    print("begun", flush=True)
+    result.buffer()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_after_ctrl_c_no_more_of_a_body_is_received(store, object_server):
+    size = 64 << 20
+    object_server.put_random("bucket/object", size, seed=1, period=1 << 20)
+    object_server.configure(bandwidth=8_000_000)
+    command = [sys.executable, "-c", INTERRUPTED_BUFFER, store.base_url]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "interrupted\n"
+        wait_until(lambda: object_server.log()[0].end is not None)  # while the process goes on
+        process.communicate("")
+    assert object_server.log()[0].sent < size // 2
+
+
+AT_EXIT = """
+import atexit, sys
+@atexit.register
+def last():
+    print(len(store.get_range("object", start=0, length=10)))
+from obspec_utils.stores import AiohttpStore
+store = AiohttpStore(sys.argv[1])
+store.get_range("object", start=0, length=10)
+class Finalized:
+    def __del__(self):
+        print(len(store.get_range("object", start=0, length=10)))
+kept = Finalized()
+"""
+
+
+def test_a_store_that_was_used_can_be_read_to_the_end_of_the_process(store):
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", AT_EXIT, store.base_url]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "10\n10\n", "")
+
+
 def test_without_aiohttp_the_error_names_the_extra(tmp_path: Path):
     (tmp_path / "aiohttp.py").write_text("raise ImportError('not installed')")
     program = "import obspec_utils, obspec_utils.wrappers, obspec_utils.readers\nimport obspec_utils.stores"

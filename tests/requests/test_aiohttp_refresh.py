@@ -182,7 +182,14 @@ def test_the_error_of_a_refresh_is_the_cause_of_the_error(
 
 
 @pytest.mark.parametrize(
-    ("value", "told"), [(None, "NoneType"), (5, "int"), ("ftp://x", "ftp://x"), ({"a": 1}, "dict")]
+    ("value", "told"),
+    [
+        (None, "NoneType"),
+        (5, "int"),
+        ("ftp://x", "an http(s) URL as a str"),
+        ("Bearer s3cret", "a str that is no such URL"),
+        ({"a": 1}, "dict"),
+    ],
 )
 def test_a_refresh_that_returns_nothing_usable_is_an_error_that_says_so(
     server: WebServer, guard: Guard, value: object, told: str

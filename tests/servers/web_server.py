@@ -102,9 +102,9 @@ class WebServer(_Threaded):
 
 
 class RawServer(_Threaded):
-    """A server that sends what `respond` returns for a request, and closes the connection."""
+    """A server that sends what `respond` returns, pieces one after the other, and closes the connection."""
 
-    def __init__(self, respond: Callable[[Seen], bytes]) -> None:
+    def __init__(self, respond: Callable[[Seen], bytes | list[bytes]]) -> None:
         super().__init__()
         self.respond = respond
 
@@ -123,8 +123,11 @@ class RawServer(_Threaded):
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
             seen = Seen(method, target, headers, _port(writer))
             self.requests.append(seen)
-            writer.write(self.respond(seen))
-            await writer.drain()
+            response = self.respond(seen)
+            for number, piece in enumerate([response] if isinstance(response, bytes) else response):
+                await asyncio.sleep(0.005 if number else 0)  # so that it arrives alone
+                writer.write(piece)
+                await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:

@@ -61,7 +61,7 @@ def test_paths_that_no_object_has_are_refused(path: str) -> None:
         ({"headers": {"a b": "s3cret"}}, ValueError, "'a b'"),
         ({"headers": {"X": 5}}, TypeError, "headers"),
         ({"headers": ["s3cret"]}, TypeError, "headers"),
-        ({"base_url": "http://u:p@a", "headers": {"authorization": "s3cret"}}, ValueError, "one of them"),
+        ({"base_url": "http://u:p@a", "headers": {"authorization": "s3cret"}}, ValueError, "one of the two"),
         ({"timeout": 0}, ValueError, "timeout"),
         ({"timeout": float("nan")}, ValueError, "timeout"),
         ({"timeout": "30"}, TypeError, "timeout"),

@@ -149,7 +149,7 @@ class Client:
         """Request an object; return when the headers have arrived."""
         self._check_no_session()
         opened, body = run_blocking(self._open_leased, path, wanted)
-        return opened, Source(opened.span, body, _Again(self, path, opened))
+        return opened, Source(opened.span, body, _Again(self, path, opened), opened.whole)
 
     def _open_leased(self, path: str, wanted: Wanted) -> tuple[Opened, SyncBody | bytes]:
         lease = PAIRS.lease()
@@ -168,7 +168,7 @@ class Client:
         """Request an object as `open` does, on the running event loop."""
         opened = await _open(self._async_sender(), self.server, path, wanted)
         body = opened.data if opened.stream is None else AsyncBody(opened.stream)
-        return opened, Source(opened.span, body, _Again(self, path, opened))
+        return opened, Source(opened.span, body, _Again(self, path, opened), opened.whole)
 
 
 def _open(sender: Sender, server: Server, path: str, wanted: Wanted) -> Coroutine[Any, Any, Opened]:
@@ -203,7 +203,7 @@ class _Again:
         return await source.take_async()
 
     def _check(self, opened: Opened, span: ByteRange) -> None:
-        self._version.check(self._path, self._client.server.version_of(opened.meta), "AiohttpStore")
+        self._client.server.check_version_of(self._path, opened.meta, self._version)
         if opened.span != span:
             msg = f"Expected {span} of {self._path!r}, got {opened.span}. Retry the read."
             raise IncompleteReadError(msg)

@@ -73,7 +73,7 @@ class StatusError(aiohttp.ClientResponseError):
         kept = {name: value for name, value in headers.items() if name.lower() not in _SECRET_HEADERS}
         proxy = CIMultiDictProxy(CIMultiDict[str]())
         text, path, url = redacted(text), redacted(path), redacted(url)
-        request = aiohttp.RequestInfo(URL(url), method, proxy, URL(url))
+        request = aiohttp.RequestInfo(_url(url), method, proxy, _url(url))
         super().__init__(request, (), status=status, message=text, headers=CIMultiDict(kept))
         self.args = (self.message,)
         self._made_of = (text, path, method, url, status, kept)
@@ -86,6 +86,14 @@ class StatusError(aiohttp.ClientResponseError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._made_of
+
+
+def _url(text: str) -> URL:
+    """Return a URL; an empty one if what was hidden leaves none."""
+    try:
+        return URL(text)
+    except ValueError:
+        return URL()
 
 
 class NotFoundError(StatusError, obspec.exceptions.NotFoundError):

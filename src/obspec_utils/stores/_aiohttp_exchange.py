@@ -27,14 +27,18 @@ if TYPE_CHECKING:
     from obspec_utils.stores._aiohttp_sender import Sender
     from obspec_utils.stores._aiohttp_server import Server
 
-__all__ = ["Opened", "open_object", "pieces", "request", "unsatisfiable"]
+__all__ = ["Opened", "check_type", "open_object", "pieces", "request", "unsatisfiable"]
 
 _OK = frozenset({HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.PARTIAL_CONTENT})
 _XML = frozenset({"application/xml", "text/xml"})
 _MAX_ERROR_DOCUMENT = 64 * 1024
+# At the start of a document, without white space and a byte order mark before it.
 _ERROR_DOCUMENT = re.compile(
-    rb"\s*(?:\xef\xbb\xbf)?(?:<\?xml[^>]*\?>)?\s*<(?:\w+:)?(?:Error|ErrorResponse|ExceptionReport|ServiceExceptionReport)[\s>]"
+    rb"(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)?"
+    rb"<(?:\w+:)?(?:Error|ErrorResponse|ExceptionReport|ServiceExceptionReport)[\s/>]",
+    re.DOTALL,
 )
+_MAX_PROLOG = 1024
 
 
 @dataclass(slots=True)
@@ -75,14 +79,20 @@ async def request(sender: Sender, server: Server, path: str, wanted: Wanted) -> 
 
 def _checked(sender: Sender, server: Server, path: str, wanted: Wanted, response: aiohttp.ClientResponse) -> Reply:
     reply = parse_reply(path, response.status, response.headers, wanted.range)
-    if server.is_replaced_by_page(path, response.headers.get("Content-Type", "")):
-        advice = (
-            f"the response is {response.headers['Content-Type']!r}, as login and error pages are, where the object had "
-            "another type before: renew the credentials"
-        )
-        raise sender.error(response, path, advice=advice, kind=UnauthenticatedError)
+    check_type(sender, server, path, response)
     _check_range(sender, server, path, wanted.range, reply, response)
     return reply
+
+
+def check_type(sender: Sender, server: Server, path: str, response: aiohttp.ClientResponse) -> None:
+    """Raise UnauthenticatedError if a response is a page, as login and error pages are, in place of an object."""
+    kind = response.headers.get("Content-Type", "")
+    if server.is_replaced_by_page(path, kind):
+        advice = (
+            f"the response is {kind[:100]!r}, as login and error pages are, where the object had another type before: "
+            "renew the credentials"
+        )
+        raise sender.error(response, path, advice=advice, kind=UnauthenticatedError)
 
 
 def _check_range(
@@ -126,7 +136,7 @@ async def open_object(sender: Sender, server: Server, path: str, wanted: Wanted,
 
     if reply.body is None or _may_be_error(path, reply, response):
         return await _read_whole(sender, server, path, wanted, reply, response)
-    stream = Stream(path, reply, response, sender.timeout, server.version_of, reopen)
+    stream = Stream(path, reply, response, sender.timeout, server, reopen)
     if not stream.span.length:
         await stream.read(0)
         return Opened(reply.meta, reply.attributes, stream.span)
@@ -147,7 +157,7 @@ async def _read_whole(
     """Read a body now; raise an error if it is an XML document that tells one."""
     try:
         data = b"".join([piece async for piece in pieces(sender, response, path, reply)])
-        if _may_be_error(path, reply, response) and _ERROR_DOCUMENT.match(data):
+        if _may_be_error(path, reply, response) and _is_error_document(data):
             told = " ".join(data[:200].decode(errors="replace").split())
             raise sender.error(response, path, advice=f"the response is an error in XML, {told!r}")
         body = ByteRange(0, len(data))
@@ -158,6 +168,11 @@ async def _read_whole(
         await close(response)
     asked = data[span.start : span.stop]
     return Opened(reply.meta, reply.attributes, span, data=asked, whole=data, ranges_ignored=span != body)
+
+
+def _is_error_document(data: bytes) -> bool:
+    start = data[: 2 * _MAX_PROLOG].lstrip().removeprefix(b"\xef\xbb\xbf").lstrip()
+    return _ERROR_DOCUMENT.match(start[:_MAX_PROLOG]) is not None
 
 
 async def pieces(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from obspec_utils._ranges import ByteRange
 from obspec_utils.stores._aiohttp_errors import NotSupportedError, ProtocolError, StatusError
-from obspec_utils.stores._aiohttp_exchange import Opened, pieces, request
+from obspec_utils.stores._aiohttp_exchange import Opened, check_type, pieces, request
 from obspec_utils.stores._aiohttp_reply import attributes_of, meta_of, parse_reply, size_of_unsatisfied
 from obspec_utils.stores._aiohttp_sender import close, discard
 from obspec_utils.stores._aiohttp_wanted import Range, Wanted
@@ -48,6 +48,7 @@ async def fetch_head(
         response = await sender.send("HEAD", path, conditions)
         await discard(response, sender.timeout)
         if response.status == HTTPStatus.OK:
+            check_type(sender, server, path, response)
             found = parse_reply(path, HTTPStatus.OK, response.headers, None)
             if found.meta["size"] > 0:
                 return found.meta, found.attributes

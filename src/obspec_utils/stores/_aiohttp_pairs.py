@@ -119,10 +119,10 @@ class Lease:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop, in this thread."""
-        (pair,) = self._pairs
-        if pair.process is not this_process():
+        pair = next(iter(self._pairs), None)
+        if pair is None or pair.process is not this_process():
             coroutine.close()
-            msg = "a result that was being read cannot be continued in a forked process: get the object again there"
+            msg = "a result cannot be read on after it was closed, or in a forked process: get the object again"
             raise RuntimeError(msg)
         try:
             return pair.loop.run_until_complete(coroutine)
@@ -192,6 +192,10 @@ PAIRS = PairPool()
 
 @atexit.register
 def _close_all() -> None:
+    """Close what this process has open; what is used from now on is closed after each call."""
+    global _MAX_IDLE  # noqa: PLW0603 - process-wide by nature
+    _MAX_IDLE = 0
+    PAIRS.close_surplus()
     for pair in list(_open):
         if pair.process is this_process() and not pair.loop.is_running():
             with suppress(Exception):

@@ -35,10 +35,9 @@ async def read_ranges(sender: Sender, server: Server, path: str, ranges: Sequenc
 
     async def read(number: int) -> bytes:
         opened = await _open(sender, server, path, ranges[number])
-        version = server.version_of(opened.meta)
-        versions.append(version)
+        versions.append(server.version_of(opened.meta))
         try:
-            versions[0].check(path, version, "AiohttpStore")
+            server.check_version_of(path, opened.meta, versions[0])
         except BaseException:
             await _close(opened)
             raise

@@ -9,7 +9,6 @@ from inspect import iscoroutine, iscoroutinefunction
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from obspec_utils._io.gc_pause import held, paused, reset_after_fork
-from obspec_utils._redact import shown
 from obspec_utils.stores._aiohttp_site import Site
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class CurrentSite:
 
     def __init__(self, site: Site, refresh: object) -> None:
         if refresh is not None and (not callable(refresh) or _is_async(refresh)):
-            msg = f"refresh must be a function without arguments, which is not async, got {shown(refresh)}"
+            msg = f"refresh must be a function without arguments, which is not async, got a {type(refresh).__name__}"
             raise TypeError(msg)
         self.site = site
         self.refresh = cast("Refresh | None", refresh)
@@ -93,7 +92,11 @@ class CurrentSite:
         finally:
             _refreshing.reset(token)
         if isinstance(renewed, str):
-            return Site(renewed, self.site.given_headers)
+            try:
+                return Site(renewed, self.site.given_headers)
+            except ValueError:
+                msg = "refresh must return headers as a dict, or an http(s) URL as a str, got a str that is no such URL"
+                raise ValueError(msg) from None  # the text may be a token
         if isinstance(renewed, Mapping):
             return Site(self.site.given, renewed)
         if iscoroutine(renewed):

@@ -45,6 +45,7 @@ _MAX_TOLD = 200
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _NOT_RETRIED = (
     aiohttp.InvalidURL,
+    aiohttp.ClientHttpProxyError,
     aiohttp.ClientConnectorCertificateError,
     aiohttp.ServerFingerprintMismatch,
     ValueError,
@@ -144,12 +145,16 @@ class Sender:
             told = f"{type(error).__name__}: {_short(error)}"
             raise self.error(response, path, advice=f"refresh failed with {told}") from error
 
-    def _failure(self, method: str, path: str, error: Exception) -> GenericError:
+    def _failure(self, method: str, path: str, error: Exception) -> GenericError | StatusError:
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            return status_error(error.status, self.site, path, method=method)
         start = f"{method} of {path!r} in {self.site!r} failed"
         if isinstance(error, TimeoutError):
             return RequestTimeoutError(f"{start}: no response within {self.timeout} s. Pass a longer timeout=.")
         if isinstance(error, _NO_HTTP):
-            return ProtocolError(f"{start}: the response is not HTTP: {_short(error)}. Check the URL and the server.")
+            return ProtocolError(
+                f"{start}: the response is not HTTP: {_short(error.message)}. Check the URL and the server."
+            )
         return GenericError(f"{start}: {type(error).__name__}: {_short(error)}. Check the URL and the network.")
 
     async def _follow(
@@ -250,7 +255,7 @@ def new_session(*, force_close: bool = False, cookie_jar: aiohttp.CookieJar | No
     return aiohttp.ClientSession(connector=connector, cookie_jar=cookie_jar)
 
 
-def _short(error: Exception) -> str:
+def _short(error: Exception | str) -> str:
     told = " ".join(redacted(str(error) or type(error).__name__).split())
     return told if len(told) <= _MAX_TOLD else f"{told[:_MAX_TOLD]}..."
 

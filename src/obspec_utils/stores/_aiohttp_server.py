@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,13 @@ class Server:
     def version_of(self, meta: ObjectMeta) -> Version:
         """Return the version in an object's metadata."""
         return Version.of(meta, self.check_version)
+
+    def check_version_of(self, path: str, meta: ObjectMeta, first: Version) -> None:
+        """Raise ObjectChangedError if metadata is of another version than the first response; a size may be unknown."""
+        found = self.version_of(meta)
+        if min(found.size, first.size) < 0:
+            found = replace(found, size=first.size)
+        first.check(path, found, "AiohttpStore")
 
     def note_range(self, site: Site, *, served: bool) -> None:
         """Note whether a range was served; warn the first time it was not."""

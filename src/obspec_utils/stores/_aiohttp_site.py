@@ -16,7 +16,7 @@ from obspec_utils.stores._aiohttp_errors import InvalidPathError
 __all__ = ["Site"]
 
 # Characters that stay as they are in the base URL, which may be percent-encoded already.
-_URL_CHARACTERS = "/%:@!$&'()*+,;=~?[]"
+_URL_CHARACTERS = "/%:@!$&()*+,;=~?[]"
 # Headers of the caller that another host may see: they have no secrets. Any other header may have one.
 _HARMLESS = frozenset({"accept", "accept-language", "cache-control", "pragma", "user-agent"})
 # Headers that belong to a single request. From the caller they would change what the bytes of a response are.
@@ -60,7 +60,8 @@ class Site:
         parts = _split(base_url)
         self.given_headers = _checked_headers(headers)
         for name in self.given_headers:
-            if name.lower() in _OF_REQUESTS and headers[name].lower() != "identity":
+            is_set_anyway = (name.lower(), headers[name].lower()) == ("accept-encoding", "identity")
+            if name.lower() in _OF_REQUESTS and not is_set_anyway:
                 msg = f"headers must not contain {name!r}: it is set for each request"
                 raise ValueError(msg)
         self.given = base_url
@@ -69,12 +70,13 @@ class Site:
         self._harmless["Accept-Encoding"] = "identity"
         if (credentials := _basic(parts)) is not None:
             if any(name.lower() == "authorization" for name in headers):
-                msg = "base_url has credentials, and headers has Authorization: pass one of them"
+                msg = "base_url and headers both have credentials: pass them in one of the two"
                 raise ValueError(msg)
             self.headers["Authorization"] = credentials
         host = URL(f"{parts.scheme.lower()}://{parts.netloc.rpartition('@')[2]}")
         self._origin = host.origin()
         self._base = str(self._origin) + quote(parts.path.rstrip("/"), safe=_URL_CHARACTERS)
+        self._own = str(self._origin) + quote(parts.path, safe=_URL_CHARACTERS)  # with a slash at the end, if given
         self._query = f"?{quote(parts.query, safe=_URL_CHARACTERS)}" if parts.query else ""
         self.shown_url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
 
@@ -97,7 +99,7 @@ class Site:
         except UnicodeEncodeError:
             msg = f"path must be valid Unicode, got {path!r}"
             raise InvalidPathError(msg) from None
-        url = f"{self._base}/{encoded}" if encoded else self._base
+        url = f"{self._base}/{encoded}" if encoded else self._own
         return URL(url + self._query, encoded=True), self.headers
 
     def headers_for(self, url: URL) -> dict[str, str]:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from obspec_utils._io.fork import this_process
 from obspec_utils._io.interruptible import in_own_thread, interruptible
+from obspec_utils._ranges import ByteRange
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
-    from obspec_utils._ranges import ByteRange
     from obspec_utils.stores._aiohttp_pairs import Lease
     from obspec_utils.stores._aiohttp_stream import Stream
 
@@ -127,6 +127,8 @@ class Source:
         The body, or its bytes.
     opener
         Requests the bytes again if the body can't be read: it has been read in chunks, or it arrives elsewhere.
+    whole
+        The bytes of the whole response, if they are in memory and may be more.
 
     Attributes
     ----------
@@ -134,15 +136,18 @@ class Source:
         The bytes, if they are in memory.
     """
 
-    def __init__(self, span: ByteRange, body: SyncBody | AsyncBody | bytes, opener: Opener) -> None:
+    def __init__(self, span: ByteRange, body: SyncBody | AsyncBody | bytes, opener: Opener, whole: bytes = b"") -> None:
         self.span = span
         self.data = body if isinstance(body, bytes) else None
         # One or none. `pop` is atomic: a body is read by one caller, others request the bytes again.
         self._bodies = [] if isinstance(body, bytes) else [body]
         self._opener = opener
+        self._whole = whole
 
     def widened(self) -> Source | None:
         """Return the source of all bytes of the response, instead of this one; None if it has been read."""
+        if self._whole:
+            return Source(ByteRange(0, len(self._whole)), self._whole, self._opener)
         try:
             body = self._bodies.pop()
         except IndexError:

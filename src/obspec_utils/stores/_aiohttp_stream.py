@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from obspec_utils._io.gc_pause import raise_if_interrupted
 from obspec_utils._io.retry import Attempts, RetryBudget
 from obspec_utils.exceptions import IncompleteReadError
 from obspec_utils.stores._aiohttp_errors import RequestTimeoutError
@@ -16,11 +17,9 @@ from obspec_utils.stores._aiohttp_sender import abort, close
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from obspec import ObjectMeta
-
     from obspec_utils._ranges import ByteRange
-    from obspec_utils._version import Version
     from obspec_utils.stores._aiohttp_reply import Reply
+    from obspec_utils.stores._aiohttp_server import Server
 
 __all__ = ["Reopen", "Stream"]
 
@@ -66,8 +65,8 @@ class Stream:
         The response, whose body has not been read.
     timeout
         Seconds to wait for each chunk; None for no limit.
-    version_of
-        Returns the version in an object's metadata.
+    server
+        What tells versions apart.
     reopen
         Requests the rest of the range after an error.
 
@@ -83,14 +82,14 @@ class Stream:
         reply: Reply,
         response: aiohttp.ClientResponse,
         timeout: float | None,
-        version_of: Callable[[ObjectMeta], Version],
+        server: Server,
         reopen: Reopen,
     ) -> None:
         self._path = path
         self._timeout = timeout
         self._reopen = reopen
-        self._version_of = version_of
-        self._version = version_of(reply.meta)
+        self._check = server.check_version_of
+        self._version = server.version_of(reply.meta)
         self._attempts = self._new_attempts()
         self._use(reply, response)
 
@@ -136,15 +135,18 @@ class Stream:
         return collected.value()
 
     async def _pull(self) -> bytes:
-        async with asyncio.timeout(self._timeout):
-            try:
-                piece, _ = await self.response.content.readchunk()  # unlike readany, without a copy
-            except RuntimeError:  # the connection was closed with its session
-                piece = b""
-        if not piece:
-            msg = f"The body of {self._path!r} ended {self.span.length} bytes early. Retry the read."
-            raise IncompleteReadError(msg)
-        return piece
+        raise_if_interrupted()
+        more = True
+        while more:  # the end of an HTTP chunk may come alone
+            async with asyncio.timeout(self._timeout):
+                try:
+                    piece, more = await self.response.content.readchunk()  # unlike readany, without a copy
+                except RuntimeError:  # the connection was closed with its session
+                    break
+            if piece:
+                return piece
+        msg = f"The body of {self._path!r} ended {self.span.length} bytes early. Retry the read."
+        raise IncompleteReadError(msg)
 
     def _cut(self, piece: bytes) -> bytes:
         """Return the wanted bytes of the next piece of the body, and count them."""
@@ -189,7 +191,7 @@ class Stream:
         await asyncio.sleep(delay)
         reply, response = await self._reopen(self.span)
         try:
-            self._version.check(self._path, self._version_of(reply.meta), "AiohttpStore")
+            self._check(self._path, reply.meta, self._version)
         except BaseException:
             await close(response)
             raise

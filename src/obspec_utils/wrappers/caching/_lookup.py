@@ -208,7 +208,8 @@ class ReadThrough:
             return Lookup(entry, ranges, {0: version.whole})
         if self._is_lazy(entry, ranges):
             return Lookup(entry, ranges, {}, response)
-        return Lookup(entry, ranges, await self.blocks.load(self.call, entry, ranges, self._claim, response))
+        blocks = await self.blocks.load(self.call, entry, ranges, self._claim, response, read_ahead=True)
+        return Lookup(entry, ranges, blocks)
 
     async def _load_uncached(
         self, entry: Entry, ranges: list[ByteRange], response: Response | None

@@ -74,12 +74,16 @@ class CachingReadableStore(CachedReads):
         What tells versions of an object apart, beside the size: "auto" (the ETag, or else the date), "etag", "date", or
         "size" for nothing else; for servers that send different ETags or dates for the same bytes. Objects without what
         it names are cached as those that have neither ETag nor date.
+    read_ahead
+        Whether a miss at the end of blocks that were read in sequence fetches more of them: 1, 2, 4 and so on, up to an
+        eighth of the smallest cache's `max_size` and 32 MiB at a time. Objects that are cached whole need none.
 
     Raises
     ------
     ValueError
-        If a number is not positive, `check_version` is none of these, `max_size` is combined with `cache`, or a shared
-        cache needs a `namespace`, because the location of the store can't be derived from its configuration.
+        If a number is not positive, `check_version` or `read_ahead` is none of these, `max_size` is combined with
+        `cache`, or a shared cache needs a `namespace`, because the location of the store can't be derived from its
+        configuration.
     TypeError
         If an argument has another type, such as a folder as `cache`: pass a `DiskCache` of that folder.
     """
@@ -94,9 +98,10 @@ class CachingReadableStore(CachedReads):
         cache: Cache | Sequence[Cache] | None = None,
         namespace: str | None = None,
         check_version: CheckVersion = "auto",
+        read_ahead: bool = True,
     ) -> None:
         super().__init__(store)
-        self._config = config = Config(max_size, block_size, max_age, cache, namespace, check_version)
+        self._config = config = Config(max_size, block_size, max_age, cache, namespace, check_version, read_ahead)
         self._max_size = config.max_size
         memory, shared = config.caches()
         self._tiers = SharedTiers(
@@ -108,7 +113,8 @@ class CachingReadableStore(CachedReads):
         self._entries = EntryTable(memory, config.max_age_seconds(shared=bool(shared)), shared=bool(shared))
         max_read = config.max_read(memory, shared)
         origin = Origin(store, config.block_size, self._limits(), max_read, config.check_version)
-        self._blocks = BlockLoader(origin, self._entries, self._tiers, self._counters)
+        max_ahead = config.max_ahead(memory, shared)
+        self._blocks = BlockLoader(origin, self._entries, self._tiers, self._counters, max_ahead)
         self._revalidator = Revalidator(origin, self._entries, self._tiers, self._counters)
         self._hit = make_hit(self._entries, self._counters)
 

@@ -1,0 +1,45 @@
+"""Decide how far the block cache reads ahead. Block numbers in, block numbers out, no I/O."""
+
+from __future__ import annotations
+
+__all__ = ["Sequences"]
+
+# The number of places at which an object is read sequentially, in turns. More would mistake random reads for sequences.
+_MAX_SEQUENCES = 8
+
+
+class Sequences:
+    """Find sequential misses in one object, and extend them.
+
+    A miss starts a sequence. A miss of the block at its end continues it, and fetches as many blocks as the sequence
+    has fetched before: 1, 1, 2, 4 and so on. So fewer blocks are read ahead and never used than were read in sequence.
+
+    Hits are not observed, which would make them slower: whoever gets to the end of a sequence has read it.
+    """
+
+    __slots__ = ("_lengths",)
+
+    def __init__(self) -> None:
+        self._lengths: dict[int, int] = {}  # blocks fetched, by the number of the block that continues the sequence
+
+    def extend(self, start: int, stop: int, max_blocks: int) -> int:
+        """Note a miss of the blocks from `start` to `stop`; return where to end their fetch.
+
+        Parameters
+        ----------
+        start, stop
+            The missing blocks that the caller fetches.
+        max_blocks
+            The maximum number of blocks to fetch, unless more are missing.
+        """
+        lengths = self._lengths
+        length = lengths.pop(start, 0)
+        end = max(stop, start + min(length, max_blocks))
+        lengths[end] = length + end - start
+        for oldest in list(lengths)[:-_MAX_SEQUENCES]:
+            lengths.pop(oldest, None)
+        return end
+
+    def clear(self) -> None:
+        """Forget all sequences."""
+        self._lengths.clear()

@@ -76,6 +76,7 @@ DEFAULTS = {
         "cache": None,
         "namespace": None,
         "check_version": "auto",
+        "read_ahead": True,
     },
     "wrappers.SplittingReadableStore": {
         "request_size": 12 << 20,

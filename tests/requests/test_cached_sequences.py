@@ -1,0 +1,293 @@
+"""The block cache reads ahead along ranges that come in sequence, and nothing else: counted at the server."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import random
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from obstore.exceptions import PermissionDeniedError
+
+from obspec_utils.caches import DiskCache, MemoryCache
+from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
+
+from .conftest import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from ._ways import Async, Sync
+    from .conftest import Remote
+
+BLOCK = 64 * 1024
+SIZE = 40 * BLOCK + 1000
+STEP = 10_000
+WORKERS = 10
+
+
+def blocks(*bounds: int, end: int = SIZE) -> list[tuple[int, int]]:
+    """Return the byte ranges between successive block numbers."""
+    offsets = [min(number * BLOCK, end) for number in bounds]
+    return list(pairwise(offsets))
+
+
+def read(call: Sync | Async, store: Any, content: bytes, offsets: Iterable[int], length: int = STEP) -> None:
+    for start in offsets:
+        stop = min(start + length, len(content))
+        assert call.get_range(store, "object", start, stop) == content[start:stop]
+
+
+@pytest.mark.parametrize("step", [STEP, BLOCK, BLOCK // 2 + 7])
+def test_ranges_in_sequence_are_fetched_in_steps_that_double(remote: Remote, call: Sync | Async, step: int) -> None:
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, block_size=BLOCK)
+    read(call, store, content, range(0, SIZE, step), step)
+    assert remote.ranges() == blocks(0, 1, 2, 4, 8, 16, 32, 41)
+    assert sum(request.sent for request in remote.log()) == SIZE
+    info = store.cache_info()
+    assert (info.misses, info.origin_bytes, info.evictions) == (41, SIZE, 0)
+
+
+def test_ranges_of_several_blocks_are_a_sequence_too(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, block_size=BLOCK)
+    read(call, store, content, range(0, SIZE, 3 * BLOCK), 3 * BLOCK)
+    assert remote.ranges() == blocks(0, 3, 6, 12, 24, 32, 41)  # the last step in two requests
+
+
+def test_all_ways_to_read_ranges_continue_a_sequence(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, block_size=BLOCK)
+    read(call, store, content, [5 * BLOCK])
+    assert call.get(store, "object", range=(6 * BLOCK, 6 * BLOCK + 5)) == content[6 * BLOCK : 6 * BLOCK + 5]
+    starts = [7 * BLOCK, 7 * BLOCK + 100]
+    ends = [start + 10 for start in starts]
+    assert call.get_ranges(store, "object", starts, ends) == [content[start : start + 10] for start in starts]
+    assert remote.ranges() == blocks(5, 6, 7, 9)
+
+
+def test_long_steps_are_requested_in_parallel(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", 20 * MIB)
+    store = CachingReadableStore(remote.store, block_size=MIB)
+    remote.server.configure(latency=0.05, gather=True)
+    read(call, store, content, range(0, 16 * MIB, MIB))
+    assert remote.ranges() == [(start, start + MIB) for start in range(0, 16 * MIB, MIB)]
+    assert remote.server.most_in_flight() == 8
+
+
+def test_the_limits_of_a_splitting_store_inside_apply(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", SIZE)
+    below = SplittingReadableStore(remote.store, request_size=2 * BLOCK, max_concurrent_requests=3)
+    store = CachingReadableStore(below, block_size=BLOCK)
+    remote.server.configure(latency=0.05, gather=True)
+    read(call, store, content, range(0, SIZE, BLOCK))
+    assert max(stop - start for start, stop in remote.ranges()) <= 3 * BLOCK
+    assert sum(request.sent for request in remote.log()) == SIZE
+    assert remote.server.most_in_flight() == 3
+
+
+async def test_tasks_that_read_in_sequence_share_each_step(remote: Remote) -> None:
+    content = remote.put("object", SIZE)
+    remote.server.configure(latency=0.01)
+    store = CachingReadableStore(remote.store, block_size=BLOCK)
+    offsets = iter(range(0, SIZE, STEP))
+
+    async def work() -> None:
+        for start in offsets:
+            stop = min(start + STEP, SIZE)
+            assert bytes(await store.get_range_async("object", start=start, end=stop)) == content[start:stop]
+
+    await asyncio.gather(*(work() for _ in range(WORKERS)))
+    assert sum(request.sent for request in remote.log()) == SIZE
+    assert remote.ranges() == blocks(0, 1, 2, 4, 8, 16, 32, 41)
+
+
+def test_threads_that_read_in_sequence_share_each_step(remote: Remote) -> None:
+    content = remote.put("object", SIZE)
+    remote.server.configure(latency=0.01)
+    store = CachingReadableStore(remote.store, block_size=BLOCK)
+
+    def fetch(start: int) -> bytes:
+        return bytes(store.get_range("object", start=start, end=min(start + STEP, SIZE)))
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        assert b"".join(pool.map(fetch, range(0, SIZE, STEP))) == content
+    assert sum(request.sent for request in remote.log()) == SIZE
+    assert len(remote.log()) <= 12  # 7 if they keep their order
+
+
+def test_several_sequences_in_turns(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", 64 * BLOCK)
+    store = CachingReadableStore(remote.store, block_size=BLOCK)
+    halves = [range(0, 32 * BLOCK, BLOCK), range(32 * BLOCK, 64 * BLOCK, BLOCK)]
+    read(call, store, content, chain.from_iterable(zip(*halves, strict=True)))
+    first, second = (0, 1, 2, 4, 8, 16), (32, 33, 34, 36, 40, 48)
+    assert remote.ranges() == blocks(*first, *second, 64, end=64 * BLOCK)
+
+
+@pytest.mark.parametrize(
+    "offsets",
+    [
+        range(0, SIZE, 2 * BLOCK),
+        range(0, SIZE, 5 * BLOCK),
+        range(0, SIZE, BLOCK + BLOCK // 2),
+        range(SIZE - 1000, -1, -BLOCK),
+        range(SIZE - 1000, -1, -2 * BLOCK),
+        [number * BLOCK for number in (7, 8, 7, 8, 3, 7, 8, 20, 3)],
+    ],
+    ids=["strided", "far", "half", "backwards", "strided backwards", "repeated"],
+)
+def test_other_reads_fetch_only_the_blocks_they_touch(
+    remote: Remote, call: Sync | Async, offsets: Iterable[int]
+) -> None:
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, block_size=BLOCK)
+    read(call, store, content, offsets, 1000)
+    touched = {start // BLOCK for start in offsets} | {(start + 999) // BLOCK for start in offsets}
+    assert sum(stop - start for start, stop in remote.ranges()) == sum(
+        min(BLOCK, SIZE - number * BLOCK) for number in touched
+    )
+
+
+def test_random_reads_fetch_hardly_more_than_the_blocks_they_touch(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, block_size=BLOCK // 16)
+    rng = random.Random(1)
+    offsets = [rng.randrange(SIZE) for _ in range(300)]
+    read(call, store, content, offsets, 1)
+    touched = {start * 16 // BLOCK for start in offsets}
+    assert len(touched) > 200
+    assert sum(request.sent for request in remote.log()) <= 1.01 * len(touched) * BLOCK // 16
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 9, 17])
+def test_fewer_bytes_are_read_ahead_in_vain_than_were_read(remote: Remote, call: Sync | Async, count: int) -> None:
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, block_size=BLOCK)
+    read(call, store, content, range(0, count * BLOCK, BLOCK))
+    fetched = sum(request.sent for request in remote.log())
+    assert count * BLOCK <= fetched < 2 * count * BLOCK
+
+
+@pytest.mark.parametrize(
+    ("max_size", "bounds"), [(32, [0, 1, 2, *range(4, 41, 4), 41]), (15, range(42)), (8, range(42))]
+)
+def test_a_step_takes_an_eighth_of_the_cache(
+    remote: Remote, call: Sync | Async, max_size: int, bounds: Iterable[int]
+) -> None:
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, max_size * BLOCK, block_size=BLOCK)
+    read(call, store, content, range(0, SIZE, STEP))
+    assert remote.ranges() == blocks(*bounds)
+    assert store.cache_size <= max_size * BLOCK
+
+
+def test_a_second_pass_over_an_object_larger_than_the_cache_reads_ahead_again(
+    remote: Remote, call: Sync | Async
+) -> None:
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, 32 * BLOCK, block_size=BLOCK)
+    read(call, store, content, range(0, SIZE, STEP))
+    remote.server.clear()
+    read(call, store, content, range(0, SIZE, STEP))
+    assert remote.ranges() == blocks(0, 1, 2, *range(4, 41, 4), 41)
+
+
+@pytest.mark.parametrize("size", [2 * BLOCK + 1, 4 * BLOCK - 1, 4 * BLOCK, 4 * BLOCK + 1])
+def test_nothing_past_the_end_is_requested(remote: Remote, call: Sync | Async, size: int) -> None:
+    content = remote.put("object", size)
+    store = CachingReadableStore(remote.store, block_size=BLOCK)
+    read(call, store, content, range(0, size, STEP))
+    assert remote.ranges() == blocks(0, 1, 2, *range(4, -(-size // BLOCK), 4), 99, end=size)
+
+
+def test_blocks_that_are_cached_are_not_fetched_again(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, block_size=BLOCK)
+    read(call, store, content, [5 * BLOCK, 7 * BLOCK])
+    remote.server.clear()
+    read(call, store, content, range(0, 8 * BLOCK, BLOCK))
+    assert remote.ranges() == [(0, BLOCK), (BLOCK, 2 * BLOCK), *blocks(2, 4), *blocks(4, 5), *blocks(6, 7)]
+
+
+def test_read_ahead_can_be_switched_off(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, block_size=BLOCK, read_ahead=False)
+    read(call, store, content, range(0, SIZE, STEP))
+    assert remote.ranges() == blocks(*range(42))
+    remote.server.clear()
+    read(call, copy.copy(store), content, range(0, SIZE, STEP))
+    assert remote.ranges() == blocks(*range(42))
+
+
+def test_copies_begin_anew(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, block_size=BLOCK)
+    read(call, store, content, range(0, 4 * BLOCK, BLOCK))
+    remote.server.clear()
+    read(call, copy.copy(store), content, [4 * BLOCK])
+    assert remote.ranges() == blocks(4, 5)
+    store.clear_cache()
+    remote.server.clear()
+    read(call, store, content, [4 * BLOCK])
+    assert remote.ranges() == blocks(4, 5)
+
+
+def test_a_request_that_fails_ahead_fails_no_read(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, block_size=BLOCK)
+    read(call, store, content, range(0, 4 * BLOCK, BLOCK))
+    remote.server.add_fault("status", status=403, covers=6 * BLOCK + 5, times=None)
+    remote.server.clear()
+    read(call, store, content, [4 * BLOCK])
+    assert remote.ranges() == [*blocks(4, 5), *blocks(4, 8)]
+    read(call, store, content, [5 * BLOCK])
+    with pytest.raises(PermissionDeniedError):
+        call.get_range(store, "object", 6 * BLOCK, 7 * BLOCK)
+    remote.server.clear_faults()
+    remote.server.clear()
+    read(call, store, content, range(6 * BLOCK, SIZE, STEP))
+    assert sum(request.sent for request in remote.log()) == SIZE - 6 * BLOCK
+
+
+def test_a_missing_object_is_requested_once(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, block_size=BLOCK)
+    read(call, store, content, range(0, 4 * BLOCK, BLOCK))
+    remote.server.add_fault("delete", times=1)
+    remote.server.clear()
+    with pytest.raises(FileNotFoundError):
+        call.get_range(store, "object", 4 * BLOCK, 5 * BLOCK)
+    assert len(remote.log()) == 1
+
+
+def test_a_changed_object_is_read_in_its_new_version(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, block_size=BLOCK)
+    read(call, store, content, range(0, 4 * BLOCK, BLOCK))
+    changed = remote.put("object", SIZE, seed=2)
+    read(call, store, changed, range(4 * BLOCK, SIZE, STEP))
+    read(call, store, changed, range(0, SIZE, STEP))
+
+
+def test_revalidation_does_not_end_a_sequence(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, block_size=BLOCK, max_age=0)
+    read(call, store, content, range(0, SIZE, BLOCK))
+    assert sum(request.sent for request in remote.log() if request.status == 206) == SIZE
+    assert len([request for request in remote.log() if request.status == 206]) == 7
+
+
+def test_stores_that_share_a_disk_fetch_once(remote: Remote, call: Sync | Async, tmp_path: Path) -> None:
+    content = remote.put("object", SIZE)
+    for _ in range(2):
+        caches = [MemoryCache(), DiskCache(tmp_path, 10**9)]
+        store = CachingReadableStore(remote.store, block_size=BLOCK, cache=caches, namespace="here")
+        read(call, store, content, range(0, SIZE, STEP))
+        assert remote.ranges() == blocks(0, 1, 2, 4, 8, 16, 32, 41)
+    assert store.cache_info().origin_bytes == 0

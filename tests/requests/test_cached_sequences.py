@@ -71,6 +71,17 @@ def test_all_ways_to_read_ranges_continue_a_sequence(remote: Remote, call: Sync 
     assert remote.ranges() == blocks(5, 6, 7, 9)
 
 
+def test_ranges_apart_continue_no_sequence(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", SIZE)
+    store = CachingReadableStore(remote.store, block_size=BLOCK)
+    read(call, store, content, range(0, 8 * BLOCK, BLOCK))
+    remote.server.clear()
+    starts = [8 * BLOCK, 10 * BLOCK]
+    ends = [start + 10 for start in starts]
+    assert call.get_ranges(store, "object", starts, ends) == [content[start : start + 10] for start in starts]
+    assert remote.ranges() == [*blocks(8, 9), *blocks(10, 11)]
+
+
 def test_long_steps_are_requested_in_parallel(remote: Remote, call: Sync | Async) -> None:
     content = remote.put("object", 20 * MIB)
     store = CachingReadableStore(remote.store, block_size=MIB)
@@ -78,6 +89,21 @@ def test_long_steps_are_requested_in_parallel(remote: Remote, call: Sync | Async
     read(call, store, content, range(0, 16 * MIB, MIB))
     assert remote.ranges() == [(start, start + MIB) for start in range(0, 16 * MIB, MIB)]
     assert remote.server.most_in_flight() == 8
+
+
+def test_requests_are_as_long_as_the_read(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", 20 * MIB)
+    store = CachingReadableStore(remote.store, block_size=MIB)
+    read(call, store, content, range(0, 12 * MIB, 3 * MIB), 3 * MIB)
+    assert remote.ranges() == [(start, start + 3 * MIB) for start in range(0, 12 * MIB, 3 * MIB)]
+
+
+def test_a_step_is_one_batch_of_requests(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", 16 * MIB)
+    store = CachingReadableStore(SplittingReadableStore(remote.store, max_concurrent_requests=3), block_size=MIB)
+    read(call, store, content, range(0, 16 * MIB, MIB))
+    bounds = [0, 1, 2, 3, 4, 6, 8, 10, 13, 16]
+    assert remote.ranges() == [(start * MIB, stop * MIB) for start, stop in pairwise(bounds)]
 
 
 def test_the_limits_of_a_splitting_store_inside_apply(remote: Remote, call: Sync | Async) -> None:
@@ -255,6 +281,17 @@ def test_a_request_that_fails_ahead_fails_no_read(remote: Remote, call: Sync | A
     assert sum(request.sent for request in remote.log()) == SIZE - 6 * BLOCK
 
 
+def test_a_response_read_before_a_failure_ahead_is_not_read_again(remote: Remote, call: Sync | Async) -> None:
+    content = remote.put("object", SIZE)
+    remote.server.add_fault("refuse_conditions", status=501, times=None)
+    store = CachingReadableStore(remote.store, block_size=BLOCK, max_age=0)
+    read(call, store, content, range(0, 4 * BLOCK, BLOCK))
+    remote.server.add_fault("status", status=403, covers=6 * BLOCK + 5, times=None)
+    remote.server.clear()
+    read(call, store, content, [4 * BLOCK])
+    assert remote.ranges() == [*blocks(4, 5) * 2, *blocks(5, 8)]
+
+
 def test_a_missing_object_is_requested_once(remote: Remote, call: Sync | Async) -> None:
     content = remote.put("object", SIZE)
     store = CachingReadableStore(remote.store, block_size=BLOCK)
@@ -271,6 +308,8 @@ def test_a_changed_object_is_read_in_its_new_version(remote: Remote, call: Sync 
     store = CachingReadableStore(remote.store, block_size=BLOCK)
     read(call, store, content, range(0, 4 * BLOCK, BLOCK))
     changed = remote.put("object", SIZE, seed=2)
+    read(call, store, changed, [4 * BLOCK])
+    assert remote.ranges() == [*blocks(4, 5), *blocks(4, 8)]
     read(call, store, changed, range(4 * BLOCK, SIZE, STEP))
     read(call, store, changed, range(0, SIZE, STEP))
 

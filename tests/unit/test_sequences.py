@@ -132,6 +132,24 @@ def test_a_block_that_another_caller_fetches_is_neither_waited_for_nor_requested
     assert fetched(below) == [(0, 1), (1, 2), (3, 4), (2, 3)]
 
 
+def test_blocks_that_were_waited_for_are_counted_beside_those_ahead() -> None:
+    below = Gated(3)
+    store = CachingReadableStore(below, block_size=BLOCK)
+    block(store, 0)
+    block(store, 1)
+    with ThreadPoolExecutor(2) as pool:
+        other = pool.submit(block, store, 2)
+        assert below.asked.wait(WAIT)
+        reader = pool.submit(store.get_range, "object", start=4 * BLOCK - 2, length=4)
+        wait_for(lambda: len(below.requests) == 4)
+        below.go.set()
+        other.result(WAIT)
+        assert bytes(reader.result(WAIT)) == CONTENT[4 * BLOCK - 2 : 4 * BLOCK + 2]
+    assert fetched(below) == [(0, 1), (1, 2), (2, 4), (4, 8)]
+    info = store.cache_info()
+    assert (info.hits, info.joined, info.misses) == (0, 1, 8)
+
+
 @pytest.mark.parametrize("change", ["clear", "replace"])
 def test_blocks_ahead_that_were_invalidated_meanwhile_are_not_kept(change: str) -> None:
     below = Gated(3)

@@ -88,10 +88,8 @@ class BlockLoader:
         ranges: list[ByteRange],
         claim: Claim | None = None,
         response: Response | None = None,
-        *,
-        read_ahead: bool = False,
     ) -> dict[int, BufferList]:
-        """Return the blocks of a version that hold byte ranges.
+        """Return the blocks of a version that hold byte ranges. If they are read in sequence, fetch more.
 
         Parameters
         ----------
@@ -99,8 +97,6 @@ class BlockLoader:
             Blocks claimed for this call, which publishes or abandons them.
         response
             A response whose body may hold some of the bytes.
-        read_ahead
-            Whether to fetch more if blocks are read in sequence.
 
         Raises
         ------
@@ -120,7 +116,7 @@ class BlockLoader:
             fetched_keys.extend(keys)
             return self._fetch_claimed(call, entry, keys, unread, set(cached))
 
-        in_flight, find, more = self._entries.in_flight, self._entries.block, partial(self._ahead, entry)
+        in_flight, find = self._entries.in_flight, self._entries.block
         try:
             results = await in_flight.run_many(
                 call.backend,
@@ -129,7 +125,7 @@ class BlockLoader:
                 find=find,
                 keep=self._keep,
                 claim=claim,
-                more=more if read_ahead and self._max_ahead else None,
+                more=partial(self._ahead, entry),
             )
         except ObjectChangedError:
             self._entries.invalidate_version(call.key, entry)
@@ -171,7 +167,6 @@ class BlockLoader:
         except (ObjectChangedError, FileNotFoundError):
             raise
         except Exception:  # noqa: BLE001 - the error of the blocks ahead is raised when they are read
-            entry.sequences.clear()
             return None
 
     async def fetch_uncached(

@@ -208,8 +208,7 @@ class ReadThrough:
             return Lookup(entry, ranges, {0: version.whole})
         if self._is_lazy(entry, ranges):
             return Lookup(entry, ranges, {}, response)
-        blocks = await self.blocks.load(self.call, entry, ranges, self._claim, response, read_ahead=True)
-        return Lookup(entry, ranges, blocks)
+        return Lookup(entry, ranges, await self.blocks.load(self.call, entry, ranges, self._claim, response))
 
     async def _load_uncached(
         self, entry: Entry, ranges: list[ByteRange], response: Response | None

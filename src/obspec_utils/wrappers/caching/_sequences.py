@@ -39,7 +39,3 @@ class Sequences:
         for oldest in list(lengths)[:-_MAX_SEQUENCES]:
             lengths.pop(oldest, None)
         return end
-
-    def clear(self) -> None:
-        """Forget all sequences."""
-        self._lengths.clear()

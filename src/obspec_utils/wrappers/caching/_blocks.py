@@ -69,17 +69,20 @@ class BlockLoader:
 
     def claim(self, call: RequestContext, entry: Entry, ranges: list[ByteRange]) -> Claim:
         """Claim the blocks of ranges that are neither in memory nor being fetched."""
-        keys = _keys(entry, entry.block_numbers(ranges))
+        keys: list[Hashable] = [(entry, number) for number in entry.block_numbers(ranges)]
         return self._entries.in_flight.claim(call.backend, keys, self._entries.block)
 
     def _ahead(self, entry: Entry, claimed: Iterable[Hashable]) -> Iterable[Hashable]:
         """Return the blocks to read ahead with the blocks that a call has claimed."""
-        numbers = sorted(number for _, number in cast("Iterable[tuple[Entry, int]]", claimed))
-        start, stop = numbers[0], numbers[-1] + 1
-        max_blocks, end = self._max_ahead // entry.block_size, -(-entry.size // entry.block_size)
-        if max_blocks <= 1 or stop - start > len(numbers):
+        max_blocks, count = self._max_ahead // entry.block_size, -(-entry.size // entry.block_size)
+        if max_blocks <= 1:
             return []
-        return _keys(entry, range(stop, min(entry.sequences.extend(start, stop, max_blocks), end)))
+        numbers = [number for _, number in cast("Iterable[tuple[Entry, int]]", claimed)]
+        start, stop = min(numbers), max(numbers) + 1
+        if stop - start > len(numbers):
+            return []
+        end = min(entry.sequences.extend(start, stop, max_blocks), count)
+        return [(entry, number) for number in range(stop, end)]
 
     async def load(
         self,
@@ -105,7 +108,7 @@ class BlockLoader:
         """
         cached = {number: self._entries.block((entry, number)) for number in entry.block_numbers(ranges)}
         blocks = {number: parts for number, parts in cached.items() if parts is not None}
-        missing = _keys(entry, (number for number, parts in cached.items() if parts is None))
+        missing: list[Hashable] = [(entry, number) for number, parts in cached.items() if parts is None]
         self._counters.add(hits=len(blocks))
         if not missing and claim is None:
             return blocks
@@ -149,9 +152,8 @@ class BlockLoader:
         wanted: set[int],
     ) -> dict[Hashable, BufferList]:
         """Fetch claimed blocks. Those that are not wanted are read ahead; if that fails, fetch only the others."""
-        claimed = sorted(number for _, number in cast("list[tuple[Entry, int]]", keys))  # claimed in any order
-        numbers = [number for number in claimed if number in wanted]
-        ahead = [number for number in claimed if number not in wanted]
+        claimed = {number for _, number in cast("list[tuple[Entry, int]]", keys)}
+        numbers, ahead = sorted(claimed & wanted), sorted(claimed - wanted)
         blocks = await self._fetch_ahead(call, entry, numbers, ahead, response) if ahead else None
         if blocks is None:
             # Outside a handler: the context of an error would keep the bytes in memory that have arrived.
@@ -220,7 +222,8 @@ class BlockLoader:
             leased, lease = missing, NO_LEASE
             if call.waited < MAX_WAIT:
                 leased, lease = await call.backend.call(self._tiers.lease, missing, call.backend.task())
-            names = {number: names[number] for number in numbers}
+            if ahead:
+                names = {number: names[number] for number in numbers}
             if leased:
                 found |= await self._fetch_leased(call, entry, leased, lease, response, whole, min_part)
                 response = None  # a body is read once
@@ -273,7 +276,3 @@ class BlockLoader:
         blocks = await self._origin.fetch(call, entry, numbers, first=response, contiguous=whole, min_part=min_part)
         self._counters.add(misses=len(numbers), origin_bytes=sum(map(len, blocks.values())))
         return blocks
-
-
-def _keys(entry: Entry, numbers: Iterable[int]) -> list[Hashable]:
-    return [(entry, number) for number in numbers]

@@ -133,6 +133,16 @@ async def test_tasks_that_read_in_sequence_share_each_step(remote: Remote) -> No
     assert remote.ranges() == blocks(0, 1, 2, 4, 8, 16, 32, 41)
 
 
+async def test_parallel_reads_of_long_ranges_fetch_nothing_ahead_of_the_last(remote: Remote) -> None:
+    content = remote.put("object", SIZE)
+    remote.server.configure(latency=0.1, gather=True)
+    store = CachingReadableStore(remote.store, 64 * BLOCK, block_size=BLOCK)
+    ranges = [(start * BLOCK, (start + 4) * BLOCK) for start in range(0, 32, 4)]
+    found = await asyncio.gather(*(store.get_range_async("object", start=start, end=end) for start, end in ranges))
+    assert b"".join(map(bytes, found)) == content[: 32 * BLOCK]
+    assert remote.ranges() == blocks(*range(0, 33, 4))
+
+
 def test_threads_that_read_in_sequence_share_each_step(remote: Remote) -> None:
     content = remote.put("object", SIZE)
     remote.server.configure(latency=0.01)

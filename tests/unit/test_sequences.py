@@ -27,6 +27,7 @@ BLOCK = 16
 COUNT = 100
 CONTENT = random.Random(1).randbytes(COUNT * BLOCK)
 UNLIMITED = 10**9
+ALL = range(UNLIMITED)
 
 
 class Gated(OnlyGet):
@@ -65,16 +66,26 @@ def fetched(store: OnlyGet) -> list[tuple[int, int]]:
 def test_a_sequence_doubles_up_to_the_maximum() -> None:
     sequences, stop, stops = Sequences(), 10, [10]
     for _ in range(8):
-        stop = sequences.extend(stop, stop + 1, 10)
+        stop = sequences.extend(stop, stop + 1, 10, ALL)
         stops.append(stop)
     assert stops == [10, 11, 12, 14, 18, 26, 36, 46, 56]
 
 
 def test_more_missing_blocks_than_the_maximum_are_not_cut() -> None:
     sequences = Sequences()
-    assert sequences.extend(0, 50, 10) == 50
-    assert sequences.extend(50, 100, 10) == 100
-    assert sequences.extend(100, 101, 10) == 110
+    assert sequences.extend(0, 50, 10, ALL) == 50
+    assert sequences.extend(50, 100, 10, ALL) == 100
+    assert sequences.extend(100, 101, 10, ALL) == 110
+
+
+def test_nothing_is_read_ahead_while_as_much_is_being_fetched() -> None:
+    sequences = Sequences()
+    assert sequences.extend(0, 6, 10, ()) == 6
+    assert sequences.extend(6, 12, 10, ()) == 12
+    assert sequences.extend(12, 13, 10, ()) == 13
+    assert sequences.extend(13, 14, 10, {3}) == 23
+    assert sequences.extend(23, 24, 10, {12, 14}) == 24
+    assert sequences.extend(24, 25, 10, {14}) == 34
 
 
 @given(st.lists(st.integers(1, 200), max_size=20))
@@ -84,7 +95,7 @@ def test_fewer_blocks_are_read_ahead_in_vain_than_were_read_in_sequence(lengths:
     for place, length in enumerate(lengths):
         for number in range(1000 * place, 1000 * place + length):
             if number not in cached:
-                cached.update(range(number, sequences.extend(number, number + 1, UNLIMITED)))
+                cached.update(range(number, sequences.extend(number, number + 1, UNLIMITED, cached)))
             read.add(number)
     assert read <= cached
     assert len(cached) < 2 * len(read) or not lengths
@@ -94,7 +105,7 @@ def test_fewer_blocks_are_read_ahead_in_vain_than_were_read_in_sequence(lengths:
 def test_the_state_is_bounded(numbers: list[int]) -> None:
     sequences = Sequences()
     for number in numbers:
-        sequences.extend(number, number + 1, 10)
+        sequences.extend(number, number + 1, 10, ALL)
     assert len(sequences._lengths) <= 8
 
 
@@ -258,6 +269,17 @@ def test_blocks_ahead_are_put_into_shared_caches_and_found_there(tmp_path: Path)
             block(store, number)
         assert fetched(below) == expected
     assert store.cache_info().tiers[1].hits == 16
+
+
+def test_a_store_without_a_memory_cache_reads_ahead_into_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("obspec_utils.wrappers.caching._config._MAX_AHEAD", 8 * BLOCK)
+    below = OnlyGet({"object": CONTENT})
+    store = CachingReadableStore(below, block_size=BLOCK, cache=DictCache(), namespace="here")
+    for number in range(COUNT):
+        block(store, number)
+    requests = fetched(below)
+    assert sum(stop - start for start, stop in requests) == COUNT
+    assert len(requests) < 40
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,8 @@ class BlockLoader:
         start, stop = min(numbers), max(numbers) + 1
         if stop - start > len(numbers):
             return []
-        end = min(entry.sequences.extend(start, stop, max_blocks), count)
+        cached = range(count) if self._entries.memory is None else entry.blocks
+        end = min(entry.sequences.extend(start, stop, max_blocks, cached), count)
         return [(entry, number) for number in range(stop, end)]
 
     async def load(

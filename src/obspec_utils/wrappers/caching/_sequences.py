@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
 __all__ = ["Sequences"]
 
 # The number of places at which an object is read sequentially, in turns. More would mistake random reads for sequences.
@@ -22,7 +27,7 @@ class Sequences:
     def __init__(self) -> None:
         self._lengths: dict[int, int] = {}  # blocks fetched, by the number of the block that continues the sequence
 
-    def extend(self, start: int, stop: int, max_blocks: int) -> int:
+    def extend(self, start: int, stop: int, max_blocks: int, cached: Container[int]) -> int:
         """Note a miss of the blocks from `start` to `stop`; return where to end their fetch.
 
         Parameters
@@ -31,11 +36,16 @@ class Sequences:
             The missing blocks that the caller fetches.
         max_blocks
             The maximum number of blocks to fetch, unless more are missing.
+        cached
+            The blocks that are in the cache. While `max_blocks` of the sequence are being fetched by parallel reads,
+            nothing is read ahead; nor if they were evicted.
         """
         lengths = self._lengths
         length = lengths.pop(start, 0)
-        end = max(stop, start + min(length, max_blocks))
-        lengths[end] = length + end - start
+        has_arrived = length < max_blocks or start - max_blocks in cached
+        end = max(stop, start + min(length, max_blocks)) if has_arrived else stop
+        # Blocks of a longer sequence that ends there may be read again, from a shared cache.
+        lengths[end] = max(length + end - start, lengths.get(end, 0))
         for oldest in list(lengths)[:-_MAX_SEQUENCES]:
             lengths.pop(oldest, None)
         return end

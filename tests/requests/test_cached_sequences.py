@@ -166,6 +166,19 @@ def test_several_sequences_in_turns(remote: Remote, call: Sync | Async) -> None:
     assert remote.ranges() == blocks(*first, *second, 64, end=64 * BLOCK)
 
 
+@pytest.mark.parametrize("count", [4, 8, 12, 24])
+def test_steps_are_shorter_if_many_sequences_share_the_cache(remote: Remote, count: int) -> None:
+    content = remote.put("object", 40 * BLOCK)
+    for number in range(count):
+        remote.server.put(f"bucket/{number}", content)
+    store = CachingReadableStore(remote.store, 64 * BLOCK, block_size=BLOCK)
+    for start in range(0, len(content), BLOCK):
+        for number in range(count):
+            assert bytes(store.get_range(str(number), start=start, length=5)) == content[start : start + 5]
+    assert sum(request.sent for request in remote.log()) == count * len(content)
+    assert len(remote.log()) <= count * 30
+
+
 @pytest.mark.parametrize(
     "offsets",
     [

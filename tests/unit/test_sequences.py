@@ -78,14 +78,14 @@ def test_more_missing_blocks_than_the_maximum_are_not_cut() -> None:
     assert sequences.extend(100, 101, 10, ALL) == 110
 
 
-def test_nothing_is_read_ahead_while_as_much_is_being_fetched() -> None:
+def test_a_step_is_no_longer_than_what_of_the_sequence_is_cached() -> None:
     sequences = Sequences()
-    assert sequences.extend(0, 6, 10, ()) == 6
-    assert sequences.extend(6, 12, 10, ()) == 12
-    assert sequences.extend(12, 13, 10, ()) == 13
-    assert sequences.extend(13, 14, 10, {3}) == 23
-    assert sequences.extend(23, 24, 10, {12, 14}) == 24
-    assert sequences.extend(24, 25, 10, {14}) == 34
+    assert sequences.extend(0, 6, 16, ()) == 6
+    assert sequences.extend(6, 12, 16, ()) == 12  # while the first six are being fetched
+    assert sequences.extend(12, 13, 16, range(9, 12)) == 15
+    assert sequences.extend(15, 16, 16, range(15)) == 30
+    assert sequences.extend(30, 31, 16, range(23, 30)) == 34
+    assert sequences.extend(34, 35, 16, ()) == 35
 
 
 @given(st.lists(st.integers(1, 200), max_size=20))

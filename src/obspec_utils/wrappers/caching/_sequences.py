@@ -37,13 +37,15 @@ class Sequences:
         max_blocks
             The maximum number of blocks to fetch, unless more are missing.
         cached
-            The blocks that are in the cache. While `max_blocks` of the sequence are being fetched by parallel reads,
-            nothing is read ahead; nor if they were evicted.
+            The blocks that are in the cache. A step is no longer than what of the sequence is there: the rest is still
+            being fetched, by parallel reads, or was evicted, as blocks far ahead would be before they are read.
         """
         lengths = self._lengths
         length = lengths.pop(start, 0)
-        has_arrived = length < max_blocks or start - max_blocks in cached
-        end = max(stop, start + min(length, max_blocks)) if has_arrived else stop
+        step = min(length, max_blocks)
+        while step > stop - start and start - step not in cached:
+            step //= 2
+        end = max(stop, start + step)
         # Blocks of a longer sequence that ends there may be read again, from a shared cache.
         lengths[end] = max(length + end - start, lengths.get(end, 0))
         for oldest in list(lengths)[:-_MAX_SEQUENCES]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import threading
@@ -159,6 +160,32 @@ def test_blocks_that_were_waited_for_are_counted_beside_those_ahead() -> None:
     assert fetched(below) == [(0, 1), (1, 2), (2, 4), (4, 8)]
     info = store.cache_info()
     assert (info.hits, info.joined, info.misses) == (0, 1, 8)
+
+
+async def test_a_task_that_waits_for_a_block_ahead_fetches_it_if_the_other_is_cancelled() -> None:
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    class Held(OnlyGet):
+        async def get_async(self, path: str, *, options: Any = None) -> Any:
+            if options["range"][1] == 4 * BLOCK:
+                asked.set()
+                await go.wait()
+            return await super().get_async(path, options=options)
+
+    below = Held({"object": CONTENT})
+    store = CachingReadableStore(below, block_size=BLOCK)
+    for number in (0, 1):
+        await store.get_range_async("object", start=number * BLOCK, length=5)
+    leader = asyncio.create_task(store.get_range_async("object", start=2 * BLOCK, length=5))
+    await asked.wait()
+    other = asyncio.create_task(store.get_range_async("object", start=3 * BLOCK, length=5))
+    await asyncio.sleep(0)
+    leader.cancel()
+    go.set()
+    assert bytes(await other) == CONTENT[3 * BLOCK : 3 * BLOCK + 5]
+    assert leader.cancelled()
+    assert fetched(below) == [(0, 1), (1, 2), (3, 4)]
+    assert store._entries.in_flight._claims == {}
 
 
 @pytest.mark.parametrize("change", ["clear", "replace"])

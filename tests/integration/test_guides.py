@@ -18,7 +18,7 @@ def test_the_guide_to_caching_runs(object_server, redis_server, tmp_path, capsys
     text = GUIDE.read_text(encoding="utf-8")
     text = text.replace("redis://cache.example:6379/0", redis_server.url).replace("/scratch/cache", str(tmp_path))
     blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 9
+    assert len(blocks) == 10
     for block in blocks:
         object_server.clear()
         exec(compile(block, GUIDE.name, "exec"), names)
@@ -26,6 +26,8 @@ def test_the_guide_to_caching_runs(object_server, redis_server, tmp_path, capsys
             spans = spans_asked_for(object_server, SIZES)["large.nc"]
             assert (38 * 256 * 1024, 39 * 256 * 1024) in spans
             assert sum(stop - start for start, stop in spans) == SIZES["large.nc"]
+        if "in 6 requests" in block:
+            assert len(object_server.log()) == 6
         if "as in a worker" in block:
             assert len(object_server.log()) == 1
             assert names["there"].cache_info().tiers[1].hits == 1

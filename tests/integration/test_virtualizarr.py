@@ -70,12 +70,10 @@ def test_parsing_and_loading_fetch_the_object_once(registry, object_server, file
     assert sum(request.sent for request in log) == len(files["climate.nc"])
 
 
-@pytest.mark.parametrize(("concurrency", "requests"), [(10, 98), (256, 4), (973, 1)])
-def test_adjacent_chunks_are_few_requests_and_no_byte_more(object_server, concurrency, requests):
-    """zarr requests `async.concurrency` chunks at a time; those that it requests together are coalesced."""
-    chunks, size = 973, 500
+def open_adjacent(server, store, chunks, size):
+    """Store adjacent chunks in one object; return their array, read through a store, and its values."""
     data = np.random.default_rng(0).integers(0, 255, chunks * size, dtype="u1")
-    object_server.put("virtual/adjacent", data.tobytes())
+    server.put("virtual/adjacent", data.tobytes())
     offsets = {
         str(number): {"path": "s3://virtual/adjacent", "offset": number * size, "length": size}
         for number in range(chunks)
@@ -84,11 +82,35 @@ def test_adjacent_chunks_are_few_requests_and_no_byte_more(object_server, concur
         shape=(chunks * size,), data_type=data.dtype, chunk_shape=(size,), codecs=[{"name": "bytes"}]
     )
     array = ManifestArray(metadata=metadata, chunkmanifest=ChunkManifest(offsets))
-    store = CoalescingReadableStore(object_server.s3_store("virtual"))
     manifests = ManifestStore(ManifestGroup(arrays={"x": array}), registry=ObjectStoreRegistry({"s3://virtual": store}))
+    return zarr.open_array(manifests, path="x", mode="r", zarr_format=3), data
+
+
+@pytest.mark.parametrize(("concurrency", "requests"), [(10, 98), (256, 4), (973, 1)])
+def test_adjacent_chunks_are_few_requests_and_no_byte_more(object_server, concurrency, requests):
+    """zarr requests `async.concurrency` chunks at a time; those that it requests together are coalesced."""
+    store = CoalescingReadableStore(object_server.s3_store("virtual"))
+    array, data = open_adjacent(object_server, store, 973, 500)
     with zarr.config.set({"async.concurrency": concurrency}):
-        found = zarr.open_array(manifests, path="x", mode="r", zarr_format=3)[:]
-    assert (found == data).all()
+        assert (array[:] == data).all()
     log = object_server.log()
     assert len(log) == requests
-    assert sum(request.sent for request in log) == chunks * size
+    assert sum(request.sent for request in log) == data.nbytes
+
+
+@pytest.mark.parametrize(
+    ("options", "requests", "in_flight"),
+    [({"block_size": "auto"}, 17, 8), ({"block_size": "auto", "read_ahead": False}, 17, 1)],
+)
+def test_a_cache_reads_ahead_of_adjacent_chunks(object_server, options, requests, in_flight):
+    """Steps that double: of 1 MiB, 1, 2, 4, 8 and the rest, so six round trips instead of 17 (98 without a cache)."""
+    store = CachingReadableStore(object_server.s3_store("virtual"), **options)
+    array, data = open_adjacent(object_server, store, 973, 17_900)
+    object_server.configure(latency=0.02, gather=True)
+    assert (array[:] == data).all()
+    log = object_server.log()
+    assert len(log) == requests
+    assert sum(request.sent for request in log) == data.nbytes
+    assert object_server.most_in_flight() == in_flight
+    array[:]
+    assert len(object_server.log()) == requests

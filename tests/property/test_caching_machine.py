@@ -19,7 +19,7 @@ from obstore.store import LocalStore, MemoryStore
 from obspec_utils.caches import DiskCache, MemoryCache, RedisCache
 from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.wrappers import CachingReadableStore
-from obspec_utils.wrappers.caching import _entries, _origin
+from obspec_utils.wrappers.caching import _config, _entries, _origin
 from tests.contracts._outcomes import Call, perform, perform_async
 from tests.property._calls import BLOCK, BUDGET, PATHS, WHOLE, calls, contents, paths
 from tests.property._history import Clock, History
@@ -277,6 +277,7 @@ def test_answers_are_those_of_the_store(
         monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(_origin, "AUTO_BLOCK_SIZE", BLOCK)
     monkeypatch.setattr(_origin, "AUTO_WHOLE_SIZE", WHOLE)
+    monkeypatch.setattr(_config, "_PART_AHEAD", 2)  # read ahead by up to eight blocks
     place = WriteTarget(tmp_path, object_server, request.getfixturevalue("redis_server") if "redis" in tiers else None)
     own = {"tiers": tiers, "block_size": block_size, "given_age": max_age, "place": place, "clock": clock}
     run_state_machine_as_test(

@@ -182,7 +182,7 @@ def _at_once(ask: Callable[[int], bytes]) -> list[bytes]:
 def test_threads_fetch_each_block_once(remote: Remote) -> None:
     content = remote.put("object", SIZE)
     remote.server.configure(latency=0.1, gather=True)
-    store = CachingReadableStore(remote.store, block_size=BLOCK)
+    store = CachingReadableStore(remote.store, block_size=BLOCK, read_ahead=False)
     spans = [(number * BLOCK, (number + 4) * BLOCK) for number in range(THREADS)]
     answers = _at_once(lambda number: bytes(store.get_range("object", start=spans[number][0], end=spans[number][1])))
     assert answers == [content[start:stop] for start, stop in spans]
@@ -195,7 +195,7 @@ def test_threads_fetch_each_block_once(remote: Remote) -> None:
 async def test_tasks_fetch_each_block_once(remote: Remote) -> None:
     content = remote.put("object", SIZE)
     remote.server.configure(latency=0.1, gather=True)
-    store = CachingReadableStore(remote.store, block_size=BLOCK)
+    store = CachingReadableStore(remote.store, block_size=BLOCK, read_ahead=False)
     spans = [(number * BLOCK, (number + 4) * BLOCK) for number in range(THREADS)]
     answers = await asyncio.gather(*(store.get_range_async("object", start=start, end=stop) for start, stop in spans))
     assert [bytes(answer) for answer in answers] == [content[start:stop] for start, stop in spans]

@@ -150,7 +150,7 @@ def caches_of_all_kinds(store: S3Store) -> CachingReadableStore:
         cached = CachingReadableStore(store, cache=caches, block_size=block_size, max_age=timedelta(1), namespace="n")
         assert_type(cached.cache_info(), CacheInfo)
         assert_type(cached.prefetch(["path"]), dict[str, Exception])
-    return CachingReadableStore(store, 1, cache=None, max_age=0.5)
+    return CachingReadableStore(store, 1, cache=None, max_age=0.5, read_ahead=False)
 
 
 async def registries_know_their_store(store: MemoryStore, cached: CachingReadableStore) -> None:

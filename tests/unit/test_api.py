@@ -78,6 +78,7 @@ DEFAULTS = {
         "namespace": None,
         "check_version": "auto",
         "share": None,
+        "read_ahead": True,
     },
     "wrappers.SplittingReadableStore": {
         "request_size": 12 << 20,

@@ -62,8 +62,25 @@ def test_copies_and_pickles_have_empty_memories_and_the_same_shared_caches(tmp_p
         ({"cache": {}}, (TypeError, ValueError), "cache"),
         ({"cache": [3]}, TypeError, "get, put, delete and clear.*got 3"),
         ({"cache": MemoryCache(), "max_size": 5}, ValueError, "max_size=5 can't be combined with cache="),
+        ({"read_ahead": 1}, ValueError, "^read_ahead must be True or False, got 1$"),
+        ({"read_ahead": None}, ValueError, "^read_ahead must be True or False, got None$"),
+        ({"read_ahead": "auto"}, ValueError, "^read_ahead must be True or False, got 'auto'$"),
     ],
 )
 def test_wrong_settings_are_refused(options: dict[str, Any], error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         CachingReadableStore(MemoryStore(), **options)
+
+
+@pytest.mark.parametrize("read_ahead", [True, False])
+@pytest.mark.parametrize("block_size", [None, 256, "auto"])
+def test_read_ahead_is_kept_by_copies_and_ignored_for_whole_objects(
+    tmp_path: Path, block_size: Any, *, read_ahead: bool
+) -> None:
+    (tmp_path / "object").write_bytes(CONTENT)
+    store = CachingReadableStore(LocalStore(tmp_path), block_size=block_size, read_ahead=read_ahead)
+    for other in (store, copy.copy(store), pickle.loads(pickle.dumps(store))):
+        assert bytes(other.get_range("object", start=0, end=10)) == CONTENT[:10]
+        assert other._config.read_ahead is read_ahead
+        assert repr(other) == repr(store)
+    assert ("read_ahead=False" in repr(store)) is not read_ahead

@@ -26,6 +26,7 @@ T = TypeVar("T")
 Results: TypeAlias = "dict[Hashable, T]"
 Find: TypeAlias = "Callable[[Hashable], T | None]"
 Keep: TypeAlias = "Callable[[Hashable, T], None]"
+More: TypeAlias = "Callable[[Iterable[Hashable]], Iterable[Hashable]]"
 
 
 class Claim:
@@ -152,16 +153,18 @@ class SingleFlight(Generic[T]):
         find: Find[T],
         keep: Keep[T],
         claim: Claim | None = None,
+        more: More | None = None,
     ) -> Results[T]:
         """Return the results of several keys; call `fetch` with those that are neither found nor being fetched.
 
-        `claim` has some of the keys already. A thread must be inside `paused()`.
+        `claim` has some of the keys already. `more(keys)` returns further keys to fetch with these if nobody else does;
+        it runs under the lock, and `fetch` may return no results for them. A thread must be inside `paused()`.
         """
         found: Results[T] = {}
         while len(found) < len(keys):
             mine, claim = claim or Claim(backend), None
             try:
-                paused(self._claim, mine, keys, found, find)
+                paused(self._claim, mine, keys, found, find, more)
                 if mine.keys:
                     _collect(found, keys, await self._run_claimed(mine, fetch, keep))
                 for future in mine.joined:
@@ -173,9 +176,10 @@ class SingleFlight(Generic[T]):
                 future = None
         return found
 
-    def _claim(self, claim: Claim, keys: list[Hashable], found: Results[T], find: Find[T]) -> None:
+    def _claim(
+        self, claim: Claim, keys: list[Hashable], found: Results[T], find: Find[T], more: More | None = None
+    ) -> None:
         """Look keys up again, join their running fetches, and claim the rest."""
-        claims, owner = self._claims, claim.owner
         with held(self._lock):
             for key in keys:
                 if key in found or key in claim.keys:
@@ -184,12 +188,24 @@ class SingleFlight(Generic[T]):
                 if value is not None:
                     found[key] = value
                     continue
-                other = claims.get((key, None)) or claims.get((key, owner))
-                if other is None or other.is_lost or sys.is_finalizing():  # at shutdown other threads never finish
-                    claim.keys[key] = None
-                    claims[key, owner] = claim
+                other = self._running(key, claim.owner)
+                if other is None:
+                    self._add(claim, key)
                 else:
                     claim.joined[other.future] = None
+            for key in more(claim.keys) if more is not None and claim.keys else ():
+                if find(key) is None and self._running(key, claim.owner) is None:
+                    self._add(claim, key)
+
+    def _running(self, key: Hashable, owner: object) -> Claim | None:
+        """Return the running fetch of a key that `owner` can join."""
+        other = self._claims.get((key, None)) or self._claims.get((key, owner))
+        # At shutdown other threads never finish.
+        return None if other is None or other.is_lost or sys.is_finalizing() else other
+
+    def _add(self, claim: Claim, key: Hashable) -> None:
+        claim.keys[key] = None
+        self._claims[key, claim.owner] = claim
 
     async def _run_claimed(
         self, claim: Claim, fetch: Callable[[list[Hashable]], Awaitable[Results[T]]], keep: Keep[T]
@@ -213,7 +229,7 @@ class SingleFlight(Generic[T]):
             for key in claim.keys:
                 if self._claims.get((key, claim.owner)) is claim:
                     del self._claims[key, claim.owner]
-                    if results is not None and keep is not None:
+                    if results is not None and keep is not None and key in results:
                         keep(key, results[key])
 
 

@@ -27,6 +27,10 @@ __all__ = ["Config"]
 _MAX_SIZE = 256 * 1024 * 1024
 # The default of `max_age` for shared caches, in seconds.
 _SHARED_MAX_AGE = 3600.0
+# A fetch that reads ahead takes at most this part of each cache, so that several sequential reads fit into it; and at
+# most this many bytes, which 18 connections transfer in little more than the time of one request.
+_PART_AHEAD = 8
+_MAX_AHEAD = 32 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -40,11 +44,13 @@ class Config:
     namespace: str | None
     check_version: CheckVersion
     share: Literal["process"] | None
+    read_ahead: bool
 
     def __post_init__(self) -> None:
         self.max_size = positive_int("max_size", self.max_size)
         self.check_version = check_choice("check_version", self.check_version, CHECK_VERSION)
         self.share = check_choice("share", self.share, (None, "process"))
+        check_choice("read_ahead", self.read_ahead, (True, False))
         if isinstance(self.block_size, str):
             if self.block_size != "auto":
                 msg = f"block_size must be a number of bytes, 'auto' or None, got {self.block_size!r}"
@@ -113,6 +119,12 @@ class Config:
         sizes = [getattr(cache, "max_size", None) for cache in totals]
         return None if None in sizes or len(totals) < len(caches) else max(cast("list[int]", sizes))
 
+    def max_ahead(self, memory: MemoryCache | None, shared: list[Cache]) -> int:
+        """Return the maximum number of bytes of a fetch that reads ahead; 0 to read nothing ahead."""
+        caches = [memory, *shared]
+        sizes = [cache.max_size for cache in caches if isinstance(cache, MemoryCache | DiskCache)]
+        return min([_MAX_AHEAD, *(size // _PART_AHEAD for size in sizes)]) if self.read_ahead else 0
+
     def namespace_of(self, store: object) -> str:
         """Return the namespace of a store in shared caches: stores that compare different things share no values."""
         namespace = self.namespace or default_namespace(store)
@@ -132,5 +144,6 @@ class Config:
             "namespace": self.namespace,
             "check_version": None if self.check_version == "auto" else self.check_version,
             "share": self.share,
+            "read_ahead": None if self.read_ahead else False,
         }
         return {name: value for name, value in options.items() if value is not None}

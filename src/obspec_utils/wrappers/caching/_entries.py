@@ -14,6 +14,7 @@ from obspec_utils._io.single_flight import SingleFlight
 from obspec_utils._ranges import ByteRange, block_indices
 from obspec_utils._version import Version
 from obspec_utils.caches._lru import LruCache
+from obspec_utils.wrappers.caching._sequences import Sequences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -58,7 +59,17 @@ class Entry:
         Whether this is the latest known version of its object. Blocks of other entries are not kept.
     """
 
-    __slots__ = ("attributes", "block_size", "blocks", "is_current", "meta", "size", "validated_at", "version")
+    __slots__ = (
+        "_sequences",
+        "attributes",
+        "block_size",
+        "blocks",
+        "is_current",
+        "meta",
+        "size",
+        "validated_at",
+        "version",
+    )
 
     def __init__(
         self,
@@ -76,6 +87,14 @@ class Entry:
         self.validated_at = validated_at
         self.blocks: set[int] = set()
         self.is_current = False
+        self._sequences: Sequences | None = None  # of few entries
+
+    @property
+    def sequences(self) -> Sequences:
+        """The sequential reads of its blocks."""
+        if self._sequences is None:
+            self._sequences = Sequences()
+        return self._sequences
 
     def metadata(self) -> ObjectMeta:
         """Return a copy of the object's metadata."""

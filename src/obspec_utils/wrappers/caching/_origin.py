@@ -160,6 +160,7 @@ class Origin:
         *,
         first: Response | None,
         contiguous: bool,
+        min_part: int | None = None,
     ) -> dict[int, BufferList]:
         """Fetch blocks of a version: adjacent blocks together, long runs in parallel requests.
 
@@ -169,6 +170,9 @@ class Origin:
             A response whose body may hold some of the bytes, which are not requested again.
         contiguous
             Whether to prefer one buffer for an object that is one block.
+        min_part
+            If blocks are read ahead, the minimum number of blocks in a request: more requests are sent in parallel, so
+            that all blocks arrive when the first do.
 
         Raises
         ------
@@ -184,7 +188,11 @@ class Origin:
         runs = list(coalesce_blocks(numbers, entry.block_size, entry.size))
         if not any(_overlaps(first, run) for run in runs):
             first = None
-        spans = [] if first is not None and [first.span] == runs else self._split(runs, first, entry)
+        spans = (
+            []
+            if first is not None and [first.span] == runs
+            else self._split(runs, first, entry, self._request_size(entry, len(numbers), min_part))
+        )
         buffers = await self._fetch(call, spans, entry, first)
         pieces = spans if first is None else [first.span, *spans]
         if len(pieces) == len(numbers) == 1 and pieces == runs:
@@ -220,10 +228,17 @@ class Origin:
         (body,) = await self._fetch(call, [], entry, response)
         return entry, BufferList([body], response.span.start)
 
-    def _split(self, runs: list[ByteRange], first: Response | None, entry: Entry) -> list[ByteRange]:
+    def _request_size(self, entry: Entry, count: int, min_part: int | None) -> int:
+        """Return the size of the requests for some blocks."""
+        request_size, limit = self._limits
+        if min_part is None:
+            return request_size
+        return min(request_size, max(max(min_part, -(-count // limit)) * entry.block_size, AUTO_BLOCK_SIZE))
+
+    def _split(self, runs: list[ByteRange], first: Response | None, entry: Entry, request_size: int) -> list[ByteRange]:
         """Split runs of blocks, except the bytes of `first`, into requests; between blocks if these are smaller."""
         requests: list[ByteRange] = []
-        request_size, limit = self._limits
+        limit = self._limits.max_concurrent
         for span in _without(runs, first):
             if span.start % entry.block_size or entry.block_size > request_size:
                 requests += split(span, request_size, limit, under_way=int(first is not None))

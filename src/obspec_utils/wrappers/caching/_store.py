@@ -81,12 +81,15 @@ class CachingReadableStore(CachedReads):
         "process": copies of this store that are unpickled in other processes share one memory cache in each of them, as
         the tasks of a worker need that each unpickle a copy. The cache is freed when no copy has lived for a minute.
         None (default): each copy has its own.
+    read_ahead
+        Whether a miss at the end of blocks that were read in sequence fetches more of them: 1, 2, 4 and so on, up to an
+        eighth of the smallest cache's `max_size` and 32 MiB at a time. Objects that are cached whole need none.
 
     Raises
     ------
     ValueError
-        If a number is not positive, `check_version` or `share` is none of these, `max_size` is combined with `cache`,
-        or a shared cache needs a `namespace`, because the location of the store can't be derived from its
+        If a number is not positive, `check_version`, `share` or `read_ahead` is none of these, `max_size` is combined
+        with `cache`, or a shared cache needs a `namespace`, because the location of the store can't be derived from its
         configuration.
     TypeError
         If an argument has another type, such as a folder as `cache`: pass a `DiskCache` of that folder.
@@ -103,9 +106,12 @@ class CachingReadableStore(CachedReads):
         namespace: str | None = None,
         check_version: CheckVersion = "auto",
         share: Literal["process"] | None = None,
+        read_ahead: bool = True,
     ) -> None:
         super().__init__(store)
-        self._config = config = Config(max_size, block_size, max_age, cache, namespace, check_version, share)
+        self._config = config = Config(
+            max_size, block_size, max_age, cache, namespace, check_version, share, read_ahead
+        )
         self._max_size = config.max_size
         self._share_key = PROCESS_CACHES.new_key() if share else None
         self._share_user: User | None = None  # while this copy shares its cache
@@ -124,11 +130,12 @@ class CachingReadableStore(CachedReads):
         entries = EntryTable(memory, config.max_age_seconds(shared=bool(shared)), shared=bool(shared))
         max_read = config.max_read(memory, shared)
         origin = Origin(self._store, config.block_size, self._limits(), max_read, config.check_version)
+        max_ahead = config.max_ahead(memory, shared)
         return {
             "_tiers": tiers,
             "_counters": counters,
             "_entries": entries,
-            "_blocks": BlockLoader(origin, entries, tiers, counters),
+            "_blocks": BlockLoader(origin, entries, tiers, counters, max_ahead),
             "_revalidator": Revalidator(origin, entries, tiers, counters),
             "_hit": make_hit(entries, counters),
         }

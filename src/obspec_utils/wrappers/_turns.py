@@ -75,7 +75,12 @@ def _overlap(one: ByteRange, other: ByteRange) -> ByteRange:
 
 
 async def read_ranges(
-    backend: Backend, store: object, path: str, spans: Sequence[ByteRange], limits: Limits
+    backend: Backend,
+    store: object,
+    path: str,
+    spans: Sequence[ByteRange],
+    limits: Limits,
+    max_in_flight: int = MAX_IN_FLIGHT,
 ) -> list[Bytes] | None:
     """Return the bytes of the ranges of one call; None if the wrapped store has to be asked for them as they are."""
     requests = coalesce(spans, *limits)
@@ -83,7 +88,7 @@ async def read_ranges(
         return None
     try:
         parts = await backend.gather(
-            lambda number: fetch_part(backend, store, path, requests[number]), len(requests), MAX_IN_FLIGHT
+            lambda number: fetch_part(backend, store, path, requests[number]), len(requests), max_in_flight
         )
     except Exception as error:
         if is_range_unsupported(error):

@@ -48,3 +48,11 @@ def mean_of(store, path: str, reader) -> float:
 
     with reader(store, path) as file, xr.open_dataset(file, engine="h5netcdf") as opened:
         return float(opened["temperature"].mean())
+
+
+def mean_of_zarr(store) -> float:
+    """Open a Zarr group and compute something."""
+    import xarray as xr
+
+    with xr.open_zarr(store, chunks=None) as opened:
+        return float(opened["temperature"].mean())

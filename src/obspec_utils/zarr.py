@@ -10,7 +10,7 @@ try:
     from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
     from zarr.abc.store import Store as ZarrStore
 except ImportError as error:
-    _message = "ObspecStore requires zarr 3.1 or newer: install it with `pip install 'obspec-utils[zarr]'`"
+    _message = "ObspecStore requires zarr 3.1.3 or newer: install it with `pip install 'obspec-utils[zarr]'`"
     raise ImportError(_message) from error
 
 from obspec_utils._io.backends import ASYNC

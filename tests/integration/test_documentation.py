@@ -210,6 +210,19 @@ def test_the_guide_to_http_servers(object_server, store, dataset):
     assert asyncio.run(names["size_of"]("large")) == LARGE
 
 
+@pytest.mark.filterwarnings("ignore:Consolidated metadata")
+def test_the_guide_to_zarr(object_server, store, dataset, tmp_path):
+    dataset.to_zarr(tmp_path / "climate.zarr")
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            object_server.put(f"docs/{path.relative_to(tmp_path).as_posix()}", path.read_bytes())
+    names = {"store": store}
+    for block in python_blocks("docs/guide/zarr.md"):
+        run(block, "zarr.md", names)
+    assert names["mean"] == pytest.approx(float(dataset["temperature"].mean()))
+
+
 def test_zarr_takes_no_wrapped_store(store):
+    """If this fails, the guide to Zarr has to say since when zarr takes them."""
     with pytest.raises(TypeError):
         zarr.storage.ObjectStore(CachingReadableStore(store))

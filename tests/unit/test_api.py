@@ -50,6 +50,7 @@ PUBLIC = {
         "RedisCache",
     ],
     "obspec_utils.stores": ["AiohttpGetResult", "AiohttpGetResultAsync", "AiohttpStore"],
+    "obspec_utils.zarr": ["ObspecStore"],
     "obspec_utils.registry": ["ObjectStoreRegistry", "PathEntry", "UrlKey", "get_url_key", "path_segments"],
     "obspec_utils.protocols": ["ReadableFile", "ReadableStore"],
     "obspec_utils.typing": ["Path", "Url"],
@@ -84,6 +85,7 @@ DEFAULTS = {
     },
     "wrappers.CoalescingReadableStore": {"max_gap": 0, "max_request_size": 8 << 20},
     "wrappers.TracingReadableStore": {"on_request": None},
+    "zarr.ObspecStore": {},
 }
 
 

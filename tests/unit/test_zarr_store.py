@@ -101,5 +101,5 @@ def test_without_zarr_the_error_says_what_to_install(missing: str) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; import obspec_utils.zarr"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.stderr.splitlines()[-1] == (
-        "ImportError: ObspecStore requires zarr 3.1 or newer: install it with `pip install 'obspec-utils[zarr]'`"
+        "ImportError: ObspecStore requires zarr 3.1.3 or newer: install it with `pip install 'obspec-utils[zarr]'`"
     )

@@ -76,8 +76,8 @@ class CoalescingReadableStore(StoreWrapper):
         ObjectChangedError
             If the range was cut, and the object was replaced between its requests.
         """
-        spans = self._spans(path, [start], None if end is None else [end], None if length is None else [length])
-        found = None if spans is None else await self._current_turns().read(path, spans)
+        span = self._span(path, start, end, length)
+        found = None if span is None else await self._current_turns().read(path, [span])
         if found is None:
             return await super().get_range_async(path, start=start, end=end, length=length)
         return found[0]
@@ -138,18 +138,17 @@ class CoalescingReadableStore(StoreWrapper):
     def _spans(
         self, path: object, starts: Sequence[int], ends: Sequence[int] | None, lengths: Sequence[int] | None
     ) -> list[ByteRange] | None:
-        """Return the ranges of a call; None if only the store can serve them: empty, huge or malformed ones."""
-        stops = ends if lengths is None else lengths
-        if not isinstance(path, str) or stops is None or (ends is not None and lengths is not None):
-            return None
+        """Return the ranges of a call; None if only the store can serve them: none, or one that `_span` excludes."""
         try:
-            pairs = zip(starts, stops, strict=True)
-            if lengths is None:
-                spans = [resolve_length(start, end, None, NO_OFFSET) for start, end in pairs]
-            else:
-                spans = [resolve_length(start, None, length, NO_OFFSET) for start, length in pairs]
+            none = [None] * len(starts)
+            ranges = zip(starts, none if ends is None else ends, none if lengths is None else lengths, strict=True)
+            spans = [self._span(path, *one) for one in ranges]
         except (TypeError, ValueError):
             return None
-        longest = _MAX_PARTS * self._max_request_size
-        found = [span for span in spans if span is not None and span.length <= longest]
+        found = [span for span in spans if span is not None]
         return found if found and len(found) == len(spans) else None
+
+    def _span(self, path: object, start: int, end: int | None, length: int | None) -> ByteRange | None:
+        """Return the range of a call; None if only the store can serve it: an empty, huge or malformed one."""
+        span = resolve_length(start, end, length, NO_OFFSET) if isinstance(path, str) else None
+        return span if span is not None and span.length <= _MAX_PARTS * self._max_request_size else None

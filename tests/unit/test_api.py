@@ -83,7 +83,7 @@ DEFAULTS = {
         "max_concurrent_requests": 18,
         "check_version": "auto",
     },
-    "wrappers.CoalescingReadableStore": {"max_gap": 0, "max_request_size": 8 << 20},
+    "wrappers.CoalescingReadableStore": {"max_gap": 0, "max_request_size": 8 << 20, "check_version": "auto"},
     "wrappers.TracingReadableStore": {"on_request": None},
     "zarr.ObspecStore": {},
 }

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from obspec_utils._io.backends import SYNC, run_sync
 from obspec_utils._ranges import NO_OFFSET, resolve_length
-from obspec_utils._validation import positive_int
+from obspec_utils._validation import check_choice, positive_int
+from obspec_utils._version import CHECK_VERSION
 from obspec_utils.wrappers._turns import Limits, Turns, read_ranges
 from obspec_utils.wrappers._wrapper import StoreWrapper
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from obspec_utils._ranges import ByteRange
+    from obspec_utils._version import CheckVersion
     from obspec_utils.protocols import ReadableStore
 
 __all__ = ["CoalescingReadableStore"]
@@ -48,23 +50,35 @@ class CoalescingReadableStore(StoreWrapper):
     max_request_size
         The maximum number of bytes in a request, 8 MiB by default. A longer range is cut, and its parts are checked
         to be of one version: by their ETag, or else their Last-Modified date, or else only the size.
+    check_version
+        What is compared beside the size: "auto" (the ETag, or else the date), "etag", "date", or "size" for nothing
+        else; for servers that send different ETags or dates for the same bytes.
 
     Raises
     ------
     ValueError
-        If `max_gap` is negative or `max_request_size` is not positive.
+        If `max_gap` is negative, `max_request_size` is not positive, or `check_version` is none of these.
     TypeError
         If `store` has no method of a store, or a number is not an integer.
     """
 
-    def __init__(self, store: ReadableStore, *, max_gap: int = 0, max_request_size: int = _MAX_REQUEST_SIZE) -> None:
+    def __init__(
+        self,
+        store: ReadableStore,
+        *,
+        max_gap: int = 0,
+        max_request_size: int = _MAX_REQUEST_SIZE,
+        check_version: CheckVersion = "auto",
+    ) -> None:
         super().__init__(store)
         self._max_gap = positive_int("max_gap", max_gap, least=0)
         self._max_request_size = positive_int("max_request_size", max_request_size)
+        self._check_version: CheckVersion = check_choice("check_version", check_version, CHECK_VERSION)
         self._turns: dict[asyncio.AbstractEventLoop, Turns] = {}
 
     def _options(self) -> dict[str, Any]:
-        return {"max_gap": self._max_gap, "max_request_size": self._max_request_size}
+        options = {"max_gap": self._max_gap, "max_request_size": self._max_request_size}
+        return options if self._check_version == "auto" else {**options, "check_version": self._check_version}
 
     async def get_range_async(
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
@@ -123,7 +137,7 @@ class CoalescingReadableStore(StoreWrapper):
         return found
 
     def _limits_of_requests(self) -> Limits:
-        return Limits(self._max_gap, self._max_request_size)
+        return Limits(self._max_gap, self._max_request_size, self._check_version)
 
     def _current_turns(self) -> Turns:
         loop = asyncio.get_running_loop()

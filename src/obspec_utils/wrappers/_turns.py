@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from obstore import Bytes
 
     from obspec_utils._io.backends import Backend
+    from obspec_utils._version import CheckVersion
 
 __all__ = ["MAX_IN_FLIGHT", "Limits", "Turns", "assemble", "fetch_part", "read_ranges"]
 
@@ -30,10 +31,14 @@ MAX_IN_FLIGHT = 64
 
 
 class Limits(NamedTuple):
-    """How ranges are joined to requests, see `coalesce`."""
+    """How ranges are joined to requests, see `coalesce`, and what is compared between the parts of a range."""
 
     max_gap: int
     max_size: int
+    check_version: CheckVersion = "auto"
+
+    def plan(self, spans: Iterable[ByteRange]) -> list[ByteRange]:
+        return coalesce(spans, self.max_gap, self.max_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +50,10 @@ class _Part:
     version: Version | None
 
 
-async def fetch_part(backend: Backend, store: object, path: str, span: ByteRange) -> _Part:
+async def fetch_part(backend: Backend, store: object, path: str, span: ByteRange, check_version: CheckVersion) -> _Part:
     """Fetch the bytes and the version of one request. Nothing is retried here."""
     response = await send_range(backend, store, path, span)
-    version = None if response.meta is None else Version.of(response.meta)
+    version = None if response.meta is None else Version.of(response.meta, check_version)
     return _Part(span, BufferList([await backend.body(response)], response.span.start), version)
 
 
@@ -85,12 +90,14 @@ async def read_ranges(
     max_in_flight: int = MAX_IN_FLIGHT,
 ) -> list[Bytes] | None:
     """Return the bytes of the ranges of one call; None if the wrapped store has to be asked for them as they are."""
-    requests = coalesce(spans, *limits)
+    requests = limits.plan(spans)
     if requests == spans and len(spans) == 1:
         return None
     try:
         parts = await backend.gather(
-            lambda number: fetch_part(backend, store, path, requests[number]), len(requests), max_in_flight
+            lambda number: fetch_part(backend, store, path, requests[number], limits.check_version),
+            len(requests),
+            max_in_flight,
         )
     except Exception as error:
         if is_range_unsupported(error):
@@ -124,8 +131,10 @@ class _Request:
                 continue
             if task.cancelled():
                 caller.done.cancel()
-            elif task.exception() is not None or not caller.missing:
-                caller.done.set_result(task.exception())
+            elif isinstance(error := task.exception(), Exception) or (error is None and not caller.missing):
+                caller.done.set_result(error)
+            elif error is not None:  # Ctrl-C: the loop may go on
+                caller.forward()
 
 
 @dataclass(slots=True, eq=False)
@@ -136,7 +145,7 @@ class _Caller:
     """
 
     spans: Sequence[ByteRange]
-    done: asyncio.Future[BaseException | None]
+    done: asyncio.Future[Exception | None]
     # The requests of each range; none if the call is to be forwarded.
     requests: list[Sequence[_Request]] = field(default_factory=list)
     missing: int = 0
@@ -193,7 +202,7 @@ class Turns:
             error = await caller.done
             if error is None:
                 return await _slices(path, caller) if caller.requests else None
-            if isinstance(error, Exception) and is_range_unsupported(error):
+            if is_range_unsupported(error):
                 return None
             try:
                 raise error
@@ -218,12 +227,12 @@ class Turns:
 
     async def _fetch(self, path: str, span: ByteRange) -> _Part:
         async with self._slots:
-            return await fetch_part(ASYNC, self._store, path, span)
+            return await fetch_part(ASYNC, self._store, path, span, self._limits.check_version)
 
 
 def _plan_path(callers: Sequence[_Caller], limits: Limits) -> list[_Request]:
     """Return the requests for the ranges of one object; forward callers that share none."""
-    plan = coalesce((span for caller in callers for span in caller.spans), *limits)
+    plan = limits.plan(span for caller in callers for span in caller.spans)
     requests = [_Request(span) for span in plan]
     for caller in callers:
         caller.join(requests, plan)

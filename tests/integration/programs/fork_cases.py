@@ -15,7 +15,13 @@ from zarr.abc.store import RangeByteRequest
 from zarr.core.buffer import default_buffer_prototype
 
 from obspec_utils import ObjectStoreRegistry, glob, glob_async, glob_objects
-from obspec_utils.wrappers import CachingReadableStore, RequestTrace, SplittingReadableStore, TracingReadableStore
+from obspec_utils.wrappers import (
+    CachingReadableStore,
+    CoalescingReadableStore,
+    RequestTrace,
+    SplittingReadableStore,
+    TracingReadableStore,
+)
 from obspec_utils.zarr import ObspecStore
 from tests.integration.readers import SMALL_READERS
 
@@ -28,6 +34,7 @@ WRAPPERS = {
     "caching": CachingReadableStore,
     "splitting": partial(SplittingReadableStore, request_size=16_384),
     "tracing": lambda store: TracingReadableStore(store, RequestTrace()),
+    "coalescing": CoalescingReadableStore,
     "caching-splitting": lambda store: CachingReadableStore(SplittingReadableStore(store, request_size=16_384)),
     "splitting-caching": lambda store: SplittingReadableStore(CachingReadableStore(store), request_size=16_384),
 }
@@ -41,6 +48,7 @@ CALLS = {
 ASYNC_CALLS = {
     "get_async": lambda store: store.get_async(PATH),
     "get_range_async": lambda store: store.get_range_async(PATH, start=5, end=9),
+    "get_ranges_async": lambda store: store.get_ranges_async(PATH, starts=[5, 9], lengths=[4, 4]),
     "head_async": lambda store: store.head_async(PATH),
     "glob_async": lambda store: anext(glob_async(store, "*.bin")),
 }

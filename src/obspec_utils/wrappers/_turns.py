@@ -198,18 +198,17 @@ class Turns:
         if not self._waiting:
             loop.call_soon(self._plan)
         self._waiting.setdefault(path, []).append(caller)
+        error = None
         try:
             error = await caller.done
             if error is None:
                 return await _slices(path, caller) if caller.requests else None
             if is_range_unsupported(error):
                 return None
-            try:
-                raise error
-            finally:
-                del error  # break the cycle error -> traceback -> frame
+            raise error
         finally:
             caller.leave()
+            del caller, error  # break the cycle error -> traceback -> frame
 
     def _plan(self) -> None:
         """End a turn: plan and send its requests."""

@@ -1,10 +1,12 @@
-"""Ctrl-C while ranges are coalesced on an event loop: the loop may go on, and nothing waits for ever."""
+"""Errors and Ctrl-C while ranges are coalesced on an event loop: it may go on, nothing waits for ever or is kept."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -103,6 +105,28 @@ def test_an_interrupt_of_a_request_stops_the_loop_once(loop: asyncio.AbstractEve
     found = interrupted_then_finished(loop, CoalescingReadableStore(store))
     assert found == [CONTENT[start:end] for start, end in CUTS]
     assert sorted(store.sent) == [(0, 10), (0, 20), (10, 20), (50, 60)]
+
+
+async def test_an_error_is_freed_with_its_callers() -> None:
+    """No cycle of the error, its traceback and a frame keeps it until the next collection."""
+
+    class BrokenError(ConnectionError):  # can be referenced weakly
+        pass
+
+    class Broken(Ready):
+        async def get_async(self, path: str, *, options: Any = None) -> Result:
+            raise BrokenError
+
+    gc.disable()
+    try:
+        try:
+            await CoalescingReadableStore(Broken()).get_ranges_async("object", starts=[0, 50], ends=[10, 60])
+        except BrokenError as raised:
+            error = weakref.ref(raised)
+        await asyncio.sleep(0)
+        assert error() is None
+    finally:
+        gc.enable()
 
 
 def test_ctrl_c_in_asyncio_run_cancels_the_requests() -> None:

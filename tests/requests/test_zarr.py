@@ -162,6 +162,25 @@ async def test_requests_in_flight_are_bounded(remote: Remote, options: dict[str,
     assert remote.server.most_in_flight() == in_flight
 
 
+async def test_requests_of_ranges_without_an_end_are_bounded(remote: Remote) -> None:
+    content = remote.put("object", 100)
+    remote.server.configure(latency=0.1, gather=True)
+    found = await read(ObspecStore(remote.store), "object", map(OffsetByteRequest, range(20)), max_concurrency=3)
+    assert found == [content[start:] for start in range(20)]
+    assert remote.server.most_in_flight() == 3
+
+
+async def test_requests_for_several_keys_are_bounded_together(remote: Remote) -> None:
+    for number in range(20):
+        remote.put(f"{number}", 100)
+    remote.server.configure(latency=0.1, gather=True)
+    wanted = [(str(number), byte_range) for number in range(20) for byte_range in spans(*range(0, 100, 20))]
+    found = await ObspecStore(remote.store).get_partial_values(PROTOTYPE, wanted)
+    assert None not in [value and value.to_bytes() for value in found]
+    assert len(remote.log()) == 100
+    assert remote.server.most_in_flight() == 60  # 3 of each key
+
+
 async def test_partial_values_of_a_key_are_one_plan(remote: Remote) -> None:
     contents = {"one": remote.put("one", 100, 1), "two": remote.put("two", 100, 2)}
     wanted = [(key, byte_range) for byte_range in spans(20, 0, 10) for key in contents]

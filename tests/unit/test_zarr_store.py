@@ -80,6 +80,14 @@ async def test_a_store_that_ignores_ranges_is_sliced() -> None:
     assert (await store.get("key", PROTOTYPE, OffsetByteRequest(8))).to_bytes() == b"89"
 
 
+async def test_a_name_is_listed_once() -> None:
+    """A name can be that of a key and of a prefix."""
+    store = MemoryStore()
+    for key in ("a", "a/b", "c"):
+        store.put(key, b"")
+    assert sorted([name async for name in ObspecStore(store).list_dir("")]) == ["a", "c"]
+
+
 def test_stores_are_equal_if_they_read_from_equal_stores(tmp_path: Any) -> None:
     local, memory = LocalStore(tmp_path), MemoryStore()
     assert ObspecStore(local) == ObspecStore(LocalStore(tmp_path))

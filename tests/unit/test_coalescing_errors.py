@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from obspec_utils.wrappers import CoalescingReadableStore, _turns
-from tests.unit.test_coalescing import CONTENT, Held, read
+from tests.unit.test_coalescing import CONTENT, Held, read, turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,6 +105,31 @@ def test_an_interrupt_of_a_request_stops_the_loop_once(loop: asyncio.AbstractEve
     found = interrupted_then_finished(loop, CoalescingReadableStore(store))
     assert found == [CONTENT[start:end] for start, end in CUTS]
     assert sorted(store.sent) == [(0, 10), (0, 20), (10, 20), (50, 60)]
+
+
+async def test_an_error_that_no_caller_is_left_to_raise_is_not_reported_as_lost() -> None:
+    class Broken(Held):
+        async def get_async(self, path: str, *, options: Any = None) -> Result:
+            await self.release.wait()
+            raise ConnectionError
+
+    reported: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    for steps in range(6):  # each step from the arrival of the error to its callers
+        store = Broken()
+        reading = asyncio.ensure_future(
+            CoalescingReadableStore(store).get_ranges_async("object", starts=[0, 50], ends=[10, 60])
+        )
+        await turns(4)
+        store.release.set()
+        await turns(steps)
+        reading.cancel()
+        with pytest.raises((asyncio.CancelledError, ConnectionError)):
+            await reading
+        del reading
+        await turns(3)
+        gc.collect()
+        assert (steps, reported) == (steps, [])
 
 
 async def test_an_error_is_freed_with_its_callers() -> None:

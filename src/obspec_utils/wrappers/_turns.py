@@ -124,6 +124,7 @@ class _Request:
 
     def finish(self, task: asyncio.Task[_Part]) -> None:
         """Wake the callers that have all their requests, or all callers if this one failed."""
+        error = None if task.cancelled() else task.exception()
         callers, self.callers = self.callers, {}
         for caller in callers:
             caller.missing -= 1
@@ -131,7 +132,7 @@ class _Request:
                 continue
             if task.cancelled():
                 caller.done.cancel()
-            elif isinstance(error := task.exception(), Exception) or (error is None and not caller.missing):
+            elif isinstance(error, Exception) or (error is None and not caller.missing):
                 caller.done.set_result(error)
             elif error is not None:  # Ctrl-C: the loop may go on
                 caller.forward()

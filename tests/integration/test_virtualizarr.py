@@ -70,10 +70,12 @@ def test_parsing_and_loading_fetch_the_object_once(registry, object_server, file
     assert sum(request.sent for request in log) == len(files["climate.nc"])
 
 
-@pytest.mark.parametrize(("concurrency", "requests"), [(10, 98), (256, 4), (973, 2)])
-def test_adjacent_chunks_are_few_requests_and_no_byte_more(object_server, concurrency, requests):
+@pytest.mark.parametrize(
+    ("size", "concurrency", "requests"), [(500, 10, 98), (500, 256, 4), (500, 973, 2), (4096, 256, 16)]
+)
+def test_adjacent_chunks_are_few_requests_and_no_byte_more(object_server, size, concurrency, requests):
     """zarr requests `async.concurrency` chunks at a time; those that it requests together are coalesced."""
-    chunks, size = 973, 500
+    chunks = 973
     data = np.random.default_rng(0).integers(0, 255, chunks * size, dtype="u1")
     object_server.put("virtual/adjacent", data.tobytes())
     offsets = {

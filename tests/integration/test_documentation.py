@@ -146,10 +146,10 @@ def test_the_guide_to_coalescing(object_server, store):
     coalesce, for_zarr = python_blocks("docs/guide/wrappers.md")[3:5]
     names = {"store": store}
     run(coalesce, "wrappers.md", names)
-    assert [(request.start, request.stop) for request in object_server.log()] == [(0, 1_000_000)]
+    assert [(request.start, request.stop) for request in object_server.log()] == [(0, 100_000)]
     object_server.clear()
     assert asyncio.run(names["read_chunks"]()) == names["chunks"]
-    assert [(request.start, request.stop) for request in object_server.log()] == [(0, 1_000_000)]
+    assert [(request.start, request.stop) for request in object_server.log()] == [(0, 100_000)]
     with zarr.config.set({"async.concurrency": 10}):
         run(for_zarr, "wrappers.md", names)
         assert names["registry"].resolve("s3://bucket/large")[1] == "large"
@@ -221,6 +221,19 @@ def test_the_guide_to_http_servers(object_server, store, dataset):
     assert asyncio.run(names["size_of"]("large")) == LARGE
 
 
+@pytest.mark.filterwarnings("ignore:Consolidated metadata")
+def test_the_guide_to_zarr(object_server, store, dataset, tmp_path):
+    dataset.to_zarr(tmp_path / "climate.zarr")
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            object_server.put(f"docs/{path.relative_to(tmp_path).as_posix()}", path.read_bytes())
+    names = {"store": store}
+    for block in python_blocks("docs/guide/zarr.md"):
+        run(block, "zarr.md", names)
+    assert names["mean"] == pytest.approx(float(dataset["temperature"].mean()))
+
+
 def test_zarr_takes_no_wrapped_store(store):
+    """If this fails, the guide to Zarr has to say since when zarr takes them."""
     with pytest.raises(TypeError):
         zarr.storage.ObjectStore(CachingReadableStore(store))

@@ -75,6 +75,10 @@ def test_a_flight_under_way_at_the_fork_is_not_awaited_in_the_child(url):
     assert seen == {"paused_in_parent": True, "collects": True, "got": got, "still_collects": True}
 
 
+def test_coalesced_requests_in_flight_at_the_fork_are_not_awaited_in_the_child(url):
+    assert run("fork_scenes", "turn", url).result() == f"returned {digest(CONTENT[:100])}"
+
+
 @pytest.mark.parametrize("scene", ["pattern-one", "pattern-one-fork"])
 def test_pattern_one_works_when_forked_before_any_read(url, object_server, scene):
     for path in PATTERN_ONE_PATHS:

@@ -12,7 +12,7 @@ from tests.integration.programs.random_interrupts import STACKS
 from tests.integration.programs.running import REPOSITORY, run
 
 STORES = ["memory", "local", "python"]
-SHORT = [("plain", "local"), ("blocks", "memory"), ("disk", "local"), ("all", "python")]
+SHORT = [("plain", "local"), ("coalescing", "memory"), ("blocks", "memory"), ("disk", "local"), ("all", "python")]
 
 
 @pytest.mark.parametrize(("stack", "store"), SHORT)

@@ -86,11 +86,13 @@ def open_adjacent(server, store, chunks, size):
     return zarr.open_array(manifests, path="x", mode="r", zarr_format=3), data
 
 
-@pytest.mark.parametrize(("concurrency", "requests"), [(10, 98), (256, 4), (973, 1)])
-def test_adjacent_chunks_are_few_requests_and_no_byte_more(object_server, concurrency, requests):
+@pytest.mark.parametrize(
+    ("size", "concurrency", "requests"), [(500, 10, 98), (500, 256, 4), (500, 973, 2), (4096, 256, 16)]
+)
+def test_adjacent_chunks_are_few_requests_and_no_byte_more(object_server, size, concurrency, requests):
     """zarr requests `async.concurrency` chunks at a time; those that it requests together are coalesced."""
     store = CoalescingReadableStore(object_server.s3_store("virtual"))
-    array, data = open_adjacent(object_server, store, 973, 500)
+    array, data = open_adjacent(object_server, store, 973, size)
     with zarr.config.set({"async.concurrency": concurrency}):
         assert (array[:] == data).all()
     log = object_server.log()

@@ -65,3 +65,11 @@ def kept_in_process(*, after_a_minute=False):
         PROCESS_CACHES._free(0.0)
         PROCESS_CACHES._free(60.0)
     return len(PROCESS_CACHES)
+
+
+def mean_of_zarr(store) -> float:
+    """Open a Zarr group and compute something."""
+    import xarray as xr
+
+    with xr.open_zarr(store, chunks=None) as opened:
+        return float(opened["temperature"].mean())

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, assert_type
 
 import obspec
+import zarr.storage
 from obspec import ListResult, ObjectMeta, PutResult
 from obstore.store import HTTPStore, MemoryStore, S3Store
 
@@ -34,6 +35,7 @@ from obspec_utils.wrappers import (
     SplittingReadableStore,
     TracingReadableStore,
 )
+from obspec_utils.zarr import ObspecStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +45,13 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from obspec_utils.protocols import ReadableFile, ReadableStore
+
+
+def zarr_stores(store: S3Store, http: AiohttpStore) -> zarr.storage.StoreLike:
+    for source in (store, http, MemoryStore(), CachingReadableStore(store), CoalescingReadableStore(http)):
+        found = zarr.open_group(ObspecStore(source), mode="r")
+    assert_type(found, zarr.Group)
+    return ObspecStore(store).with_read_only(read_only=True)
 
 
 def readers_over_native_stores_and_wrappers(store: S3Store, http: HTTPStore, memory: MemoryStore) -> None:

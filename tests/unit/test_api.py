@@ -51,6 +51,7 @@ PUBLIC = {
     ],
     "obspec_utils.stores": ["AiohttpGetResult", "AiohttpGetResultAsync", "AiohttpStore"],
     "obspec_utils.rasterio": ["opener"],
+    "obspec_utils.zarr": ["ObspecStore"],
     "obspec_utils.registry": ["ObjectStoreRegistry", "PathEntry", "UrlKey", "get_url_key", "path_segments"],
     "obspec_utils.protocols": ["ReadableFile", "ReadableStore"],
     "obspec_utils.typing": ["Path", "Url"],
@@ -85,8 +86,9 @@ DEFAULTS = {
         "max_concurrent_requests": 18,
         "check_version": "auto",
     },
-    "wrappers.CoalescingReadableStore": {"max_gap": 0, "max_request_size": 8 << 20},
+    "wrappers.CoalescingReadableStore": {"max_gap": 0, "max_request_size": 8 << 20, "check_version": "auto"},
     "wrappers.TracingReadableStore": {"on_request": None},
+    "zarr.ObspecStore": {},
 }
 
 

@@ -20,7 +20,13 @@ from obspec_utils._io.single_flight import SingleFlight
 from obspec_utils.caches import DiskCache
 from obspec_utils.caches.disk._leases import lease_files
 from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader, open_reader
-from obspec_utils.wrappers import CachingReadableStore, RequestTrace, SplittingReadableStore, TracingReadableStore
+from obspec_utils.wrappers import (
+    CachingReadableStore,
+    CoalescingReadableStore,
+    RequestTrace,
+    SplittingReadableStore,
+    TracingReadableStore,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -130,6 +136,11 @@ READS: dict[str, Callable[[Any], object]] = {
     "splitting chunks": lambda store: list(SplittingReadableStore(store, 10_000).get("o")),
     "splitting get_range": lambda store: SplittingReadableStore(store).get_range("o", start=0, end=5),
     "splitting head": lambda store: SplittingReadableStore(store).head("o"),
+    "coalescing get_range": lambda store: CoalescingReadableStore(store).get_range("o", start=0, end=5),
+    "coalescing get_ranges": lambda store: CoalescingReadableStore(store).get_ranges("o", starts=[5, 0], ends=[9, 5]),
+    "coalescing parts": lambda store: CoalescingReadableStore(store, max_request_size=9).get_ranges(
+        "o", starts=[0, 50], ends=[25, 60]
+    ),
     "tracing get_range": lambda store: TracingReadableStore(store, RequestTrace()).get_range("o", start=0, end=5),
     "caching get": lambda store: CachingReadableStore(store).get("o").buffer(),
     "caching get_range": lambda store: CachingReadableStore(store).get_range("o", start=0, end=5),

@@ -26,6 +26,7 @@ _UNSATISFIABLE = re.compile(
     r"Generic \w+ error: ("
     r"Invalid range: "  # MemoryStore
     r"|Requested range was invalid"  # LocalStore
+    r"|Wanted range starting at "  # any store, of the Content-Range of a 206
     r"|Error performing GET \S+ in [^-]* - Server returned non-2xx status code: 416 "
     r")"
 )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from obspec_utils._io.backends import SYNC, run_sync
 from obspec_utils._ranges import NO_OFFSET, resolve_length
-from obspec_utils._validation import positive_int
+from obspec_utils._validation import check_choice, positive_int
+from obspec_utils._version import CHECK_VERSION
 from obspec_utils.wrappers._turns import Limits, Turns, read_ranges
 from obspec_utils.wrappers._wrapper import StoreWrapper
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from obspec_utils._ranges import ByteRange
+    from obspec_utils._version import CheckVersion
     from obspec_utils.protocols import ReadableStore
 
 __all__ = ["CoalescingReadableStore"]
@@ -48,23 +50,35 @@ class CoalescingReadableStore(StoreWrapper):
     max_request_size
         The maximum number of bytes in a request, 8 MiB by default. A longer range is cut, and its parts are checked
         to be of one version: by their ETag, or else their Last-Modified date, or else only the size.
+    check_version
+        What is compared beside the size: "auto" (the ETag, or else the date), "etag", "date", or "size" for nothing
+        else; for servers that send different ETags or dates for the same bytes.
 
     Raises
     ------
     ValueError
-        If `max_gap` is negative or `max_request_size` is not positive.
+        If `max_gap` is negative, `max_request_size` is not positive, or `check_version` is none of these.
     TypeError
         If `store` has no method of a store, or a number is not an integer.
     """
 
-    def __init__(self, store: ReadableStore, *, max_gap: int = 0, max_request_size: int = _MAX_REQUEST_SIZE) -> None:
+    def __init__(
+        self,
+        store: ReadableStore,
+        *,
+        max_gap: int = 0,
+        max_request_size: int = _MAX_REQUEST_SIZE,
+        check_version: CheckVersion = "auto",
+    ) -> None:
         super().__init__(store)
         self._max_gap = positive_int("max_gap", max_gap, least=0)
         self._max_request_size = positive_int("max_request_size", max_request_size)
+        self._check_version: CheckVersion = check_choice("check_version", check_version, CHECK_VERSION)
         self._turns: dict[asyncio.AbstractEventLoop, Turns] = {}
 
     def _options(self) -> dict[str, Any]:
-        return {"max_gap": self._max_gap, "max_request_size": self._max_request_size}
+        options = {"max_gap": self._max_gap, "max_request_size": self._max_request_size}
+        return options if self._check_version == "auto" else {**options, "check_version": self._check_version}
 
     async def get_range_async(
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
@@ -76,8 +90,8 @@ class CoalescingReadableStore(StoreWrapper):
         ObjectChangedError
             If the range was cut, and the object was replaced between its requests.
         """
-        spans = self._spans(path, [start], None if end is None else [end], None if length is None else [length])
-        found = None if spans is None else await self._current_turns().read(path, spans)
+        span = self._span(path, start, end, length)
+        found = None if span is None else await self._current_turns().read(path, [span])
         if found is None:
             return await super().get_range_async(path, start=start, end=end, length=length)
         return found[0]
@@ -123,7 +137,7 @@ class CoalescingReadableStore(StoreWrapper):
         return found
 
     def _limits_of_requests(self) -> Limits:
-        return Limits(self._max_gap, self._max_request_size)
+        return Limits(self._max_gap, self._max_request_size, self._check_version)
 
     def _current_turns(self) -> Turns:
         loop = asyncio.get_running_loop()
@@ -138,18 +152,17 @@ class CoalescingReadableStore(StoreWrapper):
     def _spans(
         self, path: object, starts: Sequence[int], ends: Sequence[int] | None, lengths: Sequence[int] | None
     ) -> list[ByteRange] | None:
-        """Return the ranges of a call; None if only the store can serve them: empty, huge or malformed ones."""
-        stops = ends if lengths is None else lengths
-        if not isinstance(path, str) or stops is None or (ends is not None and lengths is not None):
-            return None
+        """Return the ranges of a call; None if only the store can serve them: none, or one that `_span` excludes."""
         try:
-            pairs = zip(starts, stops, strict=True)
-            if lengths is None:
-                spans = [resolve_length(start, end, None, NO_OFFSET) for start, end in pairs]
-            else:
-                spans = [resolve_length(start, None, length, NO_OFFSET) for start, length in pairs]
+            none = [None] * len(starts)
+            ranges = zip(starts, none if ends is None else ends, none if lengths is None else lengths, strict=True)
+            spans = [self._span(path, *one) for one in ranges]
         except (TypeError, ValueError):
             return None
-        longest = _MAX_PARTS * self._max_request_size
-        found = [span for span in spans if span is not None and span.length <= longest]
+        found = [span for span in spans if span is not None]
         return found if found and len(found) == len(spans) else None
+
+    def _span(self, path: object, start: int, end: int | None, length: int | None) -> ByteRange | None:
+        """Return the range of a call; None if only the store can serve it: an empty, huge or malformed one."""
+        span = resolve_length(start, end, length, NO_OFFSET) if isinstance(path, str) else None
+        return span if span is not None and span.length <= _MAX_PARTS * self._max_request_size else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from obspec_utils._io.backends import ASYNC
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from obstore import Bytes
 
     from obspec_utils._io.backends import Backend
+    from obspec_utils._version import CheckVersion
 
 __all__ = ["MAX_IN_FLIGHT", "Limits", "Turns", "assemble", "fetch_part", "read_ranges"]
 
@@ -29,10 +31,14 @@ MAX_IN_FLIGHT = 64
 
 
 class Limits(NamedTuple):
-    """How ranges are joined to requests, see `coalesce`."""
+    """How ranges are joined to requests, see `coalesce`, and what is compared between the parts of a range."""
 
     max_gap: int
     max_size: int
+    check_version: CheckVersion = "auto"
+
+    def plan(self, spans: Iterable[ByteRange]) -> list[ByteRange]:
+        return coalesce(spans, self.max_gap, self.max_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +50,10 @@ class _Part:
     version: Version | None
 
 
-async def fetch_part(backend: Backend, store: object, path: str, span: ByteRange) -> _Part:
+async def fetch_part(backend: Backend, store: object, path: str, span: ByteRange, check_version: CheckVersion) -> _Part:
     """Fetch the bytes and the version of one request. Nothing is retried here."""
     response = await send_range(backend, store, path, span)
-    version = None if response.meta is None else Version.of(response.meta)
+    version = None if response.meta is None else Version.of(response.meta, check_version)
     return _Part(span, BufferList([await backend.body(response)], response.span.start), version)
 
 
@@ -59,13 +65,14 @@ def assemble(path: str, span: ByteRange, parts: Sequence[_Part]) -> BufferList |
     ObjectChangedError
         If the parts are of several versions.
     """
+    if len(parts) == 1:  # nearly always
+        (part,) = parts
+        return part.body if min(span.stop, part.requested.stop) <= part.body.stop else None
     versions = [part.version for part in parts if part.version is not None]
     for version in versions[1:]:
         versions[0].check(path, version)
     if any(min(span.stop, part.requested.stop) > part.body.stop for part in parts):
         return None
-    if len(parts) == 1:
-        return parts[0].body
     pieces = [piece for part in parts for piece in part.body.pieces(*_overlap(span, part.requested))]
     return BufferList(pieces, span.start)
 
@@ -75,15 +82,22 @@ def _overlap(one: ByteRange, other: ByteRange) -> ByteRange:
 
 
 async def read_ranges(
-    backend: Backend, store: object, path: str, spans: Sequence[ByteRange], limits: Limits
+    backend: Backend,
+    store: object,
+    path: str,
+    spans: Sequence[ByteRange],
+    limits: Limits,
+    max_in_flight: int = MAX_IN_FLIGHT,
 ) -> list[Bytes] | None:
     """Return the bytes of the ranges of one call; None if the wrapped store has to be asked for them as they are."""
-    requests = coalesce(spans, *limits)
+    requests = limits.plan(spans)
     if requests == spans and len(spans) == 1:
         return None
     try:
         parts = await backend.gather(
-            lambda number: fetch_part(backend, store, path, requests[number]), len(requests), MAX_IN_FLIGHT
+            lambda number: fetch_part(backend, store, path, requests[number], limits.check_version),
+            len(requests),
+            max_in_flight,
         )
     except Exception as error:
         if is_range_unsupported(error):
@@ -95,50 +109,76 @@ async def read_ranges(
     return [body.slice(*span) for body, span in zip(found, spans, strict=True) if body is not None]
 
 
+@dataclass(slots=True, eq=False)
 class _Request:
-    """A request of one turn, and how many callers wait for it. It is cancelled with the last of them."""
+    """A request of one turn, and the callers that wait for it. It is cancelled with the last of them."""
 
-    __slots__ = ("callers", "span", "task")
+    span: ByteRange
+    callers: dict[_Caller, None] = field(default_factory=dict)
+    task: asyncio.Task[_Part] | None = None
 
-    def __init__(self, span: ByteRange) -> None:
-        self.span = span
-        self.callers = 0
-        self.task: asyncio.Task[_Part] | None = None
-
-    def leave(self) -> None:
-        self.callers -= 1
+    def leave(self, caller: _Caller) -> None:
+        self.callers.pop(caller, None)
         if self.task is not None and not self.callers:
             self.task.cancel()
+
+    def finish(self, task: asyncio.Task[_Part]) -> None:
+        """Wake the callers that have all their requests, or all callers if this one failed."""
+        error = None if task.cancelled() else task.exception()
+        callers, self.callers = self.callers, {}
+        for caller in callers:
+            caller.missing -= 1
+            if caller.done.done():
+                continue
+            if task.cancelled():
+                caller.done.cancel()
+            elif isinstance(error, Exception) or (error is None and not caller.missing):
+                caller.done.set_result(error)
+            elif error is not None:  # Ctrl-C: the loop may go on
+                caller.forward()
 
 
 @dataclass(slots=True, eq=False)
 class _Caller:
-    """A call that waits for the end of its turn, then for its requests."""
+    """A call that waits for the end of its turn, and for all its requests or for the error of one.
+
+    The error is a result of `done`: as an exception it would be reported as lost if the call was cancelled meanwhile.
+    """
 
     spans: Sequence[ByteRange]
-    planned: asyncio.Future[None]
-    # The requests of each range.
-    requests: list[list[_Request]] = field(default_factory=list)
+    done: asyncio.Future[Exception | None]
+    # The requests of each range; none if the call is to be forwarded.
+    requests: list[Sequence[_Request]] = field(default_factory=list)
+    missing: int = 0
 
     def join(self, requests: Sequence[_Request], plan: Sequence[ByteRange]) -> None:
-        self.requests = [[requests[number] for number in touching(plan, span)] for span in self.spans]
+        for span in self.spans:
+            numbers = touching(plan, span)
+            self.requests.append(requests[numbers.start : numbers.stop])
         for request in self.distinct():
-            request.callers += 1
+            request.callers[self] = None
+            self.missing += 1
 
     def distinct(self) -> Iterable[_Request]:
+        if len(self.requests) == 1:
+            return self.requests[0]
         return dict.fromkeys(request for requests in self.requests for request in requests)
 
     @property
     def is_alone(self) -> bool:
         """Whether the only range neither shares a request nor was cut."""
-        if not self.requests:  # planning was interrupted
-            return True
         request = self.requests[0][0]
-        return len(self.spans) == 1 and request.callers == 1 and request.span == self.spans[0]
+        return len(self.spans) == 1 and len(request.callers) == 1 and request.span == self.spans[0]
+
+    def forward(self) -> None:
+        """Let the caller go on to the wrapped store."""
+        self.leave()
+        if not self.done.done():  # not cancelled
+            self.done.set_result(None)
 
     def leave(self) -> None:
         for request in self.distinct():
-            request.leave()
+            request.leave(self)
         self.requests = []
 
 
@@ -159,68 +199,59 @@ class Turns:
         if not self._waiting:
             loop.call_soon(self._plan)
         self._waiting.setdefault(path, []).append(caller)
+        error = None
         try:
-            await caller.planned
-            return None if caller.is_alone else await self._receive(path, caller)
+            error = await caller.done
+            if error is None:
+                return await _slices(path, caller) if caller.requests else None
+            if is_range_unsupported(error):
+                return None
+            raise error
         finally:
             caller.leave()
+            del caller, error  # break the cycle error -> traceback -> frame
 
     def _plan(self) -> None:
-        """End a turn: plan its requests. The first caller of each sends it."""
+        """End a turn: plan and send its requests."""
         waiting, self._waiting = self._waiting, {}
         try:
-            for callers in waiting.values():
-                _plan_path([caller for caller in callers if not caller.planned.done()], self._limits)
-        finally:  # also after Ctrl-C: the loop may go on
-            for callers in waiting.values():
-                for caller in callers:
-                    if not caller.planned.done():  # not cancelled
-                        caller.planned.set_result(None)
-
-    async def _receive(self, path: str, caller: _Caller) -> list[Bytes] | None:
-        tasks = [self._task(path, request) for request in caller.distinct()]
-        # Neither a shared error nor cancelling this caller ends the tasks, as `gather` would.
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        error = next((task.exception() for task in tasks if task.done() and task.exception() is not None), None)
-        if error is not None:
-            try:
-                if isinstance(error, Exception) and is_range_unsupported(error):
-                    return None
-                raise error
-            finally:
-                del error, tasks  # break the cycle error -> traceback -> frame
-        buffers, copied = [], 0
-        for span, requests in zip(caller.spans, caller.requests, strict=True):
-            body = assemble(path, span, [self._task(path, request).result() for request in requests])
-            if body is None:
-                return None
-            buffers.append(await slice_async(body, span))
-            copied += span.length
-            if copied >= YIELD_AFTER:
-                copied = 0
-                await asyncio.sleep(0)
-        return buffers
-
-    def _task(self, path: str, request: _Request) -> asyncio.Task[_Part]:
-        """Return the task of a request; its first caller starts it."""
-        if request.task is None:
-            request.task = asyncio.get_running_loop().create_task(self._fetch(path, request.span))
-            request.task.add_done_callback(_mark_retrieved)
-        return request.task
+            for path, callers in waiting.items():
+                for request in _plan_path([caller for caller in callers if not caller.done.done()], self._limits):
+                    request.task = asyncio.get_running_loop().create_task(self._fetch(path, request.span))
+                    request.task.add_done_callback(request.finish)
+        except BaseException:  # Ctrl-C: the loop may go on
+            for caller in chain.from_iterable(waiting.values()):
+                if any(request.task is None for request in caller.distinct()) or not caller.requests:
+                    caller.forward()
+            raise
 
     async def _fetch(self, path: str, span: ByteRange) -> _Part:
         async with self._slots:
-            return await fetch_part(ASYNC, self._store, path, span)
+            return await fetch_part(ASYNC, self._store, path, span, self._limits.check_version)
 
 
-def _plan_path(callers: Sequence[_Caller], limits: Limits) -> None:
-    plan = coalesce((span for caller in callers for span in caller.spans), *limits)
+def _plan_path(callers: Sequence[_Caller], limits: Limits) -> list[_Request]:
+    """Return the requests for the ranges of one object; forward callers that share none."""
+    plan = limits.plan(span for caller in callers for span in caller.spans)
     requests = [_Request(span) for span in plan]
     for caller in callers:
         caller.join(requests, plan)
+    for caller in callers:
+        if caller.is_alone:
+            caller.forward()
+    return [request for request in requests if request.callers]
 
 
-def _mark_retrieved(task: asyncio.Task[_Part]) -> None:
-    """Prevent a warning about an error that no caller was left to raise."""
-    if not task.cancelled():
-        task.exception()
+async def _slices(path: str, caller: _Caller) -> list[Bytes] | None:
+    """Return the bytes of a caller's ranges; None if the object ends before one does."""
+    buffers, copied = [], 0
+    for span, requests in zip(caller.spans, caller.requests, strict=True):
+        body = assemble(path, span, [request.task.result() for request in requests if request.task is not None])
+        if body is None:
+            return None
+        buffers.append(await slice_async(body, span))
+        copied += span.length
+        if copied >= YIELD_AFTER:
+            copied = 0
+            await asyncio.sleep(0)
+    return buffers

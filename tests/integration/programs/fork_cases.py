@@ -11,9 +11,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from obstore.store import HTTPStore, LocalStore, MemoryStore, S3Store
+from zarr.abc.store import RangeByteRequest
+from zarr.core.buffer import default_buffer_prototype
 
 from obspec_utils import ObjectStoreRegistry, glob, glob_async, glob_objects
-from obspec_utils.wrappers import CachingReadableStore, RequestTrace, SplittingReadableStore, TracingReadableStore
+from obspec_utils.wrappers import (
+    CachingReadableStore,
+    CoalescingReadableStore,
+    RequestTrace,
+    SplittingReadableStore,
+    TracingReadableStore,
+)
+from obspec_utils.zarr import ObspecStore
 from tests.integration.readers import SMALL_READERS
 
 PATH = "data.bin"
@@ -25,6 +34,7 @@ WRAPPERS = {
     "caching": CachingReadableStore,
     "splitting": partial(SplittingReadableStore, request_size=16_384),
     "tracing": lambda store: TracingReadableStore(store, RequestTrace()),
+    "coalescing": CoalescingReadableStore,
     "caching-splitting": lambda store: CachingReadableStore(SplittingReadableStore(store, request_size=16_384)),
     "splitting-caching": lambda store: SplittingReadableStore(CachingReadableStore(store), request_size=16_384),
 }
@@ -38,9 +48,21 @@ CALLS = {
 ASYNC_CALLS = {
     "get_async": lambda store: store.get_async(PATH),
     "get_range_async": lambda store: store.get_range_async(PATH, start=5, end=9),
+    "get_ranges_async": lambda store: store.get_ranges_async(PATH, starts=[5, 9], lengths=[4, 4]),
     "head_async": lambda store: store.head_async(PATH),
     "glob_async": lambda store: anext(glob_async(store, "*.bin")),
 }
+ZARR_CALLS = {
+    "zarr get": lambda store: store.get(PATH, _PROTOTYPE),
+    "zarr get part": lambda store: store.get(PATH, _PROTOTYPE, RangeByteRequest(5, 9)),
+    "zarr get parts": lambda store: store.get_partial_values(
+        _PROTOTYPE, [(PATH, RangeByteRequest(5, 9)), (PATH, RangeByteRequest(9, 12))]
+    ),
+    "zarr getsize": lambda store: store.getsize(PATH),
+    "zarr list": lambda store: anext(store.list()),
+    "zarr list_dir": lambda store: anext(store.list_dir("")),
+}
+_PROTOTYPE = default_buffer_prototype()
 
 
 class PythonStore:
@@ -93,6 +115,10 @@ def refused(natives: dict) -> dict:
         cases |= {f"{name} {reader}": partial(read_all, SMALL_READERS[reader], store) for reader in SMALL_READERS}
         cases[f"{name} glob"] = lambda store=store: next(glob(store, "*.bin"))
         cases[f"{name} glob_objects"] = lambda store=store: next(glob_objects(store, PATH))
+        cases |= {
+            f"{name} {call}": lambda store=store, call=call: asyncio.run(_awaited(ZARR_CALLS[call], ObspecStore(store)))
+            for call in ZARR_CALLS
+        }
         if wrapping == "bare":  # a native store's own methods are not ours to refuse
             continue
         calls = {**CALLS, "put": lambda store: store.put("other.bin", b"new")}
@@ -137,6 +163,10 @@ def allowed(natives: dict) -> dict:
         cases[f"{kind} warm cache get_async"] = lambda cache=cache: asyncio.run(
             _awaited(ASYNC_CALLS["get_async"], cache)
         ).buffer()
+        for call in ("zarr get", "zarr get part"):
+            cases[f"{kind} warm cache {call}"] = lambda cache=cache, call=call: bytes(
+                asyncio.run(_awaited(ZARR_CALLS[call], ObspecStore(cache))).to_bytes()
+            )
         cases[f"{kind} warm eager reader"] = eager.read
     for wrapping, wrap in WRAPPERS.items():
         wrapped = wrap(PythonStore())

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 
 from obstore.store import MemoryStore
 
 from obspec_utils import glob
 from obspec_utils.readers import BufferedStoreReader, ParallelStoreReader, open_reader
-from obspec_utils.wrappers import CachingReadableStore
+from obspec_utils.wrappers import CachingReadableStore, CoalescingReadableStore
 from tests.integration.programs.fork_after_io import in_fork, outcome, show
-from tests.integration.programs.fork_cases import BUCKET, PATH, PythonStore
+from tests.integration.programs.fork_cases import BUCKET, CONTENT, PATH, PythonStore
 from tests.integration.work import process_files
 from tests.servers import ObjectServer
 
@@ -88,6 +90,33 @@ def in_the_middle_of_a_flight(url) -> None:
     leader.join()
 
 
+def in_the_middle_of_a_turn(url) -> None:
+    """Fork while an event loop in another thread has coalesced requests in flight and others to be planned."""
+    store = HeldStore()
+
+    async def get_async(path, *, options=None):
+        result = await asyncio.to_thread(store.get, path, options=options)
+        result.buffer_async = partial(asyncio.to_thread, result.buffer)
+        return result
+
+    store.get_async = get_async
+    coalescing = CoalescingReadableStore(store)
+
+    async def read() -> bytes:
+        starts = range(0, 100, 10)
+        found = await asyncio.gather(*(coalescing.get_range_async(PATH, start=at, length=10) for at in starts))
+        return b"".join(bytes(memoryview(one)) for one in found)
+
+    reading = threading.Thread(target=lambda: read_here.append(asyncio.run(read())))
+    read_here: list[bytes] = []
+    reading.start()
+    store.asked.wait()
+    in_fork(lambda: show(outcome(lambda: asyncio.run(read()))))
+    store.go_on.set()
+    reading.join()
+    assert read_here == [CONTENT[:100]]
+
+
 def before_any_read(url, executor=ProcessPoolExecutor) -> None:
     """The caching architecture's pattern 1, as it is written there."""
     store = s3_store(url)
@@ -105,6 +134,7 @@ SCENES = {
     "listing": in_the_middle_of_a_listing,
     "response": in_the_middle_of_a_response,
     "flight": in_the_middle_of_a_flight,
+    "turn": in_the_middle_of_a_turn,
     "pattern-one": before_any_read,
     "pattern-one-fork": lambda url: before_any_read(
         url, lambda max_workers: ProcessPoolExecutor(max_workers, mp_context=get_context("fork"))

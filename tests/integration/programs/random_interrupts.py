@@ -31,7 +31,13 @@ from obspec_utils._io.single_flight import SingleFlight
 from obspec_utils.caches import DiskCache, MemoryCache
 from obspec_utils.caches.disk._leases import lease_files
 from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader, open_reader
-from obspec_utils.wrappers import CachingReadableStore, RequestTrace, SplittingReadableStore, TracingReadableStore
+from obspec_utils.wrappers import (
+    CachingReadableStore,
+    CoalescingReadableStore,
+    RequestTrace,
+    SplittingReadableStore,
+    TracingReadableStore,
+)
 
 SIZE = 300_000
 CONTENT = random.Random(0).randbytes(SIZE)
@@ -90,6 +96,7 @@ STACKS = {
     "disk": lambda store, folder: CachingReadableStore(
         store, block_size=20 * BLOCK, cache=disk(folder), namespace="interrupts"
     ),
+    "coalescing": lambda store, _: CoalescingReadableStore(store, max_gap=10, max_request_size=30_000),
     "all": lambda store, _: CachingReadableStore(
         TracingReadableStore(
             SplittingReadableStore(store, request_size=20_000), RequestTrace(), on_request=lambda _: None
@@ -184,6 +191,13 @@ class Reads:
             result = await self.store.get_async(random.choice(PATHS), options={"range": (start, stop)})
             expect(await result.buffer_async(), start, stop)
         expect(await (await self.store.get_async("a")).buffer_async())
+        if isinstance(self.store, CoalescingReadableStore):
+            spans = [(start, start + 7) for start in range(0, SIZE - 7, 20_000) for start in (start, start + 7)]
+            for task in [asyncio.ensure_future(self.range_async(*span)) for span in spans]:
+                await task
+
+    async def range_async(self, start: int, stop: int) -> None:
+        expect(await self.store.get_range_async("a", start=start, end=stop), start, stop)
 
 
 class Interrupts:

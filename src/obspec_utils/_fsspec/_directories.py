@@ -47,7 +47,7 @@ class Directories(ReadOnlyFileSystem):
     async def _info(self, path: str, refresh: object = None) -> Info:  # noqa: ARG002 - nothing is cached
         path = self._strip_protocol(path)
         store, key = self._locate(path)
-        missing: Exception = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        missing: Exception = _not_found(path)
         with raise_not_found(store, path):
             if key:
                 try:
@@ -68,6 +68,8 @@ class Directories(ReadOnlyFileSystem):
         found = await self._list_directory(path)
         if found is None:
             store, key = self._locate(path)
+            if not key:
+                raise _not_found(path)
             with raise_not_found(store, path):
                 found = {path: _entry(path, await store.head_async(key))}
         return list(found.values()) if detail else sorted(found)
@@ -135,6 +137,10 @@ class Directories(ReadOnlyFileSystem):
         encode = quote if self._is_encoded(path) else str
         named = {before + encode(name): meta for name, meta in entries.items()}
         return {name: _entry(name, meta) for name, meta in named.items()}
+
+
+def _not_found(path: str) -> FileNotFoundError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
 
 def _entry(name: str, meta: ObjectMeta | None) -> Info:

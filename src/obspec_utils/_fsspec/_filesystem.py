@@ -29,14 +29,18 @@ if TYPE_CHECKING:
 
 __all__ = ["FSSPEC_OPTIONS", "ObspecFileSystem"]
 
-FSSPEC_OPTIONS = {
-    "asynchronous",
-    "batch_size",
-    "listings_expiry_time",
-    "loop",
-    "max_paths",
-    "skip_instance_cache",
-    "use_listings_cache",
+FSSPEC_OPTIONS = {"asynchronous", "batch_size", "listings_expiry_time", "loop", "max_paths", "use_listings_cache"}
+# Options of `open` for the buffers of fsspec, which the callers of fsspec pass to any filesystem.
+_BUFFER_OPTIONS = {
+    "autocommit",
+    "block_size",
+    "cache_options",
+    "cache_type",
+    "default_cache",
+    "default_cache_type",
+    "default_fill_cache",
+    "fill_cache",
+    "size",
 }
 _ENCODED_SCHEMES = {"http", "https", "file"}
 
@@ -59,7 +63,7 @@ class ObspecFileSystem(Directories, metaclass=Instances):
         A store, whose paths become those of the filesystem, or a registry, whose URLs become its paths.
     reader
         What `open` returns: a reader class, or any callable that takes a store and a path. It also gets the options of
-        `open`, such as `memory=`, except those for buffers of fsspec (`block_size`, `cache_type`, `cache_options`).
+        `open`, such as `memory=`, except those for fsspec's buffers, such as `block_size` and `cache_type`.
     **fsspec_options
         `asynchronous`, `loop` and `batch_size`, see fsspec.
 
@@ -124,20 +128,11 @@ class ObspecFileSystem(Directories, metaclass=Instances):
     def _is_encoded(self, path: str) -> bool:
         return isinstance(self._origin, ObjectStoreRegistry) and get_url_key(self._url(path)).scheme in _ENCODED_SCHEMES
 
-    def _open(
-        self,
-        path: str,
-        mode: str = "rb",
-        block_size: object = None,  # noqa: ARG002 - of fsspec's buffers, and so are the others
-        autocommit: object = None,  # noqa: ARG002
-        cache_options: object = None,  # noqa: ARG002
-        cache_type: object = None,  # noqa: ARG002
-        **options: Any,  # noqa: ANN401 - of the reader
-    ) -> Any:  # noqa: ANN401 - the reader
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:  # noqa: ANN401 - of the reader; the reader
         if mode != "rb":
             raise read_only(path)
         store, key = self._locate(path)
-        return self._reader(store, key, **options)
+        return self._reader(store, key, **{name: options[name] for name in options.keys() - _BUFFER_OPTIONS})
 
     async def open_async(self, path: str, mode: str = "rb", **options: Any) -> AsyncFile:  # noqa: ANN401
         """Open an object as `open` does, but only in binary mode. `read` and `close` of the file are coroutines."""

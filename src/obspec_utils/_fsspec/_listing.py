@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from obspec_utils._io.errors import is_generic
-from obspec_utils._io.not_found import is_below_a_file
+from obspec_utils._io.not_found import is_list_not_found
 from obspec_utils._io.response import has_method, unwrap
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ async def list_directory(store: Any, path: str) -> Entries | None:  # noqa: ANN4
     try:
         result = await store.list_with_delimiter_async(_prefix(path))
     except Exception as error:
-        if is_below_a_file(error):
+        if is_list_not_found(error):
             return None
         raise
     if path and not result["objects"] and not result["common_prefixes"]:
@@ -42,7 +42,7 @@ async def list_below(store: Any, path: str) -> Entries:  # noqa: ANN401
         async for page in store.list_async(_prefix(path)):
             found.update(_objects(path, page))
     except Exception as error:
-        if not is_below_a_file(error):
+        if not is_list_not_found(error):
             raise
     for name in list(found):
         parent = name.rpartition("/")[0]
@@ -61,7 +61,7 @@ async def is_directory(store: Any, path: str) -> bool:  # noqa: ANN401
             if page:
                 return True
     except Exception as error:
-        if path and (is_below_a_file(error) or _is_web_server(store, error)):
+        if is_list_not_found(error) or (path and _is_web_server(store, error)):
             return False
         raise
     return not path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import fsspec
 from obstore import parse_scheme
@@ -86,8 +86,8 @@ def register(scheme: str, factory: Callable[..., Any] | None = None) -> None:
 def _class_of(scheme: str, factory: Callable[..., Any] | None) -> type[_SchemeFileSystem]:
     """Return the filesystem of a scheme: always the same one, as its instances are shared."""
     members = {"protocol": scheme, "_factory": None if factory is None else staticmethod(factory)}
-    made: type[_SchemeFileSystem] = Instances(f"ObspecFileSystem_{scheme}", (_SchemeFileSystem,), members)
-    return made
+    made = Instances(f"ObspecFileSystem_{scheme}", (_SchemeFileSystem,), members)
+    return cast("type[_SchemeFileSystem]", made)
 
 
 def _restore(scheme: str, factory: Callable[..., Any] | None, options: dict[str, Any], own_token: str | None) -> Any:  # noqa: ANN401

@@ -18,7 +18,7 @@ __all__ = ["ReadOnlyFileSystem", "read_only"]
 def read_only(path: object = None) -> OSError:
     """Return the error of all methods that write."""
     msg = "Read-only: an ObspecFileSystem does not write. Write with the store's own methods"
-    return OSError(errno.EROFS, msg, *([] if path is None else [redacted(str(path))]))
+    return OSError(errno.EROFS, msg, *([redacted(path)] if isinstance(path, str) else []))
 
 
 async def _refuse(self: object, path: object = None, *args: object, **options: object) -> NoReturn:  # noqa: ARG001

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+_SCHEME = re.compile("[a-z][a-z0-9+.-]*")
+_NO_BUCKETS = {"file", "local", "memory", ObspecFileSystem.protocol}
 # The last one is the outermost.
 _WRAPPERS = {
     "splitting": SplittingReadableStore,
@@ -67,7 +70,7 @@ def register(scheme: str, factory: Callable[..., Any] | None = None) -> None:
     """
     scheme = check_text("scheme", scheme, "s3")
     example = f"{scheme}://bucket"
-    if scheme in {"file", "local", "memory", "obspec"} or get_url_key(example) != (scheme, "bucket"):
+    if scheme in _NO_BUCKETS or _SCHEME.fullmatch(scheme) is None:
         msg = f'scheme must be one of URLs with a bucket or a host, such as "s3", got {scheme!r}'
         raise ValueError(msg)
     if factory is None:

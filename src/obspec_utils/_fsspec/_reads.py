@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from obspec_utils._io.backends import ASYNC
@@ -69,7 +70,7 @@ async def read_slices(store: object, path: str, slices: Sequence[Slice], *, max_
 def _absolute(start: int | None, stop: int | None) -> ByteRange | None:
     """Return the byte range of a slice; None if that depends on the object's size."""
     start = start or 0
-    if stop is None or start < 0 or stop < 0 or stop - start > _MAX_LENGTH:
+    if stop is None or start < 0 or stop < 0 or stop - start > _MAX_LENGTH or stop > sys.maxsize:
         return None
     return ByteRange(start, max(start, stop))
 
@@ -95,7 +96,8 @@ async def _request_to_end(store: object, path: str, slices: Sequence[Slice]) -> 
     """Request the first slice that goes to the end of the object; return None if there is none."""
     for start, stop in slices:
         if stop is None or stop > _MAX_LENGTH:
-            wanted = {"suffix": -start} if start is not None and start < 0 else {"offset": start or 0}
+            start = max(-sys.maxsize, min(start or 0, sys.maxsize))  # noqa: PLW2901 - stores count in 64 bits
+            wanted = {"offset": start} if start >= 0 else {"suffix": -start}
             result = await send_get(ASYNC, store, path, {"range": wanted})
             span = ByteRange(*slice(start, None).indices(result.meta["size"])[:2])
             return response_of(store, path, span, result)

@@ -176,18 +176,19 @@ def test_find_walk_glob_and_du_agree(fs):
         fs.find("dir", maxdepth=0)
 
 
-def test_an_object_that_marks_a_directory_is_not_in_it():
+@pytest.mark.parametrize("marker", ["dir", "dir/"])
+def test_an_object_that_marks_a_directory_is_not_in_it(marker):
     class Marked(MemoryStore):
         """Lists as S3 does with an object `dir/`, whose trailing slash obstore drops."""
 
         async def list_with_delimiter_async(self, prefix=None):
             found = await super().list_with_delimiter_async(prefix)
-            marker = [{**super().head("m"), "path": "dir"}] if prefix == "dir/" else []
-            return {**found, "objects": [*found["objects"], *marker]}
+            markers = [{**super().head("m"), "path": marker}] if prefix == "dir/" else []
+            return {**found, "objects": [*found["objects"], *markers]}
 
         async def list_async(self, prefix=None):
             async for page in super().list_async(prefix):
-                yield [*page, {**super().head("m"), "path": "dir"}]
+                yield [*page, {**super().head("m"), "path": marker}]
 
     store = Marked()
     store.put("m", b"")

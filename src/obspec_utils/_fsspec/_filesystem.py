@@ -25,6 +25,8 @@ from obspec_utils.registry import ObjectStoreRegistry, get_url_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from obspec import GetAsync
+
     from obspec_utils._fsspec._reads import Slice
 
 __all__ = ["FSSPEC_OPTIONS", "ObspecFileSystem"]
@@ -79,7 +81,7 @@ class ObspecFileSystem(Directories, metaclass=Instances):
 
     def __init__(
         self,
-        store_or_registry: Any,  # noqa: ANN401 - a store with any methods, or a registry of such stores
+        store_or_registry: GetAsync | ObjectStoreRegistry[Any],
         *,
         reader: Callable[..., Any] = open_reader,
         **fsspec_options: Any,  # noqa: ANN401 - typed by fsspec
@@ -93,7 +95,7 @@ class ObspecFileSystem(Directories, metaclass=Instances):
             raise TypeError(msg)
         if not isinstance(store_or_registry, ObjectStoreRegistry):
             check_store(store_or_registry)
-        self._origin = store_or_registry
+        self._origin: Any = store_or_registry
         self._reader = reader
         super().__init__(**fsspec_options)
 

@@ -169,6 +169,19 @@ def test_a_body_that_breaks_is_not_returned(remote: Remote, fs: ObspecFileSystem
     assert isinstance(broken, Exception)
 
 
+def test_a_copy_whose_body_breaks_is_begun_again(remote: Remote, fs: ObspecFileSystem, tmp_path: Path) -> None:
+    content = remote.put("object", 5 * MIB)
+    for target in (str(tmp_path / "copy"), io.BytesIO(b"before")):
+        remote.server.add_fault("drop", "bucket/object", after=2 * MIB, times=1)
+        if isinstance(target, io.BytesIO):
+            target.seek(6)
+        fs.get_file("object", target)
+        assert len(remote.statuses()) == 2
+    assert isinstance(target, io.BytesIO)
+    assert target.getvalue() == b"before" + content
+    assert (tmp_path / "copy").read_bytes() == content
+
+
 def test_a_directory_is_one_list_and_a_glob_too(object_server: ObjectServer) -> None:
     for name in ("a.nc", "b.nc", "deep/c.nc"):
         object_server.put(f"bucket/dir/{name}", b"content")

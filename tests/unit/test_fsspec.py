@@ -8,10 +8,12 @@ import gzip
 import io
 import itertools
 import json
+import os
 import pickle
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import fsspec
 import pytest
@@ -318,7 +320,9 @@ def test_files_are_copied_to_disk(fs, tmp_path):
     target = tmp_path / "target"
     target.mkdir()
     done = Callback()
-    fs.get_file("dir/deep/c.bin", str(target / "c.bin"), callback=done)
+    fs.get_file("dir/deep/c.bin", str(target / "new" / "c.bin"), callback=done)
+    (target / "new" / "c.bin").replace(target / "c.bin")
+    (target / "new").rmdir()
     assert (target / "c.bin").read_bytes() == OBJECTS["dir/deep/c.bin"]
     assert (done.size, done.value) == (256, 256)
     fs.get_file("empty", target / "none")
@@ -335,6 +339,21 @@ def test_files_are_copied_to_disk(fs, tmp_path):
         "tree/deep",
         "tree/deep/c.bin",
     ]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_what_is_no_regular_file_is_written_to_and_links_are_followed(fs, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as executor:
+        read = executor.submit((tmp_path / "pipe").read_bytes)
+        fs.get_file("a.txt", str(tmp_path / "pipe"))
+        assert read.result(60) == b"0123456789"
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "file").write_bytes(b"former")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    fs.get_file("a.txt", tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == b"0123456789"
 
 
 def test_a_copy_that_fails_leaves_the_former_file(fs, tmp_path):

@@ -115,6 +115,9 @@ def test_options_wrap_the_stores():
     assert store_of(fs) is coalescing
     assert store_of(fsspec.filesystem("s3", caching=False)) is BUCKETS["bucket"]
     assert fsspec.filesystem("s3", reader=BufferedStoreReader).open("bucket/dir/a.txt").read() == b"0123456789"
+    assert store_of(fsspec.filesystem("s3", caching=None)) is BUCKETS["bucket"]
+    with pytest.raises(TypeError, match="caching must be True or a dict of options, got 'yes'"):
+        fsspec.filesystem("s3", caching="yes")
     with pytest.raises(TypeError, match="max_sise"):
         fsspec.filesystem("s3", caching={"max_sise": 1}).exists("s3://bucket/a")
 

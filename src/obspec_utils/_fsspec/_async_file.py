@@ -1,14 +1,9 @@
-"""A file that coroutines read from, and copy from."""
+"""A file that coroutines read from."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import uuid4
-
-from fsspec.utils import isfilelike
 
 from obspec_utils._io.cache_threads import Threads
 from obspec_utils._io.concurrency import MAX_HELPERS
@@ -19,11 +14,9 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-__all__ = ["AsyncFile", "call_in_thread", "download"]
+__all__ = ["AsyncFile", "call_in_thread"]
 
 T = TypeVar("T")
-
-_COPY_SIZE = 8 * 1024 * 1024
 
 
 _threads = Threads(MAX_HELPERS)
@@ -88,26 +81,3 @@ class AsyncFile:
     def closed(self) -> bool:
         """Whether the file was closed."""
         return bool(self._reader.closed)
-
-
-async def download(remote: AsyncFile, local: Any, callback: Any) -> None:  # noqa: ANN401 - a path or a file; fsspec's
-    """Copy an object to a local file, which gets its name when it is complete, or to an open file."""
-    if isfilelike(local):
-        return await _copy(remote, local, callback)
-    unfinished = f"{os.fspath(local)}.{uuid4().hex}.partial"
-    try:
-        with open(unfinished, "xb") as file:  # noqa: ASYNC230, PTH123 - local files take no time
-            await _copy(remote, file, callback)
-        os.replace(unfinished, local)  # noqa: PTH105
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(unfinished)  # noqa: PTH108
-        raise
-
-
-async def _copy(remote: AsyncFile, local: Any, callback: Any) -> None:  # noqa: ANN401
-    async with remote:
-        while data := await remote.read(_COPY_SIZE):
-            callback.set_size(remote.size)
-            await call_in_thread(local.write, data)
-            callback.relative_update(len(data))

@@ -15,6 +15,7 @@ from obspec_utils._fsspec._read_only import ReadOnlyFileSystem
 from obspec_utils._io.backends import ASYNC
 from obspec_utils._io.concurrency import MAX_HELPERS
 from obspec_utils._io.not_found import is_below_a_file, raise_not_found
+from obspec_utils._redact import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,7 +141,7 @@ class Directories(ReadOnlyFileSystem):
 
 
 def _not_found(path: str) -> FileNotFoundError:
-    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), redacted(path))
 
 
 def _entry(name: str, meta: ObjectMeta | None) -> Info:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.utils import isfilelike
 
-from obspec_utils._fsspec._async_file import AsyncFile, call_in_thread, download
+from obspec_utils._fsspec._async_file import AsyncFile, call_in_thread
 from obspec_utils._fsspec._directories import Directories
+from obspec_utils._fsspec._download import download
 from obspec_utils._fsspec._instances import Instances, refer_to, restore
 from obspec_utils._fsspec._read_only import read_only
 from obspec_utils._fsspec._reads import read_slices, read_whole
@@ -19,7 +20,7 @@ from obspec_utils._io.fork import check_fork
 from obspec_utils._io.not_found import raise_not_found
 from obspec_utils._redact import redacted, shown
 from obspec_utils._validation import check_path, check_store
-from obspec_utils.readers import BufferedStoreReader, open_reader
+from obspec_utils.readers import open_reader
 from obspec_utils.registry import ObjectStoreRegistry, get_url_key
 
 if TYPE_CHECKING:
@@ -197,18 +198,12 @@ class ObspecFileSystem(Directories, metaclass=Instances):
         }
         return [by_number[number] for number in range(len(paths))]
 
-    async def _get_file(
-        self,
-        rpath: str,
-        lpath: Any,  # noqa: ANN401 - a path, or an open file
-        callback: Any = DEFAULT_CALLBACK,  # noqa: ANN401
-        **options: Any,  # noqa: ANN401 - of the reader
-    ) -> None:
+    async def _get_file(self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK) -> None:  # noqa: ANN401 - fsspec's
         # A directory has been created for the objects in it.
         if isfilelike(lpath) or not os.path.isdir(lpath):  # noqa: PTH112, ASYNC240 - a local one
             store, key = self._locate(rpath)
             with raise_not_found(store, rpath):
-                await download(AsyncFile(BufferedStoreReader(store, key, **options), self, rpath), lpath, callback)
+                await download(store, key, lpath, callback)
 
 
 def _slices(paths: object, starts: object, ends: object) -> list[Slice]:

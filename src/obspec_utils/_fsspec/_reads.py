@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from obspec_utils._io.response import Response
 
-__all__ = ["Slice", "read_slices", "read_whole"]
+__all__ = ["Slice", "read_slices", "read_whole", "request_whole"]
 
 Slice: TypeAlias = tuple[int | None, int | None]
 """Start and stop, with the meaning that they have in a slice of `bytes`: negative ones count from the end."""
@@ -32,11 +32,17 @@ _MAX_REQUEST_SIZE = 8 * 1024 * 1024
 _MAX_LENGTH = 1024 * _MAX_REQUEST_SIZE
 
 
-async def read_whole(store: object, path: str) -> bytes:
-    """Return an object's bytes. This is one request, unless the store splits it."""
+async def request_whole(store: object, path: str) -> Response:
+    """Request an object; return when the headers have arrived. This is one request, unless the store splits it."""
     result = await send_get(ASYNC, store, path)
-    first = response_of(store, path, ByteRange(0, result.meta["size"]), result, ranged=False)
-    (body,) = await fetch_parts(ASYNC, store, path, [], Version.of(result.meta), 1, first=first)
+    return response_of(store, path, ByteRange(0, result.meta["size"]), result, ranged=False)
+
+
+async def read_whole(store: object, path: str) -> bytes:
+    """Return an object's bytes."""
+    first = await request_whole(store, path)
+    version = Version.of(cast("ObjectMeta", first.meta))
+    (body,) = await fetch_parts(ASYNC, store, path, [], version, 1, first=first)
     return bytes(body)
 
 

@@ -12,6 +12,7 @@ from obstore.store import from_url
 
 from obspec_utils._fsspec._filesystem import FSSPEC_OPTIONS, ObspecFileSystem
 from obspec_utils._fsspec._instances import Instances, restore
+from obspec_utils._redact import shown
 from obspec_utils._validation import check_store, check_text, positive_int
 from obspec_utils.readers import open_reader
 from obspec_utils.registry import ObjectStoreRegistry, get_url_key
@@ -80,7 +81,7 @@ def register(scheme: str, factory: Callable[..., Any] | None = None) -> None:
             msg = f"obstore has no store for {example}: pass register({scheme!r}, factory)"
             raise ValueError(msg) from error
     elif not callable(factory):
-        msg = f"factory must be a callable that returns the store of a bucket, got {factory!r}"
+        msg = f"factory must be a callable that returns the store of a bucket, got {shown(factory)}"
         raise TypeError(msg)
     fsspec.register_implementation(scheme, _class_of(scheme, factory), clobber=True)
 
@@ -109,7 +110,7 @@ class _SchemeFileSystem(ObspecFileSystem):
 
     def __init__(self, *, reader: Callable[..., Any] = open_reader, max_cache_size: int = 10, **options: Any) -> None:  # noqa: ANN401
         fsspec_options = {name: options.pop(name) for name in FSSPEC_OPTIONS & options.keys()}
-        wrappers = {name: options.pop(name, False) for name in _WRAPPERS}
+        wrappers = {name: _wrapper_options(name, options.pop(name, None)) for name in _WRAPPERS}
         factory = partial(self._factory or partial(_from_url, self.protocol), **options)
         make = partial(_wrapped, wrappers, factory)
         super().__init__(_Buckets(make, max_cache_size), reader=reader, **fsspec_options)
@@ -147,10 +148,20 @@ class _Buckets(ObjectStoreRegistry[Any]):
         return found.resolve(url)
 
 
-def _wrapped(wrappers: dict[str, bool | dict[str, Any]], factory: Callable[[str], Any], bucket: str) -> Any:  # noqa: ANN401
+def _wrapper_options(name: str, value: object) -> dict[str, Any] | None:
+    """Return the options of a wrapper; None for no wrapper."""
+    if value is None or isinstance(value, bool):
+        return {} if value else None
+    if isinstance(value, dict):
+        return value
+    msg = f"{name} must be True or a dict of options, got {shown(value)}"
+    raise TypeError(msg)
+
+
+def _wrapped(wrappers: dict[str, dict[str, Any] | None], factory: Callable[[str], Any], bucket: str) -> Any:  # noqa: ANN401
     store = factory(bucket)
     check_store(store)
     for name, options in wrappers.items():
-        if options is not False:
-            store = _WRAPPERS[name](store, **({} if options is True else options))
+        if options is not None:
+            store = _WRAPPERS[name](store, **options)
     return store

@@ -210,3 +210,14 @@ def test_caches_and_directories_of_fsspec(url, options, fs, tmp_path):
     assert fsspec.filesystem("dir", path="logs", fs=fs).cat("", recursive=True) == {
         path.removeprefix("logs/"): content for path, content in LINES.items()
     }
+
+
+def test_a_missing_bucket_has_nothing(url, options):
+    fs = fsspec.filesystem("s3", **options)
+    missing = f"{url}-missing"
+    assert [fs.exists(path) for path in (url, f"{url}/logs", missing, f"{missing}/a")] == [True, True, False, False]
+    assert fs.find(missing) == fs.find(missing, maxdepth=1) == fs.glob(f"{missing}/*") == []
+    for call in (fs.ls, fs.info, fs.cat_file):
+        for path in (missing, f"{missing}/a"):
+            with pytest.raises(FileNotFoundError):
+                call(path)

@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 import pytest
+from obstore.exceptions import BaseError
 
 from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.fsspec import ObspecFileSystem
@@ -202,6 +203,14 @@ def test_a_directory_is_one_list_and_a_glob_too(object_server: ObjectServer) -> 
     assert fs.isdir("dir")
     assert not fs.exists("di")
     assert [each.method for each in object_server.log()] == ["HEAD", "GET"] * 2
+
+
+def test_an_error_is_no_missing_object(remote: Remote, fs: ObspecFileSystem, content: bytes) -> None:
+    remote.server.add_fault("status", "bucket*", method="*", status=403, times=None)
+    for call in (fs.exists, fs.info, fs.ls, fs.find, fs.cat_file, fs.open):
+        with pytest.raises(BaseError, match="403"):
+            call("dir/object")
+    assert content
 
 
 def test_the_store_caches_and_the_filesystem_does_not(remote: Remote, content: bytes) -> None:

@@ -89,6 +89,14 @@ def test_an_offset_from_the_end_costs_one_request_for_the_size(
     assert seen(remote) == [("GET", 0, 1), ("GET", 0, 2), ("GET", 3, 5), ("GET", SIZE - 10, SIZE - 5)]
 
 
+def test_nothing_is_requested_to_the_end_that_has_a_stop(remote: Remote, fs: ObspecFileSystem, content: bytes) -> None:
+    far = 9 << 30
+    assert fs.cat_ranges(["dir/object"] * 2, [far, -5], [far + 10, -3]) == [b"", content[-5:-3]]
+    assert seen(remote) == [("GET", 0, 1), ("GET", SIZE - 5, SIZE - 3)]
+    assert fs.cat_ranges(["dir/object"] * 2, [10, -5], [far, -3]) == [content[10:], content[-5:-3]]
+    assert [each.range_header for each in remote.log()] == ["bytes=10-"]
+
+
 def test_past_the_end_is_empty(remote: Remote, fs: ObspecFileSystem, content: bytes) -> None:
     assert fs.cat_file("dir/object", SIZE, SIZE + 5) == b""
     assert fs.cat_file("dir/object", SIZE + 10) == b""

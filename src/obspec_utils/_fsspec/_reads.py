@@ -65,7 +65,8 @@ async def read_slices(store: object, path: str, slices: Sequence[Slice], *, max_
             return [await _read_range(store, path, known[0])]
         if len(known) == len(spans):
             return await _read_together(store, path, known, max_gap)
-        first = await _request_to_end(store, path, slices)
+        relative = [each for each, span in zip(slices, spans, strict=True) if span is None]
+        first = await _request_to_end(store, path, relative)
     except Exception as error:
         if not is_range_unsupported(error):
             raise
@@ -99,7 +100,7 @@ async def _read_together(store: object, path: str, spans: Sequence[ByteRange], m
 
 
 async def _request_to_end(store: object, path: str, slices: Sequence[Slice]) -> Response | None:
-    """Request the first slice that goes to the end of the object; return None if there is none."""
+    """Request the first of slices that goes to the end of the object; return None if none does."""
     for start, stop in slices:
         if stop is None or stop > _MAX_LENGTH:
             start = max(-sys.maxsize, min(start or 0, sys.maxsize))  # noqa: PLW2901 - stores count in 64 bits

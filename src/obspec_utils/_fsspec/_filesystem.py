@@ -52,9 +52,9 @@ class ObspecFileSystem(Directories, metaclass=Instances):
     """A read-only fsspec filesystem over any obspec store.
 
     `open` returns a reader of this library, which reads in the calling thread, by the store's sync methods. All other
-    methods read by the store's async ones: a whole object, or one range, by one request; the ranges of a `cat_ranges`
-    call by one plan for each object: adjacent and overlapping ones are joined, and all are of one version. Slices of
-    objects mean what those of `bytes` mean. Only the store caches, and nothing caches listings.
+    methods read by the store's async ones: a small object, or one range, by one request, larger ones in parallel parts;
+    the ranges of a `cat_ranges` call by one plan for each object: adjacent and overlapping ones are joined, and all are
+    of one version. Slices of objects mean what those of `bytes` mean. Only the store caches; nothing caches listings.
 
     Writing raises `OSError` with `errno.EROFS`. A pickled filesystem has its store. Its JSON has neither the store nor
     credentials: `from_json` and `from_dict` only work in the same process, while the filesystem exists. fsspec never

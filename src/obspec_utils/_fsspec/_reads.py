@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from obspec_utils._io.backends import ASYNC
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.errors import is_range_unsupported
 from obspec_utils._io.fetch import fetch_parts
+from obspec_utils._io.multipart import PartLimits
 from obspec_utils._io.request import send_first, send_get
 from obspec_utils._io.response import has_method, response_of
-from obspec_utils._ranges import ByteRange, coalesce, touching
+from obspec_utils._ranges import ByteRange, coalesce, split, touching
 from obspec_utils._version import Version
 from obspec_utils.wrappers._turns import MAX_IN_FLIGHT, fetch_part
 
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from obspec import ObjectMeta
+    from typing_extensions import Buffer
 
+    from obspec_utils._io.allocation import WriteTarget
     from obspec_utils._io.response import Response
 
-__all__ = ["Slice", "read_slices", "read_whole", "request_whole"]
+__all__ = ["Slice", "WholeObject", "read_slices", "read_whole"]
 
 Slice: TypeAlias = tuple[int | None, int | None]
 """Start and stop, with the meaning that they have in a slice of `bytes`: negative ones count from the end."""
@@ -32,18 +35,39 @@ _MAX_REQUEST_SIZE = 8 * 1024 * 1024
 _MAX_LENGTH = 1024 * _MAX_REQUEST_SIZE
 
 
-async def request_whole(store: object, path: str) -> Response:
-    """Request an object; return when the headers have arrived. This is one request, unless the store splits it."""
-    result = await send_get(ASYNC, store, path)
-    return response_of(store, path, ByteRange(0, result.meta["size"]), result, ranged=False)
+class WholeObject(NamedTuple):
+    """An object whose first response has arrived, and the parts that are missing then: none of a small object."""
+
+    store: object
+    path: str
+    first: Response
+    parts: Sequence[ByteRange]
+    max_concurrent: int
+
+    @classmethod
+    async def request(cls, store: object, path: str, *, in_parts: bool = True) -> WholeObject:
+        """Request the first part, of the size that a splitting store has, or else the default; or all of the object."""
+        if not in_parts:
+            result = await send_get(ASYNC, store, path)
+            span = ByteRange(0, result.meta["size"])
+            return cls(store, path, response_of(store, path, span, result, ranged=False), [], 1)
+        limits: PartLimits = getattr(store, "_limits", PartLimits)()  # of a wrapper of this library
+        first = await send_first(ASYNC, store, path, ByteRange(0, limits.request_size))
+        rest = ByteRange(first.span.stop, cast("ObjectMeta", first.meta)["size"])
+        return cls(store, path, first, split(rest, *limits, under_way=1), limits.max_concurrent)
+
+    async def fetch(self, targets: Sequence[WriteTarget] | None = None) -> list[Buffer]:
+        """Return all parts, or write them to targets."""
+        version = Version.of(cast("ObjectMeta", self.first.meta))
+        return await fetch_parts(
+            ASYNC, self.store, self.path, self.parts, version, self.max_concurrent, first=self.first, targets=targets
+        )
 
 
 async def read_whole(store: object, path: str) -> bytes:
-    """Return an object's bytes."""
-    first = await request_whole(store, path)
-    version = Version.of(cast("ObjectMeta", first.meta))
-    (body,) = await fetch_parts(ASYNC, store, path, [], version, 1, first=first)
-    return bytes(body)
+    """Return an object's bytes. Large ones are fetched in parallel parts."""
+    whole = await WholeObject.request(store, path)
+    return b"".join(await whole.fetch())
 
 
 async def read_slices(store: object, path: str, slices: Sequence[Slice], *, max_gap: int = 0) -> list[bytes]:

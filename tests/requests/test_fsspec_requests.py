@@ -233,6 +233,9 @@ def test_a_directory_is_one_list_and_a_glob_too(object_server: ObjectServer) -> 
 
 
 def test_an_error_is_no_missing_object(remote: Remote, fs: ObspecFileSystem, content: bytes) -> None:
+    remote.server.add_fault("status", "bucket/dir/object", method="HEAD", status=403, times=None)
+    with pytest.raises(BaseError):  # its text has no status
+        fs.exists("dir/object")
     remote.server.add_fault("status", "bucket*", method="*", status=403, times=None)
     for call in (fs.exists, fs.info, fs.ls, fs.find, fs.cat_file, fs.open):
         with pytest.raises(BaseError, match="403"):

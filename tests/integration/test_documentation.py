@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 
+import distributed
+import fsspec
 import h5py
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ import pytest
 import rasterio
 import xarray as xr
 import zarr.storage
+from fsspec.registry import _registry
 from rasterio.transform import from_origin
 
 from obspec_utils.wrappers import CachingReadableStore
@@ -231,6 +234,50 @@ def test_the_guide_to_zarr(object_server, store, dataset, tmp_path):
     for block in python_blocks("docs/guide/zarr.md"):
         run(block, "zarr.md", names)
     assert names["mean"] == pytest.approx(float(dataset["temperature"].mean()))
+
+
+def test_the_guide_to_fsspec(object_server, store, dataset, monkeypatch):
+    blocks = python_blocks("docs/guide/fsspec.md")
+    assert len(blocks) == 7
+    for path, content in written_by_zarr().items():
+        object_server.put(f"docs/group.zarr/{path}", content)
+    monkeypatch.setitem(_registry, "s3", None)
+    monkeypatch.setitem(_registry, "archive", None)
+    options = {
+        "endpoint": object_server.url,
+        "region": "us-east-1",
+        "skip_signature": True,
+        "virtual_hosted_style_request": False,
+        "client_options": {"allow_http": True},
+    }
+    with distributed.Client(n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        names = {"store": store, "client": client}
+        for block in blocks:
+            text = block.replace("s3://bucket", "s3://docs")
+            run(text.replace('{"region": "us-west-2", "skip_signature": True}', repr(options)), "fsspec.md", names)
+        url = "s3://docs/a.nc"
+        assert client.submit(open_there, url, options).result() == "EagerStoreReader"
+    assert names["mean"] == pytest.approx(float(dataset["temperature"].mean()))
+    pd.testing.assert_frame_equal(names["frame"], frame())
+    np.testing.assert_array_equal(names["time"], dataset["time"])
+    assert (names["first"][1:], names["last"]) == (b"HDF", b"PAR1")
+    assert names["total"] == 4950
+    assert asyncio.run(names["first_bytes"]("a.nc"))[1:] == b"HDF"
+    assert fsspec.filesystem("archive", region="here")._locate("archive://bucket/a")[1] == "a"
+
+
+def written_by_zarr():
+    """The objects of a Zarr group by their paths."""
+    inner = zarr.storage.MemoryStore()
+    values = zarr.create_group(inner).create_array("values", shape=(100,), chunks=(10,), dtype="i4")
+    values[:] = np.arange(100)
+    return {path: value.to_bytes() for path, value in inner._store_dict.items()}
+
+
+def open_there(url, options):
+    """Open a URL in a worker; return the name of the reader."""
+    with fsspec.open(url, **options) as file:
+        return type(file).__name__
 
 
 def test_zarr_takes_no_wrapped_store(store):

@@ -16,6 +16,7 @@ from obstore.store import HTTPStore, MemoryStore, S3Store
 
 from obspec_utils import ObjectStoreRegistry, glob, glob_async, glob_objects, glob_objects_async
 from obspec_utils.caches import Cache, DiskCache, MemoryCache, RedisCache
+from obspec_utils.fsspec import ObspecFileSystem, register
 from obspec_utils.readers import (
     BlockStoreReader,
     BufferedStoreReader,
@@ -70,6 +71,15 @@ def readers_over_native_stores_and_wrappers(store: S3Store, http: HTTPStore, mem
         assert_type(ParallelStoreReader(source, "path", chunk_size=1, max_cached_chunks=1).seek(0), int)
         assert_type(BlockStoreReader(source, "path", block_size=1, max_cached_blocks=1).size, int)
         assert_type(BufferedStoreReader(source, "path", buffer_size=1).readinto(bytearray(1)), int)
+
+
+def filesystems(store: S3Store, memory: MemoryStore) -> None:
+    for source in (store, memory, CachingReadableStore(store), ObjectStoreRegistry({"s3://bucket": store})):
+        ObspecFileSystem(source, reader=EagerStoreReader, asynchronous=True).open("path").read()
+    ObspecFileSystem(AiohttpStore("https://example.com"))
+    ObspecFileSystem("s3://bucket")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    register("s3")
+    register("s3", S3Store)
 
 
 async def a_store_over_http(session: aiohttp.ClientSession) -> AiohttpGetResultAsync:

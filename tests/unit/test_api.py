@@ -56,6 +56,7 @@ PUBLIC = {
     "obspec_utils.protocols": ["ReadableFile", "ReadableStore"],
     "obspec_utils.typing": ["Path", "Url"],
     "obspec_utils.glob": ["glob", "glob_async", "glob_objects", "glob_objects_async"],
+    "obspec_utils.fsspec": ["ObspecFileSystem", "register"],
     "obspec_utils.exceptions": ["IncompleteReadError", "ObjectChangedError"],
 }
 VERSION = {"check_version": "auto", "version": None}

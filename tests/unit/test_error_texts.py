@@ -9,6 +9,7 @@ from obstore.exceptions import GenericError, NotSupportedError
 from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, MemoryStore, S3Store
 
 from obspec_utils._io.errors import is_condition_refused, is_range_ignored, is_range_unsupported, is_transient
+from obspec_utils._io.not_found import is_list_not_found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +54,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
         thread.join()
 
 
-def error_of(kind: str, url: str) -> Exception:
+def store_of(kind: str, url: str) -> Any:
     options: dict[str, Any] = {"client_options": {"allow_http": True}, "retry_config": {"max_retries": 0}}
     stores: dict[str, Any] = {
         "http": lambda: HTTPStore(url, **options),
@@ -61,8 +62,12 @@ def error_of(kind: str, url: str) -> Exception:
         "azure": lambda: AzureStore("c", account_name="a", endpoint=url, skip_signature=True, **options),
         "gcs": lambda: GCSStore("b", base_url=url, skip_signature=True, **options),
     }
+    return stores[kind]()
+
+
+def error_of(kind: str, url: str) -> Exception:
     with pytest.raises((GenericError, NotSupportedError, FileNotFoundError)) as raised:
-        stores[kind]().get("object", options={"range": (0, 10)})
+        store_of(kind, url).get("object", options={"range": (0, 10)})
     return raised.value
 
 
@@ -106,6 +111,18 @@ def test_a_failure_is_transient_whatever_its_body_says(kind: str, url: str) -> N
 def test_a_condition_is_refused_by_400_and_501(kind: str, url: str, request: pytest.FixtureRequest) -> None:
     status = request.node.callspec.params["url"][0]
     assert is_condition_refused(error_of(kind, url)) == (status in {400, 501})
+
+
+@pytest.mark.parametrize("kind", ["s3", "azure", "gcs"])
+@pytest.mark.parametrize(
+    "url", [(404, None, b"NoSuchBucket"), (403, None, b"code: 404 "), (503, None, b"")], indirect=True
+)
+def test_the_list_of_a_missing_bucket_is_404(kind: str, url: str, request: pytest.FixtureRequest) -> None:
+    status = request.node.callspec.params["url"][0]
+    for listing in (lambda store: store.list().collect(), lambda store: store.list_with_delimiter("a/")):
+        with pytest.raises(GenericError) as raised:
+            listing(store_of(kind, url))
+        assert is_list_not_found(raised.value) == (status == 404)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 501, 503])

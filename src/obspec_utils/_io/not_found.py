@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,13 @@ from obspec_utils._redact import redacted, shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["is_below_a_file", "raise_not_found"]
+__all__ = ["is_below_a_file", "is_list_not_found", "raise_not_found"]
+
+# obstore has no error of its own for a missing bucket or container.
+_NO_BUCKET = re.compile(
+    r"Generic \w+ error: Error performing list request: Error performing GET \S+ in [^-]* - "
+    r"Server returned non-2xx status code: 404 "
+)
 
 
 def is_below_a_file(error: Exception) -> bool:
@@ -22,6 +29,13 @@ def is_below_a_file(error: Exception) -> bool:
         type(error).__name__ == "GenericError"
         and text.startswith("Generic LocalFileSystem error")
         and "(os error 20)" in text
+    )
+
+
+def is_list_not_found(error: Exception) -> bool:
+    """Return whether nothing can be listed because there is no such bucket, or a parent of the path is a file."""
+    return is_below_a_file(error) or (
+        type(error).__name__ == "GenericError" and _NO_BUCKET.match(str(error)) is not None
     )
 
 

@@ -23,6 +23,7 @@ import h5py
 import numpy as np
 
 from obspec_utils.caches import DiskCache, MemoryCache
+from obspec_utils.fsspec import ObspecFileSystem
 from obspec_utils.readers import BufferedStoreReader, _blocks, _fetcher
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
 from tests.integration.readers import PIECE, SMALL_READERS
@@ -190,6 +191,19 @@ def joined_flight(kind: str) -> None:
     in_threads(lead, lambda: read_through_h5py(SMALL_READERS["buffered-small"](store, FILES[0])))
 
 
+def beside_the_loop_of_fsspec(kind: str, url: str) -> None:
+    """One thread reads by tasks of fsspec's loop, what the other one opens by fsspec and reads under h5py."""
+    fs = ObspecFileSystem(caches(kind, s3_store(url)), reader=SMALL_READERS["parallel-small"])
+    size = len(make_file())
+
+    def by_tasks() -> None:
+        for path in FILES:
+            assert len(fs.cat_file(path)) == size
+            assert list(map(len, fs.cat_ranges([path] * 3, [0, 50_000, -10], [10, 60_000, None]))) == [10, 10_000, 10]
+
+    in_threads(by_tasks, lambda: [read_through_h5py(fs.open(path)) for path in FILES])
+
+
 def s3_store(url: str):
     return ObjectServer(url).s3_store("collected")
 
@@ -214,6 +228,8 @@ SCENES = {
     "s3 stream": lambda url: until_time_is_up(lambda: stream_through(s3_store(url))),
     "aiohttp stream": lambda url: until_time_is_up(lambda: stream_through(aiohttp_store(url))),
     "aiohttp two-threads": lambda url: two_threads("blocks", aiohttp_store(url)),
+    "fsspec caching": lambda url: beside_the_loop_of_fsspec("caching", url),
+    "fsspec blocks": lambda url: beside_the_loop_of_fsspec("blocks", url),
     **{f"two-threads {kind}": lambda _, kind=kind: two_threads(kind) for kind in CACHES},
     **{f"joined-flight {kind}": lambda _, kind=kind: joined_flight(kind) for kind in CACHES},
 }

@@ -1,0 +1,1 @@
+"""The parts of `obspec_utils.fsspec`."""

@@ -50,7 +50,9 @@ class _Part:
     version: Version | None
 
 
-async def fetch_part(backend: Backend, store: object, path: str, span: ByteRange, check_version: CheckVersion) -> _Part:
+async def fetch_part(
+    backend: Backend, store: object, path: str, span: ByteRange, check_version: CheckVersion = "auto"
+) -> _Part:
     """Fetch the bytes and the version of one request. Nothing is retried here."""
     response = await send_range(backend, store, path, span)
     version = None if response.meta is None else Version.of(response.meta, check_version)

@@ -6,9 +6,11 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
+import numpy as np
 import pytest
 from obspec.exceptions import PreconditionError
 
+from obspec_utils.caches import DiskCache
 from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.readers import BlockStoreReader, BufferedStoreReader, EagerStoreReader, ParallelStoreReader
 from obspec_utils.wrappers import (
@@ -17,7 +19,16 @@ from obspec_utils.wrappers import (
     SplittingReadableStore,
     TracingReadableStore,
 )
-from tests.integration.work import describe, digest, kept_in_process, mean_of, process_files, read_start, rest_of
+from tests.integration.work import (
+    describe,
+    digest,
+    kept_in_process,
+    mean_of,
+    misses_in_process,
+    process_files,
+    read_start,
+    rest_of,
+)
 from tests.servers import random_bytes
 
 BUCKET = "work"
@@ -88,6 +99,32 @@ def test_the_tasks_of_a_dask_worker_share_a_cache_that_is_freed_afterwards(clust
     assert 0 < sum(cluster.run(kept_in_process).values()) <= 2
     del cached
     assert set(cluster.run(kept_in_process, after_a_minute=True).values()) == {0}
+
+
+@pytest.mark.parametrize("kind", ["share", "disk"])
+def test_many_files_are_computed_in_a_worker_without_fetching_them_twice(kind, store, object_server, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    xr = pytest.importorskip("xarray")
+    paths = [f"many/{number}.nc" for number in range(20)]
+    for number, path in enumerate(paths):
+        xr.Dataset({"t": (("y", "x"), np.full((40, 50), float(number)))}).to_netcdf(
+            tmp_path / "a.nc", engine="h5netcdf"
+        )
+        object_server.put(f"{BUCKET}/{path}", (tmp_path / "a.nc").read_bytes())
+    object_server.clear()
+    options = {"share": "process"} if kind == "share" else {"cache": DiskCache(tmp_path / "cache", 64 << 20)}
+    cached = CachingReadableStore(store, **options)
+    settings = {"n_workers": 1, "threads_per_worker": 2, "processes": True, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**settings) as running, distributed.Client(running) as client:
+        readers = [ParallelStoreReader(cached, path) for path in paths]
+        with xr.open_mfdataset(readers, engine="h5netcdf", combine="nested", concat_dim="file", chunks={}) as opened:
+            assert len(object_server.log()) == 20
+            assert opened["t"].mean(("y", "x")).values.tolist() == [float(number) for number in range(20)]
+        if kind == "share":  # the scheduler, in the process that opened the files, reads them again through copies
+            assert set(client.run(misses_in_process).values()) == {20}
+            assert len(object_server.log()) <= 60
+        else:
+            assert len(object_server.log()) == 20
 
 
 def test_wrappers_arrive_with_their_settings_in_any_order(pool, store):

@@ -7,6 +7,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
+from obspec_utils.wrappers import CacheInfo
 from obspec_utils.wrappers.caching._process_caches import PROCESS_CACHES
 
 if TYPE_CHECKING:
@@ -73,3 +74,9 @@ def mean_of_zarr(store) -> float:
 
     with xr.open_zarr(store, chunks=None) as opened:
         return float(opened["temperature"].mean())
+
+
+def misses_in_process():
+    """Return how many requests the caches that copies share in this process have sent."""
+    caches = [cache.parts for cache in PROCESS_CACHES._caches.values()]
+    return sum(CacheInfo.of(parts["_counters"], parts["_entries"].memory, ()).misses for parts in caches)

@@ -72,9 +72,7 @@ _DAMAGE = (StructError, IndexError, ValueError, OverflowError)
 
 
 class Structure:
-    """Parse an HDF5 file without reading it: bytes in, the byte ranges that will be needed out.
-
-    Branches that are damaged or not understood end quietly: this decides what is fetched ahead, not what is read.
+    """Parse an HDF5 file without reading it, see `FileStructure`.
 
     Parameters
     ----------
@@ -89,13 +87,7 @@ class Structure:
             self._state.pending.add(first)
 
     def parse(self, read: Callable[[int, int], Buffer | None]) -> None:
-        """Parse the pending structures that are in memory, and those that they lead to.
-
-        Parameters
-        ----------
-        read
-            Return the bytes from `start` up to `stop`, or None where they are not in memory.
-        """
+        """Parse the pending structures that are in memory, and those that they lead to."""
         state = self._state
         state.discovered = queue = deque(state.pending.candidates())
         while queue:  # which parsing makes longer
@@ -120,15 +112,8 @@ class Structure:
     def wanted(self, limit: int, *, near: int | None = None, only: bool = False) -> list[ByteRange]:
         """Return byte ranges of pending structures, in the order of their discovery, which is breadth first.
 
-        Parameters
-        ----------
-        limit
-            Maximum number of ranges.
-        near
-            Offset in the file: ranges of the structure that is there and of those reached from it come first, then of
-            those reached from its parents, from their parents, and so on.
-        only
-            Leave out the ranges that are not reached from the structure at `near`.
+        With `near`, those of the structure there and reached from it come first, then those reached from its parents,
+        from their parents, and so on.
         """
         return self._state.pending.wanted(limit, near, only=only)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import contextmanager
 from pathlib import PurePosixPath
+from posixpath import normpath
 from typing import TYPE_CHECKING, NoReturn, cast
 
 try:
@@ -16,38 +18,46 @@ except ImportError as error:
 from obspec_utils._io.buffers import BufferList, concat
 from obspec_utils._io.fetch import fetch
 from obspec_utils._io.interruptible import interruptible
-from obspec_utils._io.response import has_method
+from obspec_utils._io.response import has_method, unwrap
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange, coalesce, touching
 from obspec_utils._redact import redacted
-from obspec_utils._validation import check_store, positive_int
+from obspec_utils._validation import check_choice, check_store, positive_int
+from obspec_utils._version import CHECK_VERSION
 from obspec_utils.exceptions import IncompleteReadError
 from obspec_utils.readers import ParallelStoreReader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from obspec import List
+    from obspec import List, ListWithDelimiter, ObjectMeta
     from typing_extensions import Buffer
 
-    from obspec_utils._version import Version
+    from obspec_utils._version import CheckVersion, Version
 
 __all__ = ["opener"]
 
 # As GDAL's documentation advises for its own reader (GDAL_INGESTED_BYTES_AT_OPEN): the directories of most COGs.
 _FIRST_REQUEST = 32 * 1024
 
+# Files that GDAL opens to see whether they are there.
+_SIDE_FILES = frozenset({".aux", ".xml", ".ovr", ".msk"})
+# Stores that list paths in order, from any on.
+_SORTED = frozenset({"S3Store", "GCSStore", "AzureStore"})
+
 _log = logging.getLogger(__name__)
 
 
-def opener(store: ParallelStoreReader.Store, *, memory: int = 64 * 1024 * 1024) -> MultiByteRangeResourceContainer:
+def opener(
+    store: ParallelStoreReader.Store, *, memory: int = 64 * 1024 * 1024, check_version: CheckVersion = "auto"
+) -> MultiByteRangeResourceContainer:
     """Return an opener for `rasterio.open(path, opener=...)`, which reads from a store.
 
     Opening a file sends one request of 32 KiB, and further ones if its directories are longer; then a window one batch
-    of requests for all of its tiles, of one version. Where the store can list, side files such as `a.tif.ovr` are found
-    by one request more, which `rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")` saves; where it can't, there are
-    none.
+    of requests for the tiles that GDAL names, of one version. Side files such as `a.tif.ovr` are found by one list of
+    the names that begin as the file's, where the store can list; where it can't, there are none.
+    `rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")` saves that request.
 
-    rasterio reports few errors of openers by their text, so they are logged, too. A dataset has to be closed by the
+    rasterio reports few errors of openers by their text, so they are logged, too. Read and close a dataset in the
     thread that opened it.
 
     Parameters
@@ -57,11 +67,13 @@ def opener(store: ParallelStoreReader.Store, *, memory: int = 64 * 1024 * 1024) 
     memory
         The maximum number of bytes of one open file that are kept in memory, besides the window being read; 64 MiB by
         default. GDAL keeps decoded tiles itself.
+    check_version
+        What is compared to notice that a file changed, as of `open_reader`.
 
     Raises
     ------
     TypeError, ValueError
-        If `store` is not a store, or `memory` is not positive.
+        If `store` is not a store, `memory` is not positive, or `check_version` is no such value.
 
     Examples
     --------
@@ -71,19 +83,35 @@ def opener(store: ParallelStoreReader.Store, *, memory: int = 64 * 1024 * 1024) 
     ```
     """
     check_store(store)
-    return _Container(store, positive_int("memory", memory))
+    check_choice("check_version", check_version, CHECK_VERSION)
+    return _Container(store, positive_int("memory", memory), check_version)
+
+
+# The open files. rasterio keeps them by thread, and would free them with it while GDAL still reads from them.
+_open_files: set[_RasterFile] = set()
 
 
 class _RasterFile(ParallelStoreReader):
     """A file that can read many byte ranges at once."""
 
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read bytes; log an error, which rasterio reports without its text."""
+        with _logged("read", self._path):
+            return super().read(size)
+
     def get_byte_ranges(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
         """Return the bytes of ranges, fetched by one batch of requests."""
         self._check_open()
-        if self._strategy.version is None:
-            self._read_at(0, 1)
-        spans = [ByteRange(start, start + size) for start, size in zip(offsets, sizes, strict=True)]
-        return interruptible(self._fetch_ranges, spans, self._strategy.version)
+        with _logged("read", self._path):
+            if self._strategy.version is None:
+                self._read_at(0, 1)
+            spans = [ByteRange(start, start + size) for start, size in zip(offsets, sizes, strict=True)]
+            return interruptible(self._fetch_ranges, spans, self._strategy.version)
+
+    def close(self) -> None:
+        """Close the file."""
+        _open_files.discard(self)
+        super().close()
 
     def _fetch_ranges(self, spans: Sequence[ByteRange], version: Version) -> list[bytes]:
         for span in spans:
@@ -122,7 +150,7 @@ def _pieces(span: ByteRange, requests: Sequence[ByteRange], fetched: Sequence[Bu
 
 
 class _Opened(threading.local):
-    """The dataset that a thread opened last, and the names that GDAL may find beside it, once it has asked for them."""
+    """The dataset that a thread opened last, and the sizes of its side files, once GDAL has looked for one."""
 
     path = PurePosixPath()
     size = 0
@@ -132,60 +160,51 @@ class _Opened(threading.local):
 class _Container(MultiByteRangeResourceContainer):  # type: ignore[misc] # rasterio has no type hints
     """The files of a store, as rasterio's plugin for GDAL asks for them."""
 
-    def __init__(self, store: ParallelStoreReader.Store, memory: int) -> None:
-        self._store = store
-        self._memory = memory
+    def __init__(self, store: ParallelStoreReader.Store, memory: int, check_version: CheckVersion) -> None:
+        self._arguments = store, memory, check_version
         self._opened = _Opened()
+
+    def __reduce__(self) -> tuple[type[_Container], tuple[object, ...]]:
+        return type(self), self._arguments
 
     def open(self, path: str, mode: str = "rb", **_: object) -> _RasterFile:
         """Open a file; without a request if it is a side file that is known to be absent."""
-        if not set(mode) <= set("rb"):
+        if not set(mode) <= set("rbt"):
             self._refuse(path)
-        found, opened = PurePosixPath(path), self._opened
-        if self._is_side_file(found) and opened.sizes is not None and found.name not in opened.sizes:
+        found = _normal(path)
+        is_side_file = found.suffix.lower() in _SIDE_FILES and self._is_beside(found)
+        if is_side_file and found.name not in self._sizes():
             raise FileNotFoundError(path)
-        try:
-            file = _RasterFile(self._store, path, _FIRST_REQUEST, max(1, self._memory // _FIRST_REQUEST))
+        store, memory, check_version = self._arguments
+        chunks = max(1, memory // _FIRST_REQUEST)
+        with _logged("open", path):
+            file = _RasterFile(store, str(found), _FIRST_REQUEST, chunks, check_version=check_version)
             size = file.size
-        except Exception as error:
-            if not self._is_side_file(found):
-                _log.error("Could not open %r: %s", redacted(path), redacted(str(error)))
-            raise
-        if not self._is_side_file(found):
-            opened.path, opened.size, opened.sizes = found, size, None
+        _open_files.add(file)
+        if not is_side_file:
+            self._opened.path, self._opened.size, self._opened.sizes = found, size, None
         return file
 
-    def _is_side_file(self, path: PurePosixPath) -> bool:
-        """Return whether GDAL looks for a path because of the dataset that was opened last."""
+    def _is_beside(self, path: PurePosixPath) -> bool:
+        """Return whether a path is in the folder of the dataset that was opened last, and begins as it."""
         opened = self._opened.path
-        same_name = path.parent == opened.parent and path.name.startswith(f"{opened.stem}.")
-        return bool(opened.name) and same_name and path.suffix != opened.suffix
+        return bool(opened.name) and path.parent == opened.parent and path.name.startswith(opened.stem)
+
+    def _sizes(self) -> dict[str, int]:
+        """Return the sizes of the dataset that was opened last and of its side files, which are listed once."""
+        opened = self._opened
+        if opened.sizes is None:
+            opened.sizes = {**_list_beside(self._arguments[0], opened.path), opened.path.name: opened.size}
+        return opened.sizes
 
     def ls(self, path: str) -> list[str]:
         """Return the names of the dataset that was opened last and of its side files."""
-        opened = self._opened
-        if PurePosixPath(path) != opened.path.parent:
-            return []
-        opened.sizes = {opened.path.name: opened.size, **self._side_files(opened.path)}
-        return list(opened.sizes)
-
-    def _side_files(self, path: PurePosixPath) -> dict[str, int]:
-        """Return the sizes of the files whose names begin as that of a dataset, by one page of a list."""
-        if not has_method(self._store, "list"):
-            return {}
-        folder = "" if str(path.parent) in {".", "/"} else str(path.parent).strip("/")
-        start = f"{folder}/{path.stem}".strip("/")  # all names that begin so are listed after it
-        try:
-            page = next(iter(cast("List", self._store).list(folder or None, offset=start)), ())
-        except Exception as error:  # noqa: BLE001 - such as a missing permission to list: the dataset can be read
-            _log.debug("Could not list the side files of %r: %s", redacted(str(path)), redacted(str(error)))
-            return {}
-        names = {str(meta["path"])[len(folder) :].lstrip("/"): meta["size"] for meta in page}
-        return {name: size for name, size in names.items() if name.startswith(path.stem) and "/" not in name}
+        return list(self._sizes()) if _normal(path) == self._opened.path.parent else []
 
     def isfile(self, path: str) -> bool:
         """Return whether a file is the dataset that was opened last, or one of its side files."""
-        return self._size_of(path) is not None
+        found = _normal(path)
+        return found == self._opened.path or (self._is_beside(found) and found.name in self._sizes())
 
     def isdir(self, path: str) -> bool:  # noqa: ARG002 - rasterio's interface
         """Return False: nothing asks for folders by name."""
@@ -196,16 +215,12 @@ class _Container(MultiByteRangeResourceContainer):  # type: ignore[misc] # raste
 
         rasterio asks for the size of a file that does not exist when it registers an opener.
         """
-        size = self._size_of(path)
-        if size is None:
+        found = _normal(path)
+        if found == self._opened.path:
+            return self._opened.size
+        if not self.isfile(path):
             raise FileNotFoundError(path)
-        return size
-
-    def _size_of(self, path: str) -> int | None:
-        found, opened = PurePosixPath(path), self._opened
-        if found.parent != opened.path.parent:
-            return None
-        return (opened.sizes or {opened.path.name: opened.size}).get(found.name)
+        return self._sizes()[found.name]
 
     def mtime(self, path: str) -> int:  # noqa: ARG002 - rasterio's interface
         """Return 0: the time is not known without a request."""
@@ -219,3 +234,45 @@ class _Container(MultiByteRangeResourceContainer):  # type: ignore[misc] # raste
         msg = f"{redacted(path)!r} can't be written or removed: obspec_utils.rasterio.opener is read-only"
         _log.error(msg)
         raise PermissionError(msg)
+
+
+def _normal(path: str) -> PurePosixPath:
+    """Return a path in a store, without "..", which virtual datasets have in the paths of their sources."""
+    return PurePosixPath(normpath(path).lstrip("/"))
+
+
+def _list_beside(store: object, path: PurePosixPath) -> dict[str, int]:
+    """Return the sizes of the files in the folder of a dataset whose names begin as the dataset's."""
+    folder = "" if str(path.parent) == "." else str(path.parent)
+    begin = f"{folder}/{path.stem}".lstrip("/")
+    try:
+        if type(unwrap(store)).__name__ in _SORTED:
+            found = _list_sorted(cast("List", store), folder, begin)
+        elif has_method(store, "list_with_delimiter"):
+            found = list(cast("ListWithDelimiter", store).list_with_delimiter(folder or None)["objects"])
+        else:
+            found = []
+    except Exception as error:  # noqa: BLE001 - such as a missing permission to list: the dataset can be read
+        _log.warning("Could not list the side files of %r: %s", redacted(str(path)), redacted(str(error)))
+        return {}
+    sizes = {str(meta["path"])[len(folder) :].lstrip("/"): meta["size"] for meta in found}
+    return {name: size for name, size in sizes.items() if name.startswith(path.stem) and "/" not in name}
+
+
+def _list_sorted(store: List, folder: str, begin: str) -> list[ObjectMeta]:
+    """List the names that begin so, of which those with a dot come first that GDAL asks for."""
+    found: list[ObjectMeta] = []
+    for page in store.list(folder or None, offset=f"{begin}-\U0010ffff"):
+        found += [meta for meta in page if str(meta["path"]).startswith(begin)]
+        if not str(page[-1]["path"]).startswith(begin):
+            break
+    return found
+
+
+@contextmanager
+def _logged(action: str, path: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        _log.error("Could not %s %r: %s", action, redacted(path), redacted(str(error)))
+        raise

@@ -170,6 +170,9 @@ def test_a_cache_that_is_used_again_is_kept(server: ObjectServer) -> None:
     del again
     gc.collect()
     assert PROCESS_CACHES._free(1200.0)  # counts from now on
+    read(pickle.loads(data))  # lives and dies between two looks
+    gc.collect()
+    assert PROCESS_CACHES._free(1270.0)
     assert len(server.log()) == 1
 
 
@@ -188,6 +191,24 @@ def test_one_thread_looks_after_all_caches_and_ends_with_them(
     thread.join(30)
     assert (thread.is_alive(), len(caches)) == (False, 0)
     assert server.log() == []
+
+
+def test_without_a_thread_a_copy_works_and_the_next_one_starts_it(
+    server: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = travelled(caching(server))
+
+    def refuse(_: Any) -> None:
+        msg = "can't start new thread"
+        raise RuntimeError(msg)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_process_caches.threading.Thread, "start", refuse)
+        one = pickle.loads(data)
+    assert not PROCESS_CACHES._is_timed
+    other = pickle.loads(data)
+    assert PROCESS_CACHES._is_timed
+    assert read(one) == read(other) == CONTENT[5:15]
 
 
 @pytest.mark.parametrize("share", ["x", True, "thread", 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import rasterio
-from obstore.store import MemoryStore
+from obstore.store import LocalStore, MemoryStore
 from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 
@@ -111,9 +112,8 @@ def test_requests_and_bytes_are_no_more_than_those_of_gdal_itself(server: Object
 def test_side_files_are_found_by_one_request_and_absent_ones_take_none(server: ObjectServer) -> None:
     names = ["f/a.tif", "f/a.tif.aux.xml", "f/ab.tif", "f/a/deep.tif", "f/a.tfw", "f/z.tif"]
     content = server.get("bucket/f/cog.tif")
-    metadata = b'<PAMDataset><Metadata><MDI key="from">side file</MDI></Metadata></PAMDataset>'
     for name in names:
-        server.put(f"bucket/{name}", metadata if name.endswith(".xml") else content if name.endswith("tif") else b"x")
+        server.put(f"bucket/{name}", METADATA if name.endswith(".xml") else content if name.endswith("tif") else b"x")
     server.clear()
     open_raster = opener(server.s3_store("bucket"))
     with rasterio.open("f/a.tif", opener=open_raster) as image:
@@ -126,6 +126,101 @@ def test_side_files_are_found_by_one_request_and_absent_ones_take_none(server: O
     server.put("bucket/f/ab.x.tif", content)  # named like a side file, and not there when those were listed
     with rasterio.open("f/ab.x.tif", opener=open_raster) as image:
         assert image.count == 3
+
+
+METADATA = b'<PAMDataset><Metadata><MDI key="from">side file</MDI></Metadata></PAMDataset>'
+
+
+@pytest.mark.parametrize("name", ["m.tif", "f/m.tif"])
+@pytest.mark.parametrize("kind", ["s3", "local", "memory"])
+def test_a_side_file_is_found_among_many_names(
+    object_server: ObjectServer, rasters: dict[str, bytes], tmp_path: Path, kind: str, name: str
+) -> None:
+    stores = {
+        "s3": lambda: object_server.s3_store("many"),
+        "local": lambda: LocalStore(tmp_path),
+        "memory": MemoryStore,
+    }
+    store = stores[kind]()
+    for other in ("m-{}.tif", "m.{}.tif", "m{}.tif", "a{}.tif"):  # before, among and after them
+        for number in range(70):
+            store.put(name.replace("m.tif", other.format(number)), b"x")
+    store.put(name, rasters["cog"])
+    store.put(f"{name}.aux.xml", METADATA)
+    with rasterio.open(name, opener=opener(store)) as image:
+        assert image.tags()["from"] == "side file"
+
+
+def test_a_file_that_begins_as_the_one_before_is_opened(server: ObjectServer, rasters: dict[str, bytes]) -> None:
+    for store in (server.aiohttp_store("bucket"), server.s3_store("bucket")):
+        open_raster = opener(store)
+        for name in ("f/cog.tif", "f/cog.tiff", "f/cog.x.tif"):
+            server.put(f"bucket/{name}", rasters["cog"])
+            with rasterio.open(name, opener=open_raster) as image:
+                assert image.count == 3
+
+
+def test_a_virtual_raster_of_files_in_another_folder(server: ObjectServer, rasters: dict[str, bytes]) -> None:
+    vrt = f"""<VRTDataset rasterXSize="{SIDE}" rasterYSize="{SIDE}"><GeoTransform>0,1,0,0,0,-1</GeoTransform>
+<VRTRasterBand dataType="Byte" band="1"><SimpleSource><SourceFilename relativeToVRT="1">../f/cog.tif</SourceFilename>
+<SourceBand>2</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>"""
+    server.put("bucket/vrt/a.vrt", vrt.encode())
+    with rasterio.open("vrt/a.vrt", opener=opener(server.s3_store("bucket"))) as image:
+        assert np.array_equal(image.read(1, window=WINDOW), expected()[1])
+
+
+ENDED_THREAD = """
+import sys, threading
+import rasterio
+from obstore.store import LocalStore
+from obspec_utils.rasterio import opener
+opened = []
+thread = threading.Thread(target=lambda: opened.append(rasterio.open("a.tif", opener=opener(LocalStore(sys.argv[1])))))
+thread.start(); thread.join()
+try:
+    opened[0].read(1)
+except Exception as error:
+    pass
+del opened
+print("alive")
+"""
+
+
+def test_a_dataset_whose_thread_has_ended_does_not_crash_the_process(rasters: dict[str, bytes], tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(rasters["cog"])
+    command = [sys.executable, "-c", ENDED_THREAD, str(tmp_path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "alive\n")
+
+
+@raised_in_gdal
+def test_errors_are_logged(server: ObjectServer, caplog: pytest.LogCaptureFixture) -> None:
+    server.put("bucket/f/cog.tif.aux.xml", METADATA)
+    with rasterio.open("f/cog.tif", opener=opener(server.s3_store("bucket"))) as image:
+        server.add_fault("status", status=403)
+        with pytest.raises(RasterioIOError):
+            image.read(window=WINDOW)
+    assert "Could not read 'f/cog.tif'" in caplog.text
+    caplog.clear()
+    server.clear_faults()
+    server.add_fault("status", status=403, path="bucket/f/cog.tif.aux.xml")
+    with rasterio.open("f/cog.tif", opener=opener(server.s3_store("bucket"))):
+        pass
+    assert "Could not open 'f/cog.tif.aux.xml'" in caplog.text
+
+
+def test_an_opener_can_be_pickled(server: ObjectServer) -> None:
+    copied = pickle.loads(pickle.dumps(opener(server.s3_store("bucket"), memory=1 << 20)))
+    with rasterio.open("f/cog.tif", opener=copied) as image:
+        assert np.array_equal(image.read(window=WINDOW), expected())
+
+
+def test_etags_that_vary_can_be_left_out(server: ObjectServer) -> None:
+    server.add_fault("vary_etag")
+    with rasterio.open("f/cog.tif", opener=opener(server.s3_store("bucket"), check_version="size")) as image:
+        assert np.array_equal(image.read(window=WINDOW), expected())
+    with pytest.raises(ValueError, match="check_version must be"):
+        opener(MemoryStore(), check_version="x")  # type: ignore[arg-type]
 
 
 def test_without_a_list_there_are_no_side_files(server: ObjectServer) -> None:

@@ -182,3 +182,20 @@ def test_damage_only_ends_branches(data: st.DataObject, layout: tuple[str, bool]
             assert 0 < offset < offset + size <= len(content)
             found = structure.find_chunk(offset)
             assert found is None or found[0].offsets[found[1]] <= offset
+
+
+def test_tables_that_are_repeated_are_parsed_once() -> None:
+    writer = TiffWriter()
+    tables = [(tag, LONG, [100] * 200_000) for _ in range(20) for tag in (273, 279)]
+    writer.add_directory([(256, LONG, [9]), *tables])
+    structure, _, _ = parse_all(bytes(writer.content))
+    assert structure._tiles == 200_000  # type: ignore[attr-defined]
+
+
+def test_tiled_pages_are_one_series() -> None:
+    writer = TiffWriter()
+    for number in range(3):
+        writer.add(Image(500, 500, pieces(4, 5000 + number), tile=(256, 256)))
+    structure, _, _ = parse_all(writer.content)
+    assert places(structure) == [[place for page in writer.places for place in page]]
+    assert structure.chunks[0].row_length == 2

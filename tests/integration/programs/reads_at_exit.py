@@ -146,7 +146,7 @@ def stop_in_thread(act) -> None:
 
 def hold_all_locks() -> None:
     for holder in gc.get_objects():
-        if type(holder).__module__.startswith("obspec_utils"):
+        if str(type(holder).__module__).startswith("obspec_utils"):  # types of Cython have other things there
             for name in ("_lock", "lock"):
                 lock = getattr(holder, name, None)
                 if lock is not None:

@@ -95,16 +95,15 @@ class Grid:
     row_length
         Number of tiles in a row; 1 for strips.
     key
-        What pages of one series have in common: the size of the image and of its strips; None for tiles.
+        What pages of one series have in common: the size of the image and of its tiles or strips.
     """
 
     row_length: int
-    key: tuple[int, ...] | None
+    key: tuple[int, ...]
 
 
 def grid_of(numbers: Mapping[int, int]) -> Grid:
     """Return the grid of an image, given those of its fields that have one number."""
-    width, tile_width = numbers.get(IMAGE_WIDTH, 0), numbers.get(TILE_WIDTH, 0)
-    if tile_width:
-        return Grid(max(1, -(-width // tile_width)), None)
-    return Grid(1, (width, numbers.get(IMAGE_LENGTH, 0), numbers.get(ROWS_PER_STRIP, 0)))
+    tags = (IMAGE_WIDTH, IMAGE_LENGTH, TILE_WIDTH, TILE_LENGTH, ROWS_PER_STRIP)
+    width, _, tile_width, _, _ = key = tuple(numbers.get(tag, 0) for tag in tags)
+    return Grid(max(1, -(-width // tile_width)) if tile_width else 1, key)

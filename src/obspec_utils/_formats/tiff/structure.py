@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
+from itertools import compress
 from struct import error as StructError  # noqa: N812 # the name it has is that of no class
 from typing import TYPE_CHECKING, TypeAlias
 
-from obspec_utils._formats.chunks import ChunkIndex, Chunks
+from obspec_utils._formats.chunks import MAX_CHUNKS, ChunkIndex, Chunks
 from obspec_utils._formats.tiff.directory import (
     DIRECTORIES,
     STRIP_BYTE_COUNTS,
@@ -65,11 +66,12 @@ class _Node:
 class _Image:
     """The tiles or strips of a directory: known once both their offsets and their sizes are."""
 
-    __slots__ = ("columns", "first", "grid", "start")
+    __slots__ = ("columns", "grid", "start", "tags")
 
     def __init__(self, start: int) -> None:
+        self.tags: set[int] = set()  # whose values were parsed: a tag counts once
         self.start = start
-        self.grid = Grid(1, None)
+        self.grid = Grid(1, ())
         self.columns: dict[int, array[int]] = {}
 
 
@@ -87,7 +89,7 @@ class Structure:
         self._index: ChunkIndex[Chunks] = ChunkIndex(size)
         self._series: dict[tuple[int, ...], tuple[int, int]] = {}  # the table of a series, and how many strips it has
         self._seen: set[int] = set()  # offsets of directories
-        self._entries = 0
+        self._entries = self._tiles = 0
         self._layout: Layout | None = None
         self._pending: dict[int, _Node] = {}
         self._discovered: deque[_Node] = deque()
@@ -174,7 +176,8 @@ class Structure:
         if field.tag in DIRECTORIES:
             for start in parse_values(self._layout, field, data)[:_MAX_DEPTH]:
                 self._visit_directory(start, depth + 1)
-        elif field.tag in _COLUMNS:
+        elif field.tag in _COLUMNS and field.tag not in image.tags:
+            image.tags.add(field.tag)
             image.columns[field.tag] = parse_values(self._layout, field, data)
 
     def _add(self, image: _Image) -> None:
@@ -184,24 +187,27 @@ class Structure:
             if offsets is None or sizes is None:
                 continue
             image.columns.clear()
+            count = min(len(offsets), len(sizes))
+            self._tiles += count
+            if self._tiles > MAX_CHUNKS:
+                return
             table, first = self._table(image, len(offsets))
-            known = [
-                (first + number, offset, size)
-                for number, (offset, size) in enumerate(zip(offsets, sizes, strict=False))
-                if offset and size  # else it is not stored: all its pixels have the fill value
-            ]
-            if known:
-                self._index.add(table, *zip(*known, strict=True))
+            numbers: Sequence[int] = range(first, first + count)
+            if 0 in offsets or 0 in sizes:  # what is not stored: all its pixels have the fill value
+                stored = [bool(offset and size) for offset, size in zip(offsets, sizes, strict=False)]
+                numbers = list(compress(numbers, stored))
+                self._index.add(table, numbers, list(compress(offsets, stored)), list(compress(sizes, stored)))
+            else:
+                self._index.add(table, numbers, offsets[:count], sizes[:count])
 
     def _table(self, image: _Image, count: int) -> tuple[int, int]:
         """Return the index of the table of an image, and the number of its first tile or strip in it."""
         key = image.grid.key
-        known = self._series.get(key) if key is not None else None
+        known = self._series.get(key)
         table, first = known or (len(self._index.tables), 0)
         if known is None:
             self._index.tables.append(Chunks(image.start, image.grid.row_length))
-        if key is not None:
-            self._series[key] = table, first + count
+        self._series[key] = table, first + count
         return table, first
 
 

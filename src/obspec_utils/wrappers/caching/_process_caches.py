@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from contextlib import suppress
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
@@ -42,6 +43,7 @@ class _ProcessCache:
         self.unused_since: float | None = None
 
     def use(self) -> User:
+        self.unused_since = None
         user = None if self.user is None else self.user()
         if user is None:
             user = User()
@@ -94,8 +96,9 @@ class ProcessCaches:
             if cache is None:
                 cache = self._caches[store] = _ProcessCache(make())
             if not self._is_timed:
-                self._is_timed = True
-                threading.Thread(target=self._free_unused, name="obspec-utils-process-caches", daemon=True).start()
+                with suppress(RuntimeError):  # no thread can be started: the next copy tries again
+                    threading.Thread(target=self._free_unused, name="obspec-utils-process-caches", daemon=True).start()
+                    self._is_timed = True
             return cache.parts, cache.use()
 
     def find(self, key: ShareKey) -> Mapping[str, object]:

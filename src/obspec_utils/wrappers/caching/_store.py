@@ -244,9 +244,9 @@ class CachingReadableStore(CachedReads):
     async def _invalidate(self, backend: Backend, paths: list[str] | None) -> None:
         keys = None if paths is None else [cache_key(path) for path in paths]
         self._entries.invalidate(keys)
-        if self._share_key is not None and self._share_user is None:  # the other copies share theirs
+        if self._share_key is not None:  # the other copies may share another cache: after clear_cache, or a fork
             shared = PROCESS_CACHES.find(self._share_key).get("_entries")
-            if isinstance(shared, EntryTable):
+            if isinstance(shared, EntryTable) and shared is not self._entries:
                 shared.invalidate(keys)
         if self._tiers:
             for key in keys or []:

@@ -48,7 +48,7 @@ CALLS = {
             [CHUNK * number for number in range(CHUNKS)],
             [CHUNK * (number + 1) for number in range(CHUNKS)],
         ),
-        {"GET": 4},
+        {"GET": 16},
     ),
     "separate ranges": (
         lambda fs: fs.cat_ranges(["bucket/large"] * 20, list(range(0, 200_000, 10_000)), [*range(9, 200_000, 10_000)]),

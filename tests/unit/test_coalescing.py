@@ -6,6 +6,7 @@ import asyncio
 import copy
 import gc
 import pickle
+import traceback
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -292,3 +293,16 @@ def test_copies_and_pickles_keep_the_options_and_no_event_loop(tmp_path: Any) ->
         assert other._options() == {"max_gap": 3, "max_request_size": 50}
         assert other._turns == {}
         assert asyncio.run(read_both(other)) == [CONTENT[:10], CONTENT[10:20]]
+
+
+async def test_the_traceback_of_a_shared_error_does_not_grow_with_its_callers() -> None:
+    class Failing(OnlyGet):
+        async def get_async(self, path: str, *, options: Any = None) -> Result:
+            raise PermissionError(path)
+
+    store = CoalescingReadableStore(Failing({"object": CONTENT}))
+    reads = [store.get_range_async("object", start=start, length=2) for start in range(0, 100, 2)]
+    errors = await asyncio.gather(*reads, return_exceptions=True)
+    assert all(isinstance(error, PermissionError) for error in errors)
+    frames = traceback.extract_tb(errors[0].__traceback__)  # type: ignore[union-attr]
+    assert len(frames) < 10

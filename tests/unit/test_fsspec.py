@@ -7,6 +7,7 @@ import itertools
 import pytest
 from obstore.store import LocalStore, MemoryStore
 
+from obspec_utils.exceptions import IncompleteReadError
 from obspec_utils.fsspec import ObspecFileSystem
 from obspec_utils.wrappers import CachingReadableStore, CoalescingReadableStore, SplittingReadableStore
 from tests.unit._fsspec import OBJECTS, filled
@@ -201,3 +202,16 @@ def test_a_store_that_cannot_list_still_reads():
     for call in (fs.ls, fs.find):
         with pytest.raises(NotImplementedError, match=r"Plain can't list 'a': it has no list\w*_async\(\)"):
             call("a")
+
+
+class Compressing(MemoryStore):
+    """A store whose ranges come back longer, as from a proxy that compresses."""
+
+    async def get_range_async(self, path, **options):
+        return bytes(await super().get_range_async(path, **options)) + b"more"
+
+
+def test_a_range_with_more_bytes_is_an_error():
+    fs = ObspecFileSystem(filled(Compressing()))
+    with pytest.raises(IncompleteReadError, match="Expected 3 bytes of 'a"):
+        fs.cat_file("a.txt", 1, 4)

@@ -179,6 +179,35 @@ def test_options_that_hide_their_values_are_never_shared(one, other, shared):
     assert (first._fs_token == second._fs_token) == (first is second)
 
 
+def test_options_that_are_changed_afterwards_stay_what_they_were():
+    made = []
+    register("s3", lambda bucket, **options: made.append(options) or bucket_of(bucket))
+    options = {"client_options": {"default_headers": {"Authorization": "alice"}}}
+    fs = fsspec.filesystem("s3", **options)
+    options["client_options"]["default_headers"]["Authorization"] = "bob"
+    assert fs.cat_file("bucket/dir/a.txt") == b"0123456789"
+    assert fsspec.filesystem("s3", **options) is not fs
+    assert made == [{"client_options": {"default_headers": {"Authorization": "alice"}}}]
+
+
+def test_classes_of_a_notebook_with_one_name_are_never_shared():
+    register("s3", bucket_of)
+    one, other = (type("Reader", (EagerStoreReader,), {"__module__": "__main__"}) for _ in range(2))
+    first, second = (fsspec.filesystem("s3", reader=each) for each in (one, other))
+    assert first is not second
+    assert type(second.open("bucket/dir/a.txt")) is other
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_url_with_a_query_is_refused_without_its_secrets(scheme):
+    register(scheme)
+    url = f"{scheme}://host/data/a.nc?X-Amz-Signature=s3cret"
+    for call in ("cat_file", "open", "cat", "info", "exists"):
+        with pytest.raises(ValueError, match="has a query, which is not sent") as raised:
+            getattr(fsspec.filesystem(scheme), call)(url)
+        assert "s3cret" not in str(raised.value)
+
+
 def test_pickled_filesystems_need_no_registration(monkeypatch):
     register("s3", bucket_of)
     fs = fsspec.filesystem("s3", region="here")

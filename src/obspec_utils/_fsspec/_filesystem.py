@@ -22,6 +22,7 @@ from obspec_utils._redact import redacted, shown
 from obspec_utils._validation import check_path, check_store
 from obspec_utils.readers import open_reader
 from obspec_utils.registry import ObjectStoreRegistry, get_url_key
+from obspec_utils.wrappers._turns import MAX_IN_FLIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -149,10 +150,10 @@ class ObspecFileSystem(Directories, metaclass=Instances):
                 return await read_whole(store, key)
         return (await self._read_slices(path, [(start, end)]))[0]
 
-    async def _read_slices(self, path: str, slices: Sequence[Slice], max_gap: int = 0) -> list[bytes]:
+    async def _read_slices(self, path: str, slices: Sequence[Slice], **options: int) -> list[bytes]:
         store, key = self._locate(path)
         with raise_not_found(store, path):
-            return await read_slices(store, key, slices, max_gap=max_gap)
+            return await read_slices(store, key, slices, **options)
 
     async def _cat(
         self,
@@ -180,17 +181,20 @@ class ObspecFileSystem(Directories, metaclass=Instances):
         for number, path in enumerate(paths):
             by_path.setdefault(self._strip_protocol(path), []).append(number)
         objects = list(by_path.items())
+        at_once = self._batch(batch_size)
+        max_in_flight = max(1, MAX_IN_FLIGHT // max(1, min(len(objects), at_once)))  # of each object
 
         async def read(index: int) -> Sequence[bytes | Exception]:
             path, numbers = objects[index]
             try:
-                return await self._read_slices(path, [slices[number] for number in numbers], max_gap or 0)
+                wanted = [slices[number] for number in numbers]
+                return await self._read_slices(path, wanted, max_gap=max_gap or 0, max_in_flight=max_in_flight)
             except Exception as error:
                 if on_error != "return":
                     raise
                 return [error] * len(numbers)
 
-        found = await ASYNC.gather(read, len(objects), self._batch(batch_size))
+        found = await ASYNC.gather(read, len(objects), at_once)
         by_number = {
             number: result
             for (_, numbers), results in zip(objects, found, strict=True)

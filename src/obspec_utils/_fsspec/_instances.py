@@ -38,6 +38,7 @@ class Instances(_Meta):
     def __call__(cls, *args: object, **options: Any) -> Any:  # noqa: ANN401, N805 - an instance of any of the classes
         if args and isinstance(args[0], str) and args[0].startswith(_REFERENCE):
             return _copy(args[0], options)
+        options = _copied(options)  # which the caller may change later
         if not (cls.cachable and _has_own_text(options)):
             options["skip_instance_cache"] = True
         skip = options.get("skip_instance_cache", False)
@@ -47,6 +48,13 @@ class Instances(_Meta):
         return made
 
 
+def _copied(value: Any) -> Any:  # noqa: ANN401 - any option
+    """Return a copy of the dicts, lists and tuples in an option."""
+    if type(value) is dict:
+        return {name: _copied(part) for name, part in value.items()}
+    return type(value)(map(_copied, value)) if type(value) in {list, tuple} else value
+
+
 def _has_own_text(value: object) -> bool:
     """Return whether any other value has another text, at least as long as this one exists."""
     if type(value) is dict:
@@ -54,7 +62,9 @@ def _has_own_text(value: object) -> bool:
     if type(value) in {list, tuple}:
         return all(map(_has_own_text, value))  # type: ignore[call-overload]
     shows_address = type(value).__repr__ is object.__repr__ or isinstance(value, FunctionType)
-    return type(value) in _PLAIN or shows_address or isinstance(value, type)
+    # A notebook may define a class of the same name again.
+    is_importable = type(value) is type and value.__module__ != "__main__"
+    return type(value) in _PLAIN or shows_address or is_importable
 
 
 def restore(cls: Any, args: tuple[object, ...], options: dict[str, Any], own_token: str | None) -> Any:  # noqa: ANN401

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from obspec_utils._io.backends import ASYNC
 from obspec_utils._io.buffers import BufferList
+from obspec_utils._io.clamped import read_range
 from obspec_utils._io.errors import is_range_unsupported
 from obspec_utils._io.fetch import fetch_parts
 from obspec_utils._io.multipart import PartLimits
@@ -70,12 +71,14 @@ async def read_whole(store: object, path: str) -> bytes:
     return b"".join(await whole.fetch())
 
 
-async def read_slices(store: object, path: str, slices: Sequence[Slice], *, max_gap: int = 0) -> list[bytes]:
+async def read_slices(
+    store: object, path: str, slices: Sequence[Slice], *, max_gap: int = 0, max_in_flight: int = MAX_IN_FLIGHT
+) -> list[bytes]:
     """Return slices of an object, as slices of `bytes` would be: cut at its end, and empty past it.
 
     Ranges are sorted, joined if they are adjacent, overlap or have up to `max_gap` bytes between them, and fetched by
-    at most 64 requests at a time. An empty range sends no request. What counts from the end of the object needs its
-    size: a request for all bytes up to the end tells it, otherwise a request for one byte goes first.
+    at most `max_in_flight` requests at a time. An empty range sends no request. What counts from the end of the object
+    needs its size: a request for all bytes up to the end tells it, otherwise a request for one byte goes first.
 
     Raises
     ------
@@ -88,14 +91,14 @@ async def read_slices(store: object, path: str, slices: Sequence[Slice], *, max_
         if len(known) == len(spans) == 1 and 0 < known[0].length <= _MAX_REQUEST_SIZE:
             return [await _read_range(store, path, known[0])]
         if len(known) == len(spans):
-            return await _read_together(store, path, known, max_gap)
+            return await _read_together(store, path, known, max_gap, max_in_flight)
         relative = [each for each, span in zip(slices, spans, strict=True) if span is None]
         first = await _request_to_end(store, path, relative)
     except Exception as error:
         if not is_range_unsupported(error):
             raise
         first = None  # a range starts past the end, or the server can't serve it
-    return await _read_with_size(store, path, slices, max_gap, first)
+    return await _read_with_size(store, path, slices, max_gap, max_in_flight, first)
 
 
 def _absolute(start: int | None, stop: int | None) -> ByteRange | None:
@@ -107,16 +110,17 @@ def _absolute(start: int | None, stop: int | None) -> ByteRange | None:
 
 
 async def _read_range(store: object, path: str, span: ByteRange) -> bytes:
-    """Read a single range by `get_range`, so that a wrapper may join it with those of other tasks."""
     if not has_method(store, "get_range_async"):
-        return (await _read_together(store, path, [span], 0))[0]
-    return bytes(await ASYNC.invoke(store, "get_range", path, start=span.start, end=span.stop))
+        return (await _read_together(store, path, [span], 0, 1))[0]
+    return bytes(await read_range(ASYNC, store, path, span))
 
 
-async def _read_together(store: object, path: str, spans: Sequence[ByteRange], max_gap: int) -> list[bytes]:
+async def _read_together(
+    store: object, path: str, spans: Sequence[ByteRange], max_gap: int, max_in_flight: int
+) -> list[bytes]:
     """Fetch ranges whose offsets are known, all in the time of one round trip."""
     plan = coalesce((span for span in spans if span.length), max_gap, _MAX_REQUEST_SIZE)
-    parts = await ASYNC.gather(lambda number: fetch_part(ASYNC, store, path, plan[number]), len(plan), MAX_IN_FLIGHT)
+    parts = await ASYNC.gather(lambda number: fetch_part(ASYNC, store, path, plan[number]), len(plan), max_in_flight)
     versions = [part.version for part in parts if part.version is not None]
     for version in versions[1:]:
         versions[0].check(path, version)
@@ -136,7 +140,7 @@ async def _request_to_end(store: object, path: str, slices: Sequence[Slice]) -> 
 
 
 async def _read_with_size(
-    store: object, path: str, slices: Sequence[Slice], max_gap: int, first: Response | None
+    store: object, path: str, slices: Sequence[Slice], max_gap: int, max_in_flight: int, first: Response | None
 ) -> list[bytes]:
     """Resolve slices by the size of the object, which the first response tells, and fetch what that one has not."""
     if first is None:
@@ -148,7 +152,7 @@ async def _read_with_size(
     stop = size if to_end is None else to_end.span.start
     missing = (ByteRange(span.start, min(span.stop, stop)) for span in spans if span.length and span.start < stop)
     plan = coalesce(missing, max_gap, _MAX_REQUEST_SIZE)
-    bodies = await fetch_parts(ASYNC, store, path, plan, Version.of(meta), MAX_IN_FLIGHT, first=to_end)
+    bodies = await fetch_parts(ASYNC, store, path, plan, Version.of(meta), max_in_flight, first=to_end)
     if to_end is not None:
         plan, bodies = [*plan, to_end.span], [*bodies[1:], bodies[0]]
     buffers = [BufferList([body], span.start) for span, body in zip(plan, bodies, strict=True)]

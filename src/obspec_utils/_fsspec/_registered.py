@@ -12,7 +12,7 @@ from obstore.store import from_url
 
 from obspec_utils._fsspec._filesystem import FSSPEC_OPTIONS, ObspecFileSystem
 from obspec_utils._fsspec._instances import Instances, restore
-from obspec_utils._redact import shown
+from obspec_utils._redact import redacted, shown
 from obspec_utils._validation import check_store, check_text, positive_int
 from obspec_utils.readers import open_reader
 from obspec_utils.registry import ObjectStoreRegistry, get_url_key
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _SCHEME = re.compile("[a-z][a-z0-9+.-]*")
+_HTTP = {"http", "https"}
+_QUERY = re.compile(r"\?[^/]*=")
 _NO_BUCKETS = {"file", "local", "memory", ObspecFileSystem.protocol}
 # The last one is the outermost.
 _WRAPPERS = {
@@ -120,6 +122,13 @@ class _SchemeFileSystem(ObspecFileSystem):
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[object, ...]]:
         return _restore, (self.protocol, self._factory, self.storage_options, self._own_token)
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:  # noqa: ANN401 - a path, or a list of paths
+        if cls.protocol in _HTTP and isinstance(path, str) and _QUERY.search(path):
+            msg = f"{redacted(path)!r} has a query, which is not sent: read it by obspec_utils.stores.AiohttpStore"
+            raise ValueError(msg)
+        return super()._strip_protocol(path)
 
     def _url(self, path: str) -> str:
         return f"{self.protocol}://{path}"

@@ -10,6 +10,7 @@ from obspec_utils._io.request import send_get, send_range
 from obspec_utils._io.response import response_of
 from obspec_utils._ranges import ByteRange, resolve_range
 from obspec_utils._version import Version
+from obspec_utils.exceptions import IncompleteReadError
 
 if TYPE_CHECKING:
     from obspec import ObjectMeta
@@ -17,19 +18,33 @@ if TYPE_CHECKING:
 
     from obspec_utils._io.backends import Backend
 
-__all__ = ["Wanted", "read_clamped"]
+__all__ = ["Wanted", "read_clamped", "read_range"]
 
 # A start and a stop, `{"offset": n}`, `{"suffix": n}`, or the whole object.
 Wanted: TypeAlias = "tuple[int, int] | dict[str, int] | None"
+
+
+async def read_range(backend: Backend, store: object, path: str, span: ByteRange) -> Buffer:
+    """Read a range by `get_range`, which a wrapper may join with those of other callers.
+
+    Raises
+    ------
+    IncompleteReadError
+        If there are more bytes, such as from a proxy that compresses. Fewer may be all that the object has.
+    """
+    check_fork(store)
+    body: Buffer = await backend.invoke(store, "get_range", path, start=span.start, end=span.stop)
+    if len(memoryview(body)) > span.length:
+        msg = f"Expected {span.length} bytes of {path!r}, got {len(memoryview(body))}. Retry the read."
+        raise IncompleteReadError(msg)
+    return body
 
 
 async def read_clamped(backend: Backend, store: object, path: str, wanted: Wanted) -> Buffer:
     """Return the bytes of a range: by one request, or two if the store can't serve it as it is."""
     try:
         if isinstance(wanted, tuple) and wanted[0] < wanted[1]:
-            check_fork(store)
-            body: Buffer = await backend.invoke(store, "get_range", path, start=wanted[0], end=wanted[1])
-            return body
+            return await read_range(backend, store, path, ByteRange(*wanted))
         if not isinstance(wanted, tuple) and wanted != {"suffix": 0}:
             return await _get(backend, store, path, wanted)
     except Exception as error:

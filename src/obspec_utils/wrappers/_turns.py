@@ -208,7 +208,7 @@ class Turns:
                 return await _slices(path, caller) if caller.requests else None
             if is_range_unsupported(error):
                 return None
-            raise error
+            raise error.with_traceback(None)  # which would grow with each caller that raises it
         finally:
             caller.leave()
             del caller, error  # break the cycle error -> traceback -> frame

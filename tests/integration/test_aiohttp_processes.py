@@ -187,12 +187,12 @@ def test_ctrl_c_ends_an_iteration_at_once_and_the_store_can_be_used(store, objec
 
 
 INTERRUPTED_BUFFER = """
-import sys, time
+import sys, threading
 from obspec_utils.stores import AiohttpStore
 store = AiohttpStore(sys.argv[1])
 try:
     result = store.get("object")
-    print("begun", flush=True)
+    threading.Timer(0.5, print, ["begun"], {"flush": True}).start()  # while the body, of 8 s, is received
     result.buffer()
 except KeyboardInterrupt:
     print("interrupted", flush=True)

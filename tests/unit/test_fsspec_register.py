@@ -23,7 +23,7 @@ BUCKETS: dict[str, MemoryStore] = {}
 
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch):
-    """Let go of what a test registers."""
+    """Remove what a test registers."""
     before = dict(_registry)
     BUCKETS.clear()
     yield

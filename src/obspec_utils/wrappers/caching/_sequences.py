@@ -19,7 +19,7 @@ class Sequences:
     A miss starts a sequence. A miss of the block at its end continues it, and fetches as many blocks as the sequence
     has fetched before: 1, 1, 2, 4 and so on. So fewer blocks are read ahead and never used than were read in sequence.
 
-    Hits are not observed, which would make them slower: whoever gets to the end of a sequence has read it.
+    Hits are not observed, which would make them slower: a reader at the end of a sequence has read it.
     """
 
     __slots__ = ("_lengths",)

@@ -198,6 +198,25 @@ def test_classes_of_a_notebook_with_one_name_are_never_shared():
     assert type(second.open("bucket/dir/a.txt")) is other
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://account.blob.core.windows.net/container/a.nc",
+        "https://s3.us-west-2.amazonaws.com/bucket/a.nc",
+        "https://bucket.s3.us-west-2.amazonaws.com/a.nc",
+        "http://host:8080/a.nc",
+    ],
+)
+def test_urls_of_clouds_are_read_over_http(url):
+    scheme, _, rest = url.partition("://")
+    register(scheme)
+    store, path = fsspec.filesystem(scheme)._locate(url)
+    host, _, expected = rest.partition("/")
+    assert type(store) is HTTPStore
+    assert (store.url.rstrip("/"), path) == (f"{scheme}://{host}", expected)
+    assert store.client_options["allow_http"] == (scheme == "http")
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_url_with_a_query_is_refused_without_its_secrets(scheme):
     register(scheme)

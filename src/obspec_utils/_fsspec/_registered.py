@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import fsspec
 from obstore import parse_scheme
-from obstore.store import from_url
+from obstore.store import HTTPStore, from_url
 
 from obspec_utils._fsspec._filesystem import FSSPEC_OPTIONS, ObspecFileSystem
 from obspec_utils._fsspec._instances import Instances, restore
@@ -101,7 +101,12 @@ def _restore(scheme: str, factory: Callable[..., Any] | None, options: dict[str,
 
 
 def _from_url(scheme: str, bucket: str, **options: Any) -> Any:  # noqa: ANN401 - any store
-    return from_url(f"{scheme}://{bucket}", **options)
+    url = f"{scheme}://{bucket}"
+    if scheme not in _HTTP:
+        return from_url(url, **options)
+    # Of a host of a cloud, `from_url` makes the store of a bucket, which the host alone does not name.
+    allowed: Any = {"allow_http": scheme == "http", **(options.pop("client_options", None) or {})}
+    return HTTPStore(url, client_options=allowed, **options)
 
 
 class _SchemeFileSystem(ObspecFileSystem):

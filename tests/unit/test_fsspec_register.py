@@ -214,7 +214,7 @@ def test_urls_of_clouds_are_read_over_http(url):
     host, _, expected = rest.partition("/")
     assert type(store) is HTTPStore
     assert (store.url.rstrip("/"), path) == (f"{scheme}://{host}", expected)
-    assert store.client_options["allow_http"] == (scheme == "http")
+    assert store.client_options["allow_http"] == str(scheme == "http").lower()
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

@@ -261,3 +261,15 @@ def test_a_whole_shard_is_one_request(object_server: ObjectServer) -> None:
     object_server.clear()
     np.testing.assert_array_equal(array[:], values)
     assert len(object_server.log()) == 1
+
+
+async def test_a_server_that_ignores_ranges_is_read_whole(remote: Remote) -> None:
+    content = remote.put("key", 1000)
+    remote.server.add_fault("ignore_range", times=None)
+    store = ObspecStore(remote.store)
+    for byte_range, expected in (
+        (SuffixByteRequest(7), content[-7:]),
+        (RangeByteRequest(5, 20), content[5:20]),
+        (OffsetByteRequest(990), content[990:]),
+    ):
+        assert (await read(store, "key", [byte_range])) == [expected]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from obspec_utils._io.errors import is_range_unsupported
 from obspec_utils._io.fork import check_fork
-from obspec_utils._io.request import send_get, send_range
+from obspec_utils._io.request import send_get, send_range_or_whole
 from obspec_utils._io.response import response_of
 from obspec_utils._ranges import ByteRange, resolve_range
 from obspec_utils._version import Version
@@ -68,7 +68,7 @@ async def _read_of_known_size(backend: Backend, store: object, path: str, wanted
     span = resolve_range(wanted or (0, meta["size"]), meta["size"])
     if span is None:
         return b""
-    response = await send_range(backend, store, path, span)
+    response = await send_range_or_whole(backend, store, path, span)
     if response.meta is not None:
         Version.of(meta).check(path, Version.of(response.meta))
     return response.slice(await backend.body(response), span)

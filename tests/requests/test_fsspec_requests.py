@@ -308,3 +308,16 @@ def test_a_plain_web_server_tells_what_is_missing() -> None:
         assert not fs.exists("missing")
         with pytest.raises(FileNotFoundError):
             fs.info("missing")
+
+
+def test_etags_that_vary_are_compared_as_the_store_says(remote: Remote) -> None:
+    content = remote.put("large", 40 * MIB)
+    remote.server.add_fault("vary_etag", times=None)
+    fs = ObspecFileSystem(remote.store)
+    with pytest.raises(ObjectChangedError):
+        fs.cat_ranges(["large"] * 2, [0, 30 * MIB], [5, 30 * MIB + 5], on_error="raise")
+    for wrap in (SplittingReadableStore, CoalescingReadableStore):
+        fs = ObspecFileSystem(wrap(remote.store, check_version="size"))
+        found = fs.cat_ranges(["large"] * 2, [0, 30 * MIB], [5, 30 * MIB + 5])
+        assert found == [content[:5], content[30 * MIB : 30 * MIB + 5]]
+        assert fs.cat_file("large") == content

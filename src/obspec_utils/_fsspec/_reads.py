@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from obspec_utils._io.allocation import WriteTarget
     from obspec_utils._io.response import Response
+    from obspec_utils._version import CheckVersion
 
 __all__ = ["Slice", "WholeObject", "read_slices", "read_whole"]
 
@@ -59,7 +60,7 @@ class WholeObject(NamedTuple):
 
     async def fetch(self, targets: Sequence[WriteTarget] | None = None) -> list[Buffer]:
         """Return all parts, or write them to targets."""
-        version = Version.of(cast("ObjectMeta", self.first.meta))
+        version = _version_of(self.store, cast("ObjectMeta", self.first.meta))
         return await fetch_parts(
             ASYNC, self.store, self.path, self.parts, version, self.max_concurrent, first=self.first, targets=targets
         )
@@ -101,6 +102,16 @@ async def read_slices(
     return await _read_with_size(store, path, slices, max_gap, max_in_flight, first)
 
 
+def _check_version(store: object) -> CheckVersion:
+    """Return what tells versions apart: for a wrapper of this library what it was given."""
+    chosen: CheckVersion = getattr(store, "_check_version", "auto")
+    return chosen
+
+
+def _version_of(store: object, meta: ObjectMeta) -> Version:
+    return Version.of(meta, _check_version(store))
+
+
 def _absolute(start: int | None, stop: int | None) -> ByteRange | None:
     """Return the byte range of a slice; None if that depends on the object's size."""
     start = start or 0
@@ -120,7 +131,9 @@ async def _read_together(
 ) -> list[bytes]:
     """Fetch ranges whose offsets are known, all in the time of one round trip."""
     plan = coalesce((span for span in spans if span.length), max_gap, _MAX_REQUEST_SIZE)
-    parts = await ASYNC.gather(lambda number: fetch_part(ASYNC, store, path, plan[number]), len(plan), max_in_flight)
+    parts = await ASYNC.gather(
+        lambda number: fetch_part(ASYNC, store, path, plan[number], _check_version(store)), len(plan), max_in_flight
+    )
     versions = [part.version for part in parts if part.version is not None]
     for version in versions[1:]:
         versions[0].check(path, version)
@@ -152,7 +165,7 @@ async def _read_with_size(
     stop = size if to_end is None else to_end.span.start
     missing = (ByteRange(span.start, min(span.stop, stop)) for span in spans if span.length and span.start < stop)
     plan = coalesce(missing, max_gap, _MAX_REQUEST_SIZE)
-    bodies = await fetch_parts(ASYNC, store, path, plan, Version.of(meta), max_in_flight, first=to_end)
+    bodies = await fetch_parts(ASYNC, store, path, plan, _version_of(store, meta), max_in_flight, first=to_end)
     if to_end is not None:
         plan, bodies = [*plan, to_end.span], [*bodies[1:], bodies[0]]
     buffers = [BufferList([body], span.start) for span, body in zip(plan, bodies, strict=True)]

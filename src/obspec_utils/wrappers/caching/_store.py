@@ -113,6 +113,7 @@ class CachingReadableStore(CachedReads):
             max_size, block_size, max_age, cache, namespace, check_version, share, read_ahead
         )
         self._max_size = config.max_size
+        self._check_version = config.check_version  # for what compares versions around this store
         self._share_key = PROCESS_CACHES.new_key() if share else None
         self._share_user: User | None = None  # while this copy shares its cache
         vars(self).update(self._parts())

@@ -10,29 +10,23 @@ from posixpath import normpath
 from typing import TYPE_CHECKING, NoReturn, cast
 
 try:
-    from rasterio.abc import MultiByteRangeResourceContainer  # type: ignore[import-untyped]
+    from rasterio.abc import FileContainer  # type: ignore[import-untyped]
 except ImportError as error:
     _message = "opener requires rasterio 1.4 or newer: install it with `pip install 'obspec-utils[rasterio]'`"
     raise ImportError(_message) from error
 
-from obspec_utils._io.buffers import BufferList, concat
-from obspec_utils._io.fetch import fetch
-from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.response import has_method, unwrap
-from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange, coalesce, touching
 from obspec_utils._redact import redacted
 from obspec_utils._validation import check_choice, check_store, positive_int
 from obspec_utils._version import CHECK_VERSION
-from obspec_utils.exceptions import IncompleteReadError
 from obspec_utils.readers import ParallelStoreReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from obspec import List, ListWithDelimiter, ObjectMeta
-    from typing_extensions import Buffer
 
-    from obspec_utils._version import CheckVersion, Version
+    from obspec_utils._version import CheckVersion
 
 __all__ = ["opener"]
 
@@ -49,12 +43,13 @@ _log = logging.getLogger(__name__)
 
 def opener(
     store: ParallelStoreReader.Store, *, memory: int = 64 * 1024 * 1024, check_version: CheckVersion = "auto"
-) -> MultiByteRangeResourceContainer:
+) -> FileContainer:
     """Return an opener for `rasterio.open(path, opener=...)`, which reads from a store.
 
-    Opening a file sends one request of 32 KiB, and further ones if its directories are longer; then a window one batch
-    of requests for the tiles that GDAL names, of one version. Side files such as `a.tif.ovr` are found by one list of
-    the names that begin as the file's, where the store can list; where it can't, there are none.
+    Opening a file sends one request of 32 KiB, and further ones if its directories are longer. A window of up to 4 x 4
+    tiles takes one or two batches of requests, by the structure of the file; all bytes are of one version. Side files
+    such as `a.tif.ovr` are found by one list of the names that begin as the file's, where the store can list; where it
+    can't, there are none.
     `rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")` saves that request.
 
     rasterio reports few errors of openers by their text, so they are logged, too. Read and close a dataset in the
@@ -92,61 +87,24 @@ _open_files: set[_RasterFile] = set()
 
 
 class _RasterFile(ParallelStoreReader):
-    """A file that can read many byte ranges at once."""
+    """A file that GDAL reads, which no exception may leave."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read bytes; log an error, which rasterio reports without its text."""
-        with _logged("read", self._path):
-            return super().read(size)
+        """Read bytes; after an error, which is logged, none: GDAL takes that for an error.
 
-    def get_byte_ranges(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
-        """Return the bytes of ranges, fetched by one batch of requests."""
-        self._check_open()
-        with _logged("read", self._path):
-            if self._strategy.version is None:
-                self._read_at(0, 1)
-            spans = [ByteRange(start, start + size) for start, size in zip(offsets, sizes, strict=True)]
-            return interruptible(self._fetch_ranges, spans, self._strategy.version)
+        An exception would stay set while GDAL goes on. Then rasterio misses GDAL's error, and returns an array with
+        pixels that were never read. So rasterio's interface for several ranges, which has only exceptions, is not used.
+        """
+        try:
+            with _logged("read", self._path):
+                return super().read(size)
+        except BaseException:  # noqa: BLE001 - Ctrl-C, too
+            return b""
 
     def close(self) -> None:
         """Close the file."""
         _open_files.discard(self)
         super().close()
-
-    def _fetch_ranges(self, spans: Sequence[ByteRange], version: Version) -> list[bytes]:
-        for span in spans:
-            if span.stop > version.size:
-                msg = (
-                    f"{redacted(self._path)!r} ends at {version.size}, but bytes {span.start} to {span.stop} are needed"
-                )
-                raise IncompleteReadError(msg)
-        known = [self._cached_start(span) for span in spans]
-        missing = [ByteRange(parts.stop, span.stop) for parts, span in zip(known, spans, strict=True)]
-        requests = coalesce([span for span in missing if span.length], 0, REQUEST_SIZE)
-        bodies = fetch(self._store, self._path, requests, version, MAX_CONCURRENT_REQUESTS)
-        fetched = [BufferList([body], request.start) for request, body in zip(requests, bodies, strict=True)]
-        return [
-            b"".join([*parts.pieces(span.start, parts.stop), *_pieces(rest, requests, fetched)])
-            for span, parts, rest in zip(spans, known, missing, strict=True)
-        ]
-
-    def _cached_start(self, span: ByteRange) -> BufferList:
-        """Return what is in memory of a range, from its start on."""
-        pieces: list[Buffer] = []
-        position = span.start
-        while position < span.stop and (found := self._strategy.find(position))[1]:
-            first, stop, data = found
-            stop = min(stop, span.stop)
-            pieces.append(memoryview(data)[position - first : stop - first])
-            position = stop
-        return BufferList(pieces, span.start)
-
-
-def _pieces(span: ByteRange, requests: Sequence[ByteRange], fetched: Sequence[BufferList]) -> list[memoryview]:
-    """Return the bytes of a range out of the bodies of requests."""
-    if not span.length:
-        return []
-    return list(concat([fetched[number] for number in touching(requests, span)]).pieces(*span))
 
 
 class _Opened(threading.local):
@@ -157,7 +115,7 @@ class _Opened(threading.local):
     sizes: dict[str, int] | None = None
 
 
-class _Container(MultiByteRangeResourceContainer):  # type: ignore[misc] # rasterio has no type hints
+class _Container(FileContainer):  # type: ignore[misc] # rasterio has no type hints
     """The files of a store, as rasterio's plugin for GDAL asks for them."""
 
     def __init__(self, store: ParallelStoreReader.Store, memory: int, check_version: CheckVersion) -> None:

@@ -36,7 +36,8 @@ def server(object_server: ObjectServer) -> ObjectServer:
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have this process be another than the one that made the pickles."""
+    """Have this process be another than the one that made the pickles, and no thread look after it."""
+    monkeypatch.setattr(PROCESS_CACHES, "_free_unused", lambda: None)
     yield
     PROCESS_CACHES._reset_after_fork()
 

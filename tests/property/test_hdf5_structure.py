@@ -66,7 +66,10 @@ def make(content: dict, file_options: dict) -> bytes:
             holder = made.get(name, made)
             holder.attrs[key] = value
         for kind, name, target in content["links"]:
-            link = {"s": h5py.SoftLink(target), "e": h5py.ExternalLink("other.h5", target), "h": made.get(target, made)}
+            if kind == "h":  # a soft link that leads to itself is none to link to
+                _ignoring_conflicts(lambda name=name, target=target: made.__setitem__(name, made.get(target, made)))
+                continue
+            link = {"s": h5py.SoftLink(target), "e": h5py.ExternalLink("other.h5", target)}
             if name not in made:
                 _ignoring_conflicts(made.__setitem__, name, link[kind])
         for name in content["deleted"]:

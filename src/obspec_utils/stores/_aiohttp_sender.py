@@ -119,9 +119,7 @@ class Sender:
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 is_final = isinstance(error, _NOT_RETRIED) or (isinstance(error, _NO_HTTP) and backoff.retries)
                 delay = None if is_final else backoff.delay()
-                if delay is None:
-                    # Not from the error, which has the URL with its query, and the headers.
-                    raise self._failure(method, path, error) from None
+                failure = self._failure(method, path, error) if delay is None else None
             else:
                 # A server that refuses HEAD alone is asked by a GET.
                 if may_renew and response.status in _REFUSED and method != "HEAD":
@@ -134,6 +132,11 @@ class Sender:
                 if delay is None:
                     return response
                 await discard(response, self.timeout)
+                failure = None
+            if delay is None:
+                assert failure is not None  # noqa: S101 - for type checkers
+                # Outside of the `except`: the error that it has there has the URL with its query, and the headers.
+                raise failure
             await asyncio.sleep(delay)
 
     async def _renew(self, site: Site, attempts: int, path: str, response: aiohttp.ClientResponse) -> None:

@@ -53,9 +53,14 @@ class Ledger:
         with path.open("r+b") as file:
             file.truncate(OBJECTS * _COUNTERS.size)
             self._memory = mmap.mmap(file.fileno(), 0)
+        self._seen = [Progress(0, 0)] * OBJECTS
 
     def __getitem__(self, path: int) -> Progress:
-        return Progress(*_COUNTERS.unpack_from(self._memory, path * _COUNTERS.size))
+        while True:  # `pack_into` writes zeros first, which another process may see
+            found = Progress(*_COUNTERS.unpack_from(self._memory, path * _COUNTERS.size))
+            if found.done >= self._seen[path].done and found.begun >= self._seen[path].begun:
+                self._seen[path] = found
+                return found
 
     def begin(self, path: int) -> int:
         done, begun = self[path]

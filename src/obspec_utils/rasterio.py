@@ -34,7 +34,7 @@ __all__ = ["opener"]
 _FIRST_REQUEST = 32 * 1024
 
 # Files that GDAL opens to see whether they are there.
-_SIDE_FILES = frozenset({".aux", ".xml", ".ovr", ".msk"})
+_SIDE_FILES = frozenset({".aux", ".xml", ".ovr", ".msk", ".tab"})
 # Stores that list paths in order, from any on.
 _SORTED = frozenset({"S3Store", "GCSStore", "AzureStore"})
 

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import rasterio
 from obstore.store import LocalStore, MemoryStore
 from rasterio.errors import RasterioIOError
+from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
 from obspec_utils.rasterio import opener
@@ -150,6 +152,23 @@ def test_a_side_file_is_found_among_many_names(
     store.put(f"{name}.aux.xml", METADATA)
     with rasterio.open(name, opener=opener(store)) as image:
         assert image.tags()["from"] == "side file"
+
+
+def test_looking_for_georeferencing_logs_nothing(object_server: ObjectServer, caplog: pytest.LogCaptureFixture) -> None:
+    with MemoryFile() as memory:
+        options = {"driver": "GTiff", "width": 8, "height": 8, "count": 1, "dtype": "uint8"}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with memory.open(**options) as made:
+                made.write(np.ones((1, 8, 8), dtype="uint8"))
+        object_server.put("bucket/f/plain.tif", memory.read())
+    object_server.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open("f/plain.tif", opener=opener(object_server.s3_store("bucket"))) as image:
+            assert image.read().sum() == 64
+    assert caplog.text == ""
+    assert len(object_server.log()) == 2
 
 
 def test_a_file_that_begins_as_the_one_before_is_opened(server: ObjectServer, rasters: dict[str, bytes]) -> None:

@@ -107,7 +107,7 @@ def test_readme(object_server, store, contents, tmp_path):
     check_formats(names)
     # What it says of rasterio: ranges through an opener.
     assert len(contents["a.tif"]) == pytest.approx(85e6, rel=0.01)
-    assert sum(request.sent for request in object_server.log() if request.path == "docs/a.tif") < 0.33e6
+    assert sum(request.sent for request in object_server.log() if request.path == "docs/a.tif") < 1.15e6
 
     for block in wrappers:
         run(block.replace("/scratch/cache", str(tmp_path / "cache")), "README.md", names)

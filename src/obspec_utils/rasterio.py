@@ -35,7 +35,7 @@ _FIRST_REQUEST = 32 * 1024
 
 # Files that GDAL opens to see whether they are there.
 _SIDE_FILES = frozenset({".aux", ".xml", ".ovr", ".msk", ".tab"})
-# Stores that list paths in order, from any on.
+# Stores that list paths in order and can start at any path.
 _SORTED = frozenset({"S3Store", "GCSStore", "AzureStore"})
 
 _log = logging.getLogger(__name__)
@@ -218,7 +218,7 @@ def _list_beside(store: object, path: PurePosixPath) -> dict[str, int]:
 
 
 def _list_sorted(store: List, folder: str, begin: str) -> list[ObjectMeta]:
-    """List the names that begin so, of which those with a dot come first that GDAL asks for."""
+    """List the paths that begin with `begin`; those with a dot, which GDAL asks for, come first."""
     found: list[ObjectMeta] = []
     for page in store.list(folder or None, offset=f"{begin}-\U0010ffff"):
         found += [meta for meta in page if str(meta["path"]).startswith(begin)]

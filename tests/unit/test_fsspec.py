@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from obstore.store import LocalStore, MemoryStore
+from obstore.store import MemoryStore
 
 from obspec_utils.exceptions import IncompleteReadError
 from obspec_utils.fsspec import ObspecFileSystem
@@ -18,26 +18,6 @@ WRAPPINGS = {
     "splitting": lambda store: SplittingReadableStore(store, request_size=4),
     "coalescing": CoalescingReadableStore,
 }
-
-
-@pytest.fixture
-def memory():
-    return filled(MemoryStore())
-
-
-@pytest.fixture
-def local(tmp_path):
-    return filled(LocalStore(tmp_path))
-
-
-@pytest.fixture(params=["memory", "local"])
-def store(request):
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def fs(store):
-    return ObspecFileSystem(store)
 
 
 BOUNDS = [None, 0, 3, 9, 10, 50, -1, -3, -10, -11, -50]

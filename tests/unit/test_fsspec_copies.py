@@ -17,26 +17,6 @@ from obspec_utils.readers import BufferedStoreReader
 from tests.unit._fsspec import OBJECTS, filled
 
 
-@pytest.fixture
-def memory():
-    return filled(MemoryStore())
-
-
-@pytest.fixture
-def local(tmp_path):
-    return filled(LocalStore(tmp_path))
-
-
-@pytest.fixture(params=["memory", "local"])
-def store(request):
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def fs(store):
-    return ObspecFileSystem(store)
-
-
 def test_copies_are_equal_and_others_are_not(memory, local):
     fs, other = ObspecFileSystem(memory), ObspecFileSystem(memory)
     assert fs is not other

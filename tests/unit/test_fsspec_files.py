@@ -12,31 +12,10 @@ import threading
 import fsspec
 import pytest
 from fsspec.callbacks import Callback
-from obstore.store import LocalStore, MemoryStore
 
 from obspec_utils.fsspec import ObspecFileSystem
 from obspec_utils.readers import EagerStoreReader, ParallelStoreReader
-from tests.unit._fsspec import OBJECTS, filled
-
-
-@pytest.fixture
-def memory():
-    return filled(MemoryStore())
-
-
-@pytest.fixture
-def local(tmp_path):
-    return filled(LocalStore(tmp_path))
-
-
-@pytest.fixture(params=["memory", "local"])
-def store(request):
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture
-def fs(store):
-    return ObspecFileSystem(store)
+from tests.unit._fsspec import OBJECTS
 
 
 def test_open_returns_the_reader(fs, store):

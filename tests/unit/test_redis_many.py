@@ -85,7 +85,7 @@ def test_a_lease_of_several_ends_by_itself_and_is_then_given_back_to_nobody(
 def test_while_the_server_is_away_everybody_has_the_leases_and_no_value_is_old(
     redis_server: RedisServer,
 ) -> None:
-    cache = RedisCache(redis_server.url, timeout=0.1)
+    cache = RedisCache(redis_server.url, timeout=1)
     cache.put_many({"a": b"old", "b": b"old"})
     with redis_server.stopped(), in_trouble("TimeoutError"):
         taken, lease = cache.lease_many(["a", "b"])

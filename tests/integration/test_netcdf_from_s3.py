@@ -84,7 +84,7 @@ def test_a_file_smaller_than_one_request_is_one_get_and_no_head(own_store, objec
 
 
 def test_eager_fetches_each_byte_once_in_parts_side_by_side(own_store, object_server, content):
-    object_server.configure(latency=0.1, gather=True)
+    object_server.configure(latency=0.1, gather=7)
     load(lambda store, path: EagerStoreReader(store, path, request_size=len(content) // 8 + 1), own_store)
     served = spans(object_server.log())
     assert len(served) == 8

@@ -85,11 +85,11 @@ def test_opening_is_one_request_and_a_window_at_most_two_batches(server: ObjectS
         options = {"opener": opener(server.s3_store("bucket"))}
         with rasterio.Env(**NO_SIDE_FILES), rasterio.open(f"f/{name}.tif", **options) as image:
             assert [(request.start, request.stop) for request in drain(server)] == [(0, FIRST)]
-            server.configure(latency=0.15, gather=True)
+            server.configure(latency=0.15, gather=1)
             window = Window(1100, 1100, side, side)
             assert np.array_equal(image.read(window=window), expected(window))
         assert in_sequence(drain(server)) <= batches + 1  # where the machine is busy; tile by tile it were 4 and 16
-        server.configure(latency=0, gather=False)
+        server.configure(latency=0, gather=0)
 
 
 def test_opening_takes_less_than_gdal_itself_and_windows_of_whole_blocks_no_more(server: ObjectServer) -> None:

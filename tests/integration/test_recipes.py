@@ -93,7 +93,7 @@ def test_the_requester_pays(blocks: Any) -> None:
 
 
 def test_readers_of_many_files_are_opened_side_by_side(object_server: Any, store: Any, blocks: Any, files: Any) -> None:  # noqa: F811
-    object_server.configure(latency=0.1, gather=True)
+    object_server.configure(latency=0.1, gather=10)
     names: dict[str, Any] = {"store": store, "paths": ["a.nc"] * 10, "xr": __import__("xarray")}
     block = next(block for block in blocks.values() if "open_mfdataset" in block)
     object_server.clear()

@@ -86,7 +86,7 @@ def log_of(object_server: Any, rasters: dict[str, bytes]) -> Callable[..., Any]:
 
     def read(name: str, window: Window, **options: Any) -> Any:
         object_server.put("bucket/object", rasters[name])
-        object_server.configure(latency=0.15, gather=True)
+        object_server.configure(latency=0.15, gather=1)
         object_server.clear()
         found = read_window(lambda: ParallelStoreReader(object_server.s3_store("bucket"), "object", **options), window)
         assert np.array_equal(found, pixels(3)[(slice(None), *window.toslices())])

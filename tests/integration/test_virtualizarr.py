@@ -108,7 +108,7 @@ def test_a_cache_reads_ahead_of_adjacent_chunks(object_server, options, requests
     """Steps that double: of 1 MiB, 1, 2, 4, 8 and the rest, so six round trips instead of 17 (98 without a cache)."""
     store = CachingReadableStore(object_server.s3_store("virtual"), **options)
     array, data = open_adjacent(object_server, store, 973, 17_900)
-    object_server.configure(latency=0.02, gather=True)
+    object_server.configure(latency=0.02, gather=1)
     assert (array[:] == data).all()
     log = object_server.log()
     assert len(log) == requests

@@ -148,7 +148,7 @@ def test_a_long_read_is_split_over_eighteen_connections(remote: Remote, reader: 
     file = reader(remote.store, "object")
     assert file.read(1) == content[:1]
     remote.server.clear()
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=18)
     file.seek(start)
     assert file.read(32 * MIB) == content[start : start + 32 * MIB]
     assert remote.server.most_in_flight("bucket/object") == len(remote.log()) == 18
@@ -162,7 +162,7 @@ def test_a_long_read_uses_no_more_connections_than_it_may(remote: Remote) -> Non
     file = BufferedStoreReader(remote.store, "object", max_concurrent_requests=3)
     assert file.read(1) == content[:1]
     remote.server.clear()
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=3)
     file.seek(40 * MIB)
     assert file.read(33 * MIB) == content[40 * MIB : 73 * MIB]
     assert remote.ranges() == [(start * MIB, (start + 11) * MIB) for start in (40, 51, 62)]
@@ -172,7 +172,7 @@ def test_a_long_read_uses_no_more_connections_than_it_may(remote: Remote) -> Non
 @pytest.mark.parametrize("size", [1, 300])
 def test_no_read_of_any_length_has_more_than_eighteen_requests_in_flight(remote: Remote, size: int) -> None:
     content = remote.put("object", 8 * MIB)
-    remote.server.configure(latency=0.02, gather=True)
+    remote.server.configure(latency=0.02, gather=1)
     rng = random.Random(size)
     chunk = 64 * size
     for make in (partial(ParallelStoreReader, chunk_size=chunk), partial(BufferedStoreReader, buffer_size=chunk)):

@@ -57,7 +57,7 @@ def test_ranges_are_concurrent_requests_and_at_most_18(object_server: Any, call:
     object_server.put("bucket/object", DATA)
     store = object_server.aiohttp_store("bucket")
     store.get_range("object", start=0, length=1)  # the server serves ranges
-    object_server.configure(latency=0.3, gather=True)
+    object_server.configure(latency=0.3, gather=18)
     object_server.clear()
     starts = list(range(0, 80_000, 2_000))
     found = call(store, "get_ranges", "object", starts=starts, lengths=[10] * 40)
@@ -68,7 +68,7 @@ def test_ranges_are_concurrent_requests_and_at_most_18(object_server: Any, call:
 
 def test_the_first_range_is_requested_alone_and_the_others_at_once(object_server: Any) -> None:
     object_server.put("bucket/object", DATA)
-    object_server.configure(latency=0.2, gather=True)
+    object_server.configure(latency=0.2, gather=2)
     store = object_server.aiohttp_store("bucket")
     store.get_ranges("object", starts=[0, 10, 20], lengths=[5, 5, 5])
     log = object_server.log()

@@ -26,7 +26,7 @@ WAIT = 30
 
 def put(remote: Remote) -> bytes:
     content = remote.put("object", 18 * 10 * KIB)
-    remote.server.configure(latency=0.02, gather=True)
+    remote.server.configure(latency=0.02, gather=1)
     return content
 
 

@@ -63,7 +63,7 @@ def test_runs_are_fetched_side_by_side(remote: Remote, call: Sync | Async) -> No
     for number in range(1, 18, 2):
         call.get_range(store, "object", number * BLOCK, number * BLOCK + 1)
     remote.server.clear()
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=10)
     assert call.get_range(store, "object", 0, 19 * BLOCK) == content[: 19 * BLOCK]
     assert remote.ranges() == blocks(*range(0, 19, 2))
     assert remote.server.most_in_flight() == 10
@@ -73,7 +73,7 @@ def test_long_runs_are_cut_between_blocks(remote: Remote, call: Sync | Async) ->
     content = remote.put("object", 8 * MIB + 5)
     below = SplittingReadableStore(remote.store, request_size=MIB + 100, max_concurrent_requests=4)
     store = CachingReadableStore(below, block_size=BLOCK)
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=4)
     assert call.get(store, "object") == content
     asked = remote.ranges()
     assert [start for start, _ in asked[1:]] == [stop for _, stop in asked[:-1]]
@@ -87,7 +87,7 @@ def test_blocks_larger_than_a_request_are_fetched_in_parts(remote: Remote, call:
     content = remote.put("object", 4 * MIB)
     below = SplittingReadableStore(remote.store, request_size=MIB // 2, max_concurrent_requests=18)
     store = CachingReadableStore(below, block_size=2 * MIB)
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=1)
     assert call.get_range(store, "object", 3 * MIB, 3 * MIB + 1) == content[3 * MIB : 3 * MIB + 1]
     assert len(remote.log()) <= 4
     assert remote.ranges()[0][0] == 2 * MIB
@@ -181,7 +181,7 @@ def _at_once(ask: Callable[[int], bytes]) -> list[bytes]:
 
 def test_threads_fetch_each_block_once(remote: Remote) -> None:
     content = remote.put("object", SIZE)
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=1)
     store = CachingReadableStore(remote.store, block_size=BLOCK, read_ahead=False)
     spans = [(number * BLOCK, (number + 4) * BLOCK) for number in range(THREADS)]
     answers = _at_once(lambda number: bytes(store.get_range("object", start=spans[number][0], end=spans[number][1])))
@@ -194,7 +194,7 @@ def test_threads_fetch_each_block_once(remote: Remote) -> None:
 
 async def test_tasks_fetch_each_block_once(remote: Remote) -> None:
     content = remote.put("object", SIZE)
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=1)
     store = CachingReadableStore(remote.store, block_size=BLOCK, read_ahead=False)
     spans = [(number * BLOCK, (number + 4) * BLOCK) for number in range(THREADS)]
     answers = await asyncio.gather(*(store.get_range_async("object", start=start, end=stop) for start, stop in spans))
@@ -204,7 +204,7 @@ async def test_tasks_fetch_each_block_once(remote: Remote) -> None:
 
 def test_threads_that_ask_for_the_same_block_share_one_request(remote: Remote) -> None:
     content = remote.put("object", SIZE)
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=1)
     for _ in range(5):
         remote.server.clear()
         store = CachingReadableStore(remote.store, block_size=BLOCK)

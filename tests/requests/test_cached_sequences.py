@@ -67,7 +67,7 @@ def test_ranges_apart_continue_no_sequence(remote: Remote, call: Sync | Async) -
 def test_long_steps_are_requested_in_parallel(remote: Remote, call: Sync | Async) -> None:
     content = remote.put("object", 20 * MIB)
     store = CachingReadableStore(remote.store, block_size=MIB)
-    remote.server.configure(latency=0.05, gather=True)
+    remote.server.configure(latency=0.05, gather=1)
     read(call, store, content, range(0, 16 * MIB, MIB))
     assert remote.ranges() == [(start, start + MIB) for start in range(0, 16 * MIB, MIB)]
     assert remote.server.most_in_flight() == 8
@@ -92,7 +92,7 @@ def test_the_limits_of_a_splitting_store_inside_apply(remote: Remote, call: Sync
     content = remote.put("object", SIZE)
     below = SplittingReadableStore(remote.store, request_size=2 * BLOCK, max_concurrent_requests=3)
     store = CachingReadableStore(below, block_size=BLOCK)
-    remote.server.configure(latency=0.05, gather=True)
+    remote.server.configure(latency=0.05, gather=1)
     read(call, store, content, range(0, SIZE, BLOCK))
     assert max(stop - start for start, stop in remote.ranges()) <= 3 * BLOCK
     assert sum(request.sent for request in remote.log()) == SIZE
@@ -117,7 +117,7 @@ async def test_tasks_that_read_in_sequence_share_each_step(remote: Remote) -> No
 
 async def test_parallel_reads_of_long_ranges_fetch_nothing_ahead_of_the_last(remote: Remote) -> None:
     content = remote.put("object", SIZE)
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=1)
     store = CachingReadableStore(remote.store, 64 * BLOCK, block_size=BLOCK)
     ranges = [(start * BLOCK, (start + 4) * BLOCK) for start in range(0, 32, 4)]
     found = await asyncio.gather(*(store.get_range_async("object", start=start, end=end) for start, end in ranges))

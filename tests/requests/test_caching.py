@@ -87,7 +87,7 @@ def test_threads_and_two_loops_take_three_gets_at_most(remote: Remote) -> None:
 
 def test_different_cold_objects_are_fetched_side_by_side(remote: Remote) -> None:
     contents = [remote.put(f"object{number}", SIZE, seed=number) for number in range(COUNT)]
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=COUNT)
     store = CachingReadableStore(remote.store)
     answers = ask_at_once(lambda number: bytes(store.get(f"object{number}").buffer()))
     assert answers == contents

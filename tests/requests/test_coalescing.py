@@ -131,7 +131,7 @@ def test_long_runs_are_several_requests_at_once(remote: Remote, call: Sync | Asy
     content = remote.put("object", MIB)
     starts = list(range(0, MIB, 64 * KIB))
     ends = [start + 64 * KIB for start in starts]
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=4)
     assert b"".join(call.get_ranges(CoalescingReadableStore(remote.store), "object", starts, ends)) == content
     assert remote.ranges() == [(start * KIB, (start + 256) * KIB) for start in range(0, 1024, 256)]
     assert remote.server.most_in_flight() == 4
@@ -149,7 +149,7 @@ def test_no_more_than_64_requests_are_in_flight(remote: Remote, call: Sync | Asy
     content = remote.put("object", 1000)
     starts = list(range(0, 1000, 5))
     ends = [start + 3 for start in starts]
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=64)
     found = call.get_ranges(CoalescingReadableStore(remote.store), "object", starts, ends)
     assert found == cut_out(content, *zip(starts, ends, strict=True))
     assert len(remote.log()) == 200

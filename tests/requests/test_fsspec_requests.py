@@ -122,7 +122,7 @@ def test_the_rest_of_an_object_serves_the_ranges_in_it(remote: Remote, fs: Obspe
 
 def test_requests_of_a_call_are_sent_together_and_bounded(remote: Remote, fs: ObspecFileSystem) -> None:
     content = remote.put("large", 2 * MIB)
-    remote.server.configure(latency=0.2, gather=True)
+    remote.server.configure(latency=0.2, gather=2)
     starts = list(range(0, 2 * MIB, 20_000))
     ends = [start + 1000 for start in starts]
     found = fs.cat_ranges(["large"] * len(starts), starts, ends)
@@ -139,7 +139,7 @@ def test_a_long_range_is_read_in_parts(remote: Remote, fs: ObspecFileSystem) -> 
 
 def test_large_objects_are_read_in_parallel_parts(remote: Remote, fs: ObspecFileSystem, tmp_path: Path) -> None:
     content = remote.put("large", 50 * MIB)
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=4)
     assert fs.cat_file("large") == content
     assert len(remote.log()) == 5
     assert 4 <= remote.server.most_in_flight() <= 5  # the body of the first may still arrive

@@ -23,7 +23,7 @@ SIZE = 36 * MIB
 def content(remote: Remote) -> bytes:
     content = remote.put("object", SIZE)
     # Long enough that all requests of a batch are there before the first of them is answered.
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=17)
     return content
 
 
@@ -104,7 +104,7 @@ def test_a_whole_object_is_18_requests_17_at_once(
 @pytest.mark.parametrize("kind", ["eager", "splitting", "splitting async"])
 def test_never_more_than_max_concurrent_requests(remote: Remote, kind: str, most: int) -> None:
     content = remote.put("object", 2 * MIB)
-    remote.server.configure(latency=0.02, gather=True)
+    remote.server.configure(latency=0.02, gather=most)
     store = SplittingReadableStore(remote.store, request_size=100_000, max_concurrent_requests=most)
     if kind == "eager":
         args = {"request_size": 100_000, "max_concurrent_requests": most}
@@ -124,7 +124,7 @@ def test_never_more_than_max_concurrent_requests(remote: Remote, kind: str, most
 def test_a_long_read_of_the_other_readers_is_parallel_too(remote: Remote) -> None:
     size = 60 * MIB
     content = remote.put("object", size)
-    remote.server.configure(latency=0.5, gather=True)  # all are sent before the first response
+    remote.server.configure(latency=0.1, gather=18)
     for reader in (ParallelStoreReader(remote.store, "object"), BufferedStoreReader(remote.store, "object")):
         remote.server.clear()
         assert reader.read() == content

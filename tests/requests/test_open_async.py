@@ -19,7 +19,7 @@ KIB = 1 << 10
 async def test_a_hundred_objects_are_opened_side_by_side_while_the_loop_goes_on(remote: Remote) -> None:
     contents = [remote.put(f"object {number}", 10 * KIB, seed=number + 1) for number in range(COUNT)]
     remote.server.clear()
-    remote.server.configure(latency=0.2, gather=True)
+    remote.server.configure(latency=0.2, gather=COUNT // 2 + 1)
     turns = 0
 
     async def count() -> None:
@@ -52,7 +52,7 @@ async def test_the_reader_is_the_one_that_open_reader_makes(remote: Remote) -> N
 
 async def test_no_more_requests_are_in_flight_than_the_process_may_have(remote: Remote) -> None:
     content = remote.put("object", 6 << 20)
-    remote.server.configure(latency=0.3, gather=True)
+    remote.server.configure(latency=0.3, gather=101)
     readers = await asyncio.gather(*(open_reader_async(remote.store, "object", memory=6 << 20) for _ in range(60)))
     assert 100 < remote.server.most_in_flight() <= 128
     assert all(reader.read() == content for reader in readers)

@@ -34,7 +34,7 @@ def test_an_object_of_up_to_a_mebibyte_is_one_request(remote: Remote, size: int)
 )
 def test_an_object_that_fits_into_memory_is_two_round_trips(remote: Remote, size: int, memory: int, parts: int) -> None:
     content = remote.put("object", size)
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=parts)
     with open_reader(remote.store, "object", memory=memory) as file:
         count = len(remote.log())
         assert file.read() == content

@@ -25,7 +25,7 @@ PATHS = [f"many/{number}" for number in range(12)]
 def test_objects_are_fetched_side_by_side(remote: Remote, call: Sync | Async, block_size: Any) -> None:
     contents = {path: remote.put(path, SIZE, seed) for seed, path in enumerate(PATHS)}
     store = CachingReadableStore(remote.store, block_size=block_size)
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=6)
     assert call.prefetch(store, [*PATHS, *PATHS], max_concurrent_requests=6) == {}
     assert remote.server.most_in_flight() == 6
     assert sum(request.sent for request in remote.log()) == len(PATHS) * SIZE
@@ -41,7 +41,7 @@ def test_parts_of_one_object_count_too(remote: Remote, call: Sync | Async, most:
     content = remote.put("object", SIZE)
     below = SplittingReadableStore(remote.store, request_size=BLOCK, max_concurrent_requests=8)
     store = CachingReadableStore(below, block_size=BLOCK)
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=min(most, 7))
     assert call.prefetch(store, ["object"], max_concurrent_requests=most) == {}
     # The first request has been answered when the other nine are made.
     assert min(most, 7) <= remote.server.most_in_flight() <= min(most, 8)

@@ -139,7 +139,7 @@ def test_a_jump_and_a_long_read_never_have_more_than_eighteen_requests_in_flight
     read_to(file, 24 * MIB, content)
     assert last(remote).stop == 64 * MIB
     # Long enough for the server to see that the other connection was closed.
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=18)
     file.seek(28 * MIB)
     assert file.read(36 * MIB) == content[28 * MIB :]
     assert remote.server.most_in_flight("bucket/object") == 18
@@ -270,7 +270,7 @@ def test_no_thread_stays_behind_after_a_read(remote: Remote, content: bytes, mos
 def test_with_several_requests_allowed_it_reads_ahead_in_batches_of_them(
     remote: Remote, content: bytes, most: int
 ) -> None:
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=1)
     file = BufferedStoreReader(remote.store, "object", max_concurrent_requests=most)
     read_to(file, 64 * MIB, content, MIB // 2)
     assert sum(request.sent for request in remote.log()) == 64 * MIB

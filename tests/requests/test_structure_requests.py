@@ -33,7 +33,7 @@ MAX_IN_FLIGHT = 64
 @pytest.fixture
 def slow(remote: Remote) -> Remote:
     """A server slow enough that requests sent together are in flight together."""
-    remote.server.configure(latency=0.03, gather=True)
+    remote.server.configure(latency=0.03, gather=1)
     return remote
 
 

@@ -145,7 +145,7 @@ async def test_ranges_of_a_key_are_joined_as_zarr_says(
 
 async def test_long_runs_are_several_requests_at_once(remote: Remote) -> None:
     content = remote.put("object", MIB)
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=4)
     found = await read(ObspecStore(remote.store), "object", spans(*range(0, MIB, 64 * KIB), length=64 * KIB))
     assert b"".join(found) == content
     assert remote.ranges() == [(start * KIB, (start + 256) * KIB) for start in range(0, 1024, 256)]
@@ -155,7 +155,7 @@ async def test_long_runs_are_several_requests_at_once(remote: Remote) -> None:
 @pytest.mark.parametrize(("options", "in_flight"), [({}, 64), ({"max_concurrency": 3}, 3)])
 async def test_requests_in_flight_are_bounded(remote: Remote, options: dict[str, int], in_flight: int) -> None:
     content = remote.put("object", 1000)
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=in_flight)
     starts = range(0, 1000, 10)
     found = await read(ObspecStore(remote.store), "object", spans(*starts, length=5), max_gap_bytes=0, **options)
     assert found == [content[start : start + 5] for start in starts]
@@ -164,7 +164,7 @@ async def test_requests_in_flight_are_bounded(remote: Remote, options: dict[str,
 
 async def test_requests_of_ranges_without_an_end_are_bounded(remote: Remote) -> None:
     content = remote.put("object", 100)
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=3)
     found = await read(ObspecStore(remote.store), "object", map(OffsetByteRequest, range(20)), max_concurrency=3)
     assert found == [content[start:] for start in range(20)]
     assert remote.server.most_in_flight() == 3
@@ -173,7 +173,7 @@ async def test_requests_of_ranges_without_an_end_are_bounded(remote: Remote) -> 
 async def test_requests_for_several_keys_are_bounded_together(remote: Remote) -> None:
     for number in range(20):
         remote.put(f"{number}", 100)
-    remote.server.configure(latency=0.1, gather=True)
+    remote.server.configure(latency=0.1, gather=60)
     wanted = [(str(number), byte_range) for number in range(20) for byte_range in spans(*range(0, 100, 20))]
     found = await ObspecStore(remote.store).get_partial_values(PROTOTYPE, wanted)
     assert None not in [value and value.to_bytes() for value in found]

@@ -90,7 +90,7 @@ class TestPace:
         assert time.monotonic() - begin >= 0.1
 
     def test_gathered_requests_are_answered_after_the_latest(self, sample_store, object_server):
-        object_server.configure(latency=1, gather=True)
+        object_server.configure(latency=1, gather=4)
         object_server.clear()
 
         def head(number):
@@ -102,6 +102,22 @@ class TestPace:
         log = object_server.log()
         assert object_server.most_in_flight() == 4
         assert all(request.end >= max(other.begin for other in log) + 1 for request in log)
+
+    def test_gathered_requests_wait_for_the_others_however_late_they_are(self, sample_store, object_server):
+        object_server.configure(gather=3)
+        object_server.clear()
+        with ThreadPoolExecutor(3) as pool:
+            answers = [pool.submit(sample_store.head, "object")]
+            answers[0].result()  # the first is answered alone
+            answers.append(pool.submit(sample_store.head, "object"))
+            while len(object_server.log()) < 2:
+                time.sleep(0.01)
+            time.sleep(0.2)
+            assert not answers[1].done()
+            answers += [pool.submit(sample_store.head, "object") for _ in range(2)]
+            for answer in answers:
+                answer.result()
+        assert object_server.most_in_flight() == 3
 
     @pytest.mark.parametrize("limit", ["bandwidth", "total_bandwidth"])
     def test_bandwidth(self, object_server, limit):

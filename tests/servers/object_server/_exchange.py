@@ -21,6 +21,9 @@ from tests.servers.object_server._xml import error
 if TYPE_CHECKING:
     from tests.servers.object_server._http import Request, Response
 
+_LONGEST_GATHERING = 10.0
+_GATHERING_STEP = 0.01
+
 
 class State:
     """What all connections share, and the control plane changes."""
@@ -96,6 +99,12 @@ class Exchange:
         await self.connection.sleep(max(0.0, begin + seconds - time.monotonic()))
         while self.state.profile.gather and (left := self.state.latest + seconds - time.monotonic()) > 0:
             await self.connection.sleep(left)
+        while self._is_early() and time.monotonic() < begin + _LONGEST_GATHERING:
+            await self.connection.sleep(_GATHERING_STEP)
+
+    def _is_early(self) -> bool:
+        records = self.state.records
+        return len(records.log()) > 1 and records.most_in_flight(None) < self.state.profile.gather
 
     def _answer(self, faults: list[Fault]) -> Response:
         for fault in faults:

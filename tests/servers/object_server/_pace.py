@@ -17,13 +17,14 @@ _TIMER_RESOLUTION = 0.0005
 class Profile:
     """How slow the server pretends to be; seconds and bytes per second, 0 for no limit.
 
-    With `gather` the latency counts from the arrival of the latest request, not of each.
+    With `gather` the latency counts from the arrival of the latest request, not of each. Requests after the first are
+    not answered before `gather` of them have been in flight at once, for 10 seconds at most.
     """
 
     latency: float = 0.0
     bandwidth: float = 0.0
     total_bandwidth: float = 0.0
-    gather: bool = False
+    gather: int = 0
 
     def piece_size(self) -> int:
         """Bytes to send at once: few wake-ups, yet several pieces within the time that matters."""

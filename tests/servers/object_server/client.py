@@ -38,7 +38,7 @@ class ObjectServer(RunningServer):
         return server
 
     def configure(
-        self, *, latency: float = 0.0, bandwidth: float = 0.0, total_bandwidth: float = 0.0, gather: bool = False
+        self, *, latency: float = 0.0, bandwidth: float = 0.0, total_bandwidth: float = 0.0, gather: int = 0
     ) -> None:
         """Replace the whole profile.
 
@@ -51,8 +51,10 @@ class ObjectServer(RunningServer):
         total_bandwidth
             Bytes per second of all connections together, 0 for no limit.
         gather
-            Count the latency from the arrival of the latest request: requests sent together are then in flight
-            together, however busy the machine is.
+            Count the latency from the arrival of the latest request, 0 to count it from that of each. A number above 1
+            also holds back the responses to all requests but the first until so many have been in flight at once, for
+            10 seconds at most: requests sent together are then in flight together, however busy the
+            machine is.
         """
         profile = {"latency": latency, "bandwidth": bandwidth, "total_bandwidth": total_bandwidth, "gather": gather}
         self._command("profile", profile)

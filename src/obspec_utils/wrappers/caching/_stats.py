@@ -8,6 +8,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING
 
 from obspec_utils._redact import redacted
+from obspec_utils._text import count, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,8 +38,8 @@ class Counters:
     def add(self, **counts: int) -> None:
         """Add to counters."""
         counter = self.by_thread.setdefault(get_ident(), [0] * len(_NAMES))
-        for name, count in counts.items():
-            counter[_POSITIONS[name]] += count
+        for name, number in counts.items():
+            counter[_POSITIONS[name]] += number
 
     def served(self, hits: int, size: int) -> None:
         """Add the hits and the served bytes of one request; faster than `add`."""
@@ -124,14 +125,13 @@ class CacheInfo:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{name} {value}" for name, value in self._rows())
-        tiers = "; ".join(f"{tier.name}: {_text(tier.size, in_bytes=True)}" for tier in self.tiers)
+        tiers = "; ".join(f"{tier.name}: {size(tier.size)}" for tier in self.tiers)
         return f"{counts} ({tiers})"
 
     def _rows(self) -> list[tuple[str, str]]:
         names = [field.name for field in fields(self) if field.name != "tiers"]
-        return [
-            (name.replace("_", " "), _text(getattr(self, name), in_bytes=name.endswith("_bytes"))) for name in names
-        ]
+        texts = [(size if name.endswith("_bytes") else count)(getattr(self, name)) for name in names]
+        return list(zip([name.replace("_", " ") for name in names], texts, strict=True))
 
     def _repr_html_(self) -> str:
         counts = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in self._rows())
@@ -147,19 +147,6 @@ def _tier_info(cache: Cache, hits: int, misses: int) -> TierInfo:
 
 
 def _tier_row(tier: TierInfo) -> str:
-    numbers = [_text(tier.hits), _text(tier.misses), _text(tier.evictions)]
-    sizes = [_text(tier.size, in_bytes=True), _text(tier.max_size, in_bytes=True)]
+    numbers = [count(tier.hits), count(tier.misses), count(tier.evictions)]
+    sizes = [size(tier.size), size(tier.max_size)]
     return "".join(["<tr>", *(f"<td>{escape(text)}</td>" for text in (tier.name, *numbers, *sizes)), "</tr>"])
-
-
-def _text(number: int | None, *, in_bytes: bool = False) -> str:
-    if number is None:
-        return "-"
-    if not in_bytes:
-        return f"{number:,}"
-    size = float(number)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:  # noqa: PLR2004 - the units are powers of it
-            return f"{size:.4g} {unit}"
-        size /= 1024
-    return f"{size:.4g} TiB"

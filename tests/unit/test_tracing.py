@@ -142,26 +142,9 @@ def test_the_callback_gets_every_record(trace: RequestTrace, store: TracingReada
     assert len(seen) == 3
 
 
-def test_what_the_records_add_up_to(store: TracingReadableStore, trace: RequestTrace) -> None:
-    assert trace.summary() == {"total_requests": 0, "total_bytes": 0, "unique_files": 0}
-    store.get("a")
-    store.get_range("b", start=0, end=20)
-    store.head("b")
-    assert trace.summary() == {
-        "total_requests": 3,
-        "total_bytes": 120,
-        "unique_files": 2,
-        "min_request_size": 0,
-        "max_request_size": 100,
-        "mean_request_size": 40.0,
-    }
-    assert (trace.total_requests, trace.total_bytes) == (3, 120)
-    trace.clear()
-    assert (trace.total_requests, trace.total_bytes, trace.requests) == (0, 0, [])
-
-
 def test_a_dataframe_has_a_row_a_request(store: TracingReadableStore, trace: RequestTrace) -> None:
     columns = ["path", "start", "length", "end", "timestamp", "duration", "method", "range_style"]
+    columns += ["bytes_received", "error", "thread"]
     assert list(trace.to_dataframe().columns) == columns
     store.get_range("b", start=5, end=20)
     store.head("b")

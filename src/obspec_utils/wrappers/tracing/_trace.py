@@ -13,7 +13,11 @@ from obspec_utils.wrappers.tracing._record import RequestRecord
 from obspec_utils.wrappers.tracing._summary import summarize
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from obspec_utils.wrappers.tracing._record import Method, RangeStyle
 
@@ -152,3 +156,34 @@ class RequestTrace:
             raise ModuleNotFoundError(msg, name="pandas") from error
         columns = [column.name for column in fields(RequestRecord)]
         return pd.DataFrame([asdict(record) for record in list(self.requests)], columns=columns)
+
+    def plot(self, ax: Axes | Iterable[Axes] | None = None) -> Figure:
+        """Draw the requests over time, and where in their objects they read.
+
+        The upper panel has a bar for each request, from its beginning to the last byte that arrived; the fewer bytes,
+        the paler. The lower panel shows the offset of the bytes over time: reading in sequence is a rising line. Bytes
+        that had been received before are red. Several objects are on top of each other, scaled to the same height.
+
+        Parameters
+        ----------
+        ax
+            A matplotlib Axes to draw both panels into, or two for one panel each; by default a new figure's.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure. pyplot is not used: save it by `savefig`; notebooks display it.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If matplotlib is not installed.
+        TypeError
+            If `ax` is anything else.
+        """
+        try:
+            from obspec_utils.wrappers.tracing._plot import plot  # noqa: PLC0415 - needs an extra
+        except ModuleNotFoundError as error:
+            msg = 'RequestTrace.plot() needs matplotlib: pip install "obspec-utils[plot]"'
+            raise ModuleNotFoundError(msg, name="matplotlib") from error
+        return plot(list(self.requests), ax)

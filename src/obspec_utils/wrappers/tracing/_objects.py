@@ -19,7 +19,7 @@ __all__ = ["ObjectMap"]
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _FACTOR = 1024
 _BAND = 0.9
-_MAX_NAME = 24
+_MAX_NAME = 20
 
 
 class ObjectMap:
@@ -76,8 +76,7 @@ class ObjectMap:
 
 
 def _short(path: str) -> str:
-    name = path.rstrip("/").rpartition("/")[2]
-    return name if len(name) <= _MAX_NAME else f"…{name[1 - _MAX_NAME :]}"
+    return path if len(path) <= _MAX_NAME else f"…{path[1 - _MAX_NAME :]}"
 
 
 def _received_before(spans: Sequence[tuple[int, int]]) -> list[bool]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, MaxNLocator
@@ -21,12 +22,13 @@ from obspec_utils.wrappers.tracing._summary import summarize
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from matplotlib.artist import Artist
     from numpy.typing import NDArray
 
     from obspec_utils.wrappers.tracing._record import RequestRecord
 
 __all__ = ["plot"]
+
+_Array: TypeAlias = "NDArray[Any]"
 
 # Distinguishable by people who see fewer colours, too (Okabe and Ito).
 _COLORS = {"get": "#0072B2", "get_range": "#009E73", "get_ranges": "#CC79A7", "head": "#555555"}
@@ -34,7 +36,8 @@ _AGAIN, _FAILED = "#D55E00", "#D55E00"
 # Shades: requests of at most `_SMALL` bytes are palest, of `_LARGE` and more darkest, on a logarithmic scale.
 _SMALL, _LARGE = 4 * 1024, 16 * 1024 * 1024
 _PALEST = 0.35
-_UNUSED = 0.15
+# What was not received is paler, and what was, inside its edges, a little.
+_UNUSED, _INSIDE = 0.15, 0.6
 # More shapes than this would make an SVG slow: they are drawn as pixels.
 _MAX_VECTORS = 5000
 _MAX_LABELS = 8
@@ -87,19 +90,22 @@ def _panels(ax: Axes | Iterable[Axes] | None) -> tuple[Axes, Axes]:
     return panels[0], panels[1]
 
 
-def _time_unit(ends: NDArray[Any]) -> tuple[float, str]:
+def _time_unit(ends: _Array) -> tuple[float, str]:
     return (1000.0, "ms") if not len(ends) or ends.max() < 1 else (1.0, "s")
 
 
-def _limits(ends: NDArray[Any]) -> tuple[float, float]:
+def _limits(ends: _Array) -> tuple[float, float]:
     stop = float(ends.max()) if len(ends) else 0.0
     return -0.01 * (stop or 1.0), 1.02 * (stop or 1.0)
 
 
-def _waterfall(axes: Axes, records: Sequence[RequestRecord], begins: Any, ends: Any) -> None:  # noqa: ANN401 - arrays
+def _waterfall(axes: Axes, records: Sequence[RequestRecord], begins: _Array, ends: _Array) -> None:
     """Draw a bar for each request, from top to bottom in the order in which they were made."""
     rows = np.arange(len(records)) + 0.5
-    _draw(axes, _boxes(begins, ends, rows - 0.4, rows + 0.4), [_shade(record) for record in records])
+    sizes = np.array([record.bytes_received for record in records], dtype=float)
+    large = np.log2(np.maximum(sizes, _SMALL) / _SMALL) / np.log2(_LARGE / _SMALL)
+    shades = _PALEST + (1 - _PALEST) * np.minimum(large, 1)
+    _draw(axes, _boxes(begins, ends, rows - 0.4, rows + 0.4), _pale(_colors(records), shades))
     failed = [number for number, record in enumerate(records) if record.error is not None]
     if failed:
         axes.plot(ends[failed], rows[failed], "x", color=_FAILED, markersize=5, clip_on=False, zorder=3)
@@ -109,15 +115,14 @@ def _waterfall(axes: Axes, records: Sequence[RequestRecord], begins: Any, ends: 
     axes.set_title(_headline(records), loc="left", fontsize="medium")
 
 
-def _map(axes: Axes, records: Sequence[RequestRecord], objects: ObjectMap, begins: Any, ends: Any) -> None:  # noqa: ANN401 - arrays
-    """Draw a box for the bytes of each request: what was asked for in a pale shade, what arrived in a dark one."""
-    asked, arrived = objects.asked, objects.arrived
-    colors = [_AGAIN if again else _COLORS[record.method] for record, again in zip(records, objects.again, strict=True)]
-    partly = np.flatnonzero(arrived[:, 1] < asked[:, 1]).tolist()
-    boxes = _boxes(begins, ends, *asked.T)[partly]
-    _draw(axes, boxes, [(*to_rgb(_COLORS[records[number].method]), _UNUSED) for number in partly])
-    some = np.flatnonzero(arrived[:, 1] > arrived[:, 0]).tolist()
-    _draw(axes, _boxes(begins, ends, *arrived.T)[some], [to_rgb(colors[number]) for number in some])
+def _map(axes: Axes, records: Sequence[RequestRecord], objects: ObjectMap, begins: _Array, ends: _Array) -> None:
+    """Draw a box for the bytes of each request: a pale one for those asked for, a dark one for those that arrived."""
+    asked, arrived, colors = objects.asked, objects.arrived, _colors(records)
+    partly = arrived[:, 1] < asked[:, 1]
+    _draw(axes, _boxes(begins, ends, *asked.T)[partly], _pale(colors[partly], _UNUSED))
+    colors[objects.again] = to_rgb(_AGAIN)
+    some = arrived[:, 1] > arrived[:, 0]
+    _draw(axes, _boxes(begins, ends, *arrived.T)[some], _pale(colors[some], _INSIDE), colors[some])
     axes.set_ylim(0, objects.top)
     if len(objects.labels) == 1:
         axes.set_ylabel(f"offset ({objects.unit})")
@@ -131,28 +136,32 @@ def _map(axes: Axes, records: Sequence[RequestRecord], objects: ObjectMap, begin
             axes.axhline(number - 0.05, color="0.85", linewidth=0.8, zorder=0)
 
 
-def _boxes(left: Any, right: Any, low: Any, high: Any) -> NDArray[Any]:  # noqa: ANN401 - arrays
+def _boxes(left: _Array, right: _Array, low: _Array, high: _Array) -> _Array:
     """Return the corners of rectangles."""
-    return np.stack(
-        [np.stack(corner, axis=-1) for corner in ((left, low), (right, low), (right, high), (left, high))], axis=1
-    )
+    corners = [(left, low), (right, low), (right, high), (left, high)]
+    return np.stack([np.stack(corner, axis=-1) for corner in corners], axis=1)
 
 
-def _draw(axes: Axes, boxes: NDArray[Any], colors: Sequence[Any]) -> None:
+def _draw(axes: Axes, boxes: Any, colors: _Array, edges: _Array | None = None) -> None:  # noqa: ANN401 - an array; the type hint of matplotlib leaves arrays out
     """Draw rectangles, each at least a line wide and high, in one collection."""
     if len(boxes):
         many = len(boxes) > _MAX_VECTORS
-        drawn = PolyCollection(list(boxes), facecolors=colors, edgecolors=colors, linewidths=0.3 if many else 0.8)
+        edges = colors if edges is None else edges
+        drawn = PolyCollection(boxes, facecolors=colors, edgecolors=edges, linewidths=0.3 if many else 0.8)
         drawn.set_rasterized(many)
         axes.add_collection(drawn, autolim=False)
 
 
-def _shade(record: RequestRecord) -> tuple[float, float, float]:
-    """Return the colour of a method, the paler the fewer bytes arrived."""
-    large = np.log2(max(record.bytes_received, _SMALL) / _SMALL) / np.log2(_LARGE / _SMALL)
-    share = _PALEST + (1 - _PALEST) * min(1.0, float(large))
-    red, green, blue = (1 - share * (1 - part) for part in to_rgb(_COLORS[record.method]))
-    return red, green, blue
+def _colors(records: Sequence[RequestRecord]) -> _Array:
+    """Return the colors of the requests' methods."""
+    known = {method: to_rgb(color) for method, color in _COLORS.items()}
+    return np.array([known[record.method] for record in records]).reshape(-1, 3)
+
+
+def _pale(colors: _Array, shares: _Array | float) -> _Array:
+    """Return colors mixed with white; `shares` tell how much of each remains."""
+    mixed: _Array = 1 - np.reshape(shares, (-1, 1)) * (1 - colors)
+    return mixed
 
 
 def _headline(records: Sequence[RequestRecord]) -> str:
@@ -165,24 +174,27 @@ def _headline(records: Sequence[RequestRecord]) -> str:
 
 def _legend(axes: Axes, records: Sequence[RequestRecord], objects: ObjectMap) -> None:
     """Explain the colours in use, below both panels."""
-    handles: list[Artist] = [
-        Patch(color=_COLORS[method], label=method)
-        for method in _COLORS
-        if any(record.method == method for record in records)
+    used = {record.method for record in records}
+    entries: list[tuple[str, Any]] = [
+        (method, Patch(color=color)) for method, color in _COLORS.items() if method in used
     ]
-    if any(objects.again):
-        handles.append(Patch(color=_AGAIN, label="received before"))
+    if used - {"head"}:
+        shades = _pale(np.array([to_rgb(entries[0][1].get_facecolor())]), np.array([_PALEST, 0.6, 1]))
+        entries.append((f"{size(_SMALL)} … {size(_LARGE)}", tuple(Patch(color=tuple(shade)) for shade in shades)))
+    if objects.again.any():
+        entries.append(("received before", Patch(color=_AGAIN)))
     if (objects.arrived[:, 1] < objects.asked[:, 1]).any():
-        handles.append(Patch(color="0.85", label="not received"))
+        entries.append(("not received", Patch(color="0.85")))
     if any(record.error is not None for record in records):
-        handles.append(Line2D([], [], color=_FAILED, marker="x", linestyle="", label="failed"))
-    if handles:
-        axes.legend(
-            handles=handles,
-            loc="upper left",
-            bbox_to_anchor=(0, -0.22),
-            ncols=4,
-            frameon=False,
-            fontsize="small",
-            borderaxespad=0,
-        )
+        entries.append(("failed", Line2D([], [], color=_FAILED, marker="x", linestyle="")))
+    axes.legend(
+        [handle for _, handle in entries],
+        [label for label, _ in entries],
+        handler_map={tuple: HandlerTuple(ndivide=None, pad=0)},
+        loc="upper right",
+        bbox_to_anchor=(1, -0.2),
+        ncols=4,
+        frameon=False,
+        fontsize="small",
+        borderaxespad=0,
+    )

@@ -130,7 +130,7 @@ def _map(axes: Axes, records: Sequence[RequestRecord], objects: ObjectMap, begin
     axes.set_ylabel("offset within each object")
     steps = range(0, len(objects.labels), -(-len(objects.labels) // _MAX_LABELS) or 1)
     axes.yaxis.set_major_locator(FixedLocator([number + 0.45 for number in steps]))
-    axes.set_yticklabels([objects.labels[number] for number in steps], fontsize="small")
+    axes.set_yticklabels([objects.labels[number] for number in steps], fontsize="small", parse_math=False)
     if len(objects.labels) <= _MAX_LABELS:
         for number in range(1, len(objects.labels)):
             axes.axhline(number - 0.05, color="0.85", linewidth=0.8, zorder=0)

@@ -133,7 +133,7 @@ def test_the_guide_to_readers(store):
 
 def test_the_guide_to_wrappers(object_server, store, capsys):
     blocks = python_blocks("docs/guide/wrappers.md")
-    assert len(blocks) == 6
+    assert len(blocks) == 5
     chunks = []
     names = {"store": store, "process": chunks.append}
     run(blocks[0], "wrappers.md", names)
@@ -142,7 +142,6 @@ def test_the_guide_to_wrappers(object_server, store, capsys):
     for block in blocks[1:]:
         run(block, "wrappers.md", names)
     assert b"".join(chunks) == bytes(names["data"])
-    assert list(names["trace"].summary())[:3] == ["total_requests", "total_bytes", "unique_files"]
 
 
 def test_the_guide_to_coalescing(object_server, store):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from obstore.store import MemoryStore
 
-from obspec_utils.readers import EagerStoreReader, ParallelStoreReader
+from obspec_utils.readers import ParallelStoreReader
 from obspec_utils.wrappers import (
     CachingReadableStore,
     RequestRecord,
@@ -208,15 +208,29 @@ def test_ranges_tell_what_arrived(store: Any) -> None:
     assert (records[-1].length, records[-1].bytes_received) == (0, 0)
 
 
-@pytest.mark.parametrize("reader", [EagerStoreReader, ParallelStoreReader])
-def test_what_arrives_where_ranges_are_ignored(object_server: ObjectServer, reader: Any) -> None:
+@pytest.mark.filterwarnings("ignore:The server of AiohttpStore:RuntimeWarning")
+def test_of_a_server_that_ignores_ranges_all_bytes_arrive(object_server: ObjectServer) -> None:
     object_server.put("bucket/object", bytes(SIZE))
     object_server.add_fault("ignore_range", times=None)
     tracing, records = traced(object_server.aiohttp_store("bucket"))
-    assert reader(tracing, "object").read() == bytes(SIZE)
-    sent = sum(request.sent for request in object_server.log())
-    assert sum(record.bytes_received for record in records) == sent
-    assert tracing._trace.summary()["unique_bytes"] == SIZE
+    reader = ParallelStoreReader(tracing, "object")
+    reader.seek(3 * MIB)
+    assert reader.read(100) == bytes(100)
+    assert [(request.start, request.stop, request.sent) for request in object_server.log()] == [(0, MIB, SIZE)]
+    assert [(record.start, record.end, record.bytes_received) for record in records] == [(0, SIZE, SIZE)]
+
+
+def test_bytes_count_once_if_a_result_is_read_again(object_server: ObjectServer) -> None:
+    object_server.put("bucket/object", bytes(SIZE))
+    tracing, records = traced(SplittingReadableStore(object_server.s3_store("bucket"), request_size=MIB))
+    result = tracing.get("object")
+    for received in (MIB, 2 * MIB):
+        for _, chunk in zip(range(received // MIB), result.stream(MIB), strict=False):
+            assert len(chunk) == MIB
+        assert records[0].bytes_received == received
+    assert len(result.buffer()) == SIZE
+    next(iter(result.stream(MIB)))
+    assert records[0].bytes_received == SIZE
 
 
 def test_a_reader_and_the_trace_of_its_store_agree_with_the_server(object_server: ObjectServer) -> None:

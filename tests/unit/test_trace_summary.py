@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 import threading
 
 import pytest
@@ -82,6 +83,10 @@ def test_requests_one_after_the_other_are_never_in_flight_together() -> None:
     assert [trace.summary()[name] for name in ("most_in_flight", "wall_time", "idle_time")] == [1, 1.0, 0.0]
 
 
+def test_a_request_that_takes_no_time_is_in_flight() -> None:
+    assert RequestTrace([record("a", 0, 10, 1.0, 0.0)]).summary()["most_in_flight"] == 1
+
+
 def test_a_record_of_unknown_duration_counts_but_for_its_time() -> None:
     trace = RequestTrace([record("a", 0, 10, 1.0, None), record("a", 0, 10, 3.0, 0.5)])
     summary = trace.summary()
@@ -132,13 +137,18 @@ def test_large_traces_drop_in_batches_and_never_exceed_their_limit() -> None:
 def test_no_record_of_any_thread_is_lost_uncounted() -> None:
     trace = RequestTrace(max_records=50)
     threads = [
-        threading.Thread(target=lambda: [trace.add("a", number, 1, 0.0) for number in range(5000)]) for _ in range(4)
+        threading.Thread(target=lambda: [trace.add("a", number, 1, 0.0) for number in range(20_000)]) for _ in range(8)
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (len(trace.requests), trace.dropped) == (50, 4 * 5000 - 50)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert (len(trace.requests), trace.dropped) == (50, 8 * 20_000 - 50)
 
 
 @pytest.mark.parametrize("given", [0, -1, "10", None])

@@ -94,7 +94,8 @@ def test_the_numbers_to_look_at(remote: Remote, call: Sync | Async, tmp_path: Pa
     assert [(tier.hits, tier.misses) for tier in info.tiers] == [(4, 5), (0, 5)]
     assert (info.tiers[0].size, info.tiers[0].max_size) == (4 * BLOCK, 4 * BLOCK)
     assert 5 * BLOCK < info.tiers[1].size < 6 * BLOCK  # type: ignore[operator]
-    assert "hits=4, misses=5, joined=0, evictions=1, revalidations=4" in repr(info)
+    assert info.requests == len(remote.log())
+    assert f"hits=4, misses=5, joined=0, evictions=1, requests={info.requests}, revalidations=4" in repr(info)
     assert "bytes fetched  320 KiB" in str(info)
     shown = store._repr_html_()
     assert shown == info._repr_html_()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CacheInfo", "Counters", "TierInfo"]
 
-_NAMES = ("hits", "bytes_served", "misses", "joined", "revalidations", "bytes_fetched")
+_NAMES = ("hits", "bytes_served", "misses", "joined", "revalidations", "bytes_fetched", "requests")
 _POSITIONS = {name: position for position, name in enumerate(_NAMES)}
 
 
@@ -92,6 +92,8 @@ class CacheInfo:
         Objects or blocks that another thread or task was fetching already.
     evictions
         Values evicted from memory.
+    requests
+        Requests sent to the wrapped store for the cache, without retries. Calls that are only forwarded do not count.
     revalidations
         Requests to the wrapped store that revalidated a version: conditional ones, unless the store refuses these.
     bytes_fetched
@@ -108,6 +110,7 @@ class CacheInfo:
     misses: int
     joined: int
     evictions: int
+    requests: int
     revalidations: int
     bytes_fetched: int
     bytes_served: int
@@ -117,7 +120,7 @@ class CacheInfo:
     @classmethod
     def of(cls, counters: Counters, memory: MemoryCache | None, shared: Iterable[tuple[Cache, Counters]]) -> CacheInfo:
         """Sum up the counters of a store and of its shared caches."""
-        names = ("hits", "misses", "joined", "revalidations", "bytes_fetched", "bytes_served")
+        names = ("hits", "misses", "joined", "requests", "revalidations", "bytes_fetched", "bytes_served")
         counts = {name: counters[name] for name in names}
         infos = [_tier_info(cache, counted["hits"], counted["misses"]) for cache, counted in shared]
         if memory is not None:

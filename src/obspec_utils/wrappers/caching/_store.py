@@ -130,7 +130,7 @@ class CachingReadableStore(CachedReads):
         counters = Counters()
         entries = EntryTable(memory, config.max_age_seconds(shared=bool(shared)), shared=bool(shared))
         max_read = config.max_read(memory, shared)
-        origin = Origin(self._store, config.block_size, self._limits(), max_read, config.check_version)
+        origin = Origin(self._store, config.block_size, self._limits(), max_read, config.check_version, counters)
         max_ahead = config.max_ahead(memory, shared)
         return {
             "_tiers": tiers,

@@ -31,7 +31,7 @@ NOTHING: RequestedRange = (0, 0, None)
 
 # Threads by identifier. `threading.current_thread()` takes a lock, in which the garbage collector may run, and keeps an
 # object for each thread that `threading` has not started.
-_threads: Mapping[int, threading.Thread] = vars(threading)["_active"]
+_threads: Mapping[int, threading.Thread] = vars(threading).get("_active", {})
 
 
 def _clock_offset() -> float:

@@ -124,6 +124,7 @@ def test_of_many_objects_some_are_named() -> None:
         [record("a", 0, 0, 0, 0.1, error="FileNotFoundError")],
         [record("a", 5, -5, 0, 0.1, bytes_received=0)],
         [record("a", 0, 10, 0, 0.0)],
+        [record("a", 0, 10, 0, 0.1, method="of one's own")],
         [record("_$x^$", 0, 10, 0, 0.1), record("{$", 0, 10, 0, 0.1)],
         TWO[:1],
     ],

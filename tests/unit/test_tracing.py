@@ -176,11 +176,15 @@ def test_a_record_tells_the_main_thread(store: TracingReadableStore, trace: Requ
 def test_a_trace_of_one_s_own_may_have_the_add_of_0_9(store: TracingReadableStore) -> None:
     class Printing(RequestTrace):
         def add(self, path, start, length, timestamp, duration=None, method="get_range", range_style=None):  # type: ignore[no-untyped-def]
-            return super().add(path, start, length, timestamp, duration, method, range_style)
+            super().add(path, start, length, timestamp, duration, method, range_style)
 
     trace = Printing()
-    TracingReadableStore(store._store, trace).get_range("a", start=0, end=1000)
-    assert [(record.length, record.bytes_received) for record in trace.requests] == [(1000, 100)]
+    seen: list[RequestRecord] = []
+    traced = TracingReadableStore(store._store, trace, on_request=seen.append)
+    traced.get_range("a", start=20, end=1000)
+    assert len(traced.get("a").buffer()) == 100
+    assert rows(trace) == [("a", "get_range", 20, 980, 1000, "end"), ("a", "get", 0, 100, 100, None)]
+    assert [(record.start, record.end, record.bytes_received) for record in seen] == [(20, 1000, 80), (0, 100, 100)]
 
 
 def test_the_record_that_the_callback_got_changes_while_its_body_arrives(store: TracingReadableStore) -> None:

@@ -10,6 +10,7 @@ from operator import index
 from typing import TYPE_CHECKING, TypeVar
 
 from obspec_utils._io.gc_pause import call_after_pause
+from obspec_utils.wrappers.tracing._record import RequestRecord
 from obspec_utils.wrappers.tracing._result import TracedResult, error_text
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from obspec import GetResult, GetResultAsync
     from typing_extensions import Buffer
 
-    from obspec_utils.wrappers.tracing._record import Method, RangeStyle, RequestRecord
+    from obspec_utils.wrappers.tracing._record import Method, RangeStyle
     from obspec_utils.wrappers.tracing._trace import RequestTrace
 
 _Result = TypeVar("_Result", "GetResult", "GetResultAsync")
@@ -110,8 +111,12 @@ class Call:
         text, thread = None if error is None else error_text(error), _thread_name()
         records = []
         for number, (start, length, style) in enumerate(self._ranges):
-            record = self._trace.add(self._path, start, length, _EPOCH + self._begin, duration, self._method, style)
-            # Not as arguments: a trace of one's own may have the `add` of earlier releases.
+            range_ = self._path, start, length
+            when = _EPOCH + self._begin, duration
+            # A user's own trace may have the `add` of 0.9, which takes no more and returns nothing.
+            record: RequestRecord | None = self._trace.add(*range_, *when, self._method, style)
+            if record is None:
+                record = RequestRecord(*range_, start + length, *when, self._method, style)
             record.bytes_received = received[number] if number < len(received) else 0
             record.error, record.thread = text, thread
             records.append(record)

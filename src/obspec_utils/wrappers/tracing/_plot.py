@@ -155,7 +155,7 @@ def _draw(axes: Axes, boxes: Any, colors: _Array, edges: _Array | None = None) -
 def _colors(records: Sequence[RequestRecord]) -> _Array:
     """Return the colors of the requests' methods."""
     known = {method: to_rgb(color) for method, color in _COLORS.items()}
-    return np.array([known[record.method] for record in records]).reshape(-1, 3)
+    return np.array([known.get(record.method, known["head"]) for record in records]).reshape(-1, 3)
 
 
 def _pale(colors: _Array, shares: _Array | float) -> _Array:
@@ -178,7 +178,7 @@ def _legend(axes: Axes, records: Sequence[RequestRecord], objects: ObjectMap) ->
     entries: list[tuple[str, Any]] = [
         (method, Patch(color=color)) for method, color in _COLORS.items() if method in used
     ]
-    if used - {"head"}:
+    if entries:
         shades = _pale(np.array([to_rgb(entries[0][1].get_facecolor())]), np.array([_PALEST, 0.6, 1]))
         entries.append((f"{size(_SMALL)} … {size(_LARGE)}", tuple(Patch(color=tuple(shade)) for shade in shades)))
     if objects.again.any():

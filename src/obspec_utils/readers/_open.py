@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -120,7 +119,7 @@ async def open_reader_async(
         A binary file, open for reading, as `io.BufferedIOBase` describes it.
     """
     opening = partial(open_reader, memory=memory, read_ahead=read_ahead, check_version=check_version, version=version)
-    return await asyncio.wrap_future(_opening.submit(_counted, opening, store, path))
+    return await _opening.call(_counted, opening, store, path)
 
 
 def _counted(opening: Callable[[Get, str], Reader], store: Get, path: str) -> Reader:

@@ -29,12 +29,16 @@ def _unpickle(
     version: str, kind: Callable[..., StoreWrapper], arguments: tuple[object, ...], options: dict[str, Any]
 ) -> StoreWrapper:
     if version != VERSION:
-        msg = (
-            f"this {getattr(kind, '__name__', kind)} was pickled by obspec-utils {version}, but this process has "
-            f"{VERSION}: install the same version in all processes"
-        )
-        raise RuntimeError(msg)
+        raise _other_version(kind, version)
     return kind(*arguments, **options)
+
+
+def _other_version(kind: object, version: str) -> RuntimeError:
+    name = getattr(kind, "__name__", kind)
+    return RuntimeError(
+        f"this {name} was pickled by obspec-utils {version}, but this process has {VERSION}: install the same version "
+        "in all processes"
+    )
 
 
 def drop_none(**arguments: object) -> dict[str, Any]:
@@ -138,6 +142,9 @@ class StoreWrapper:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (VERSION, type(self), (self._store, *self._arguments()), self._options())
+
+    def __setstate__(self, state: Any) -> None:  # noqa: ANN401 - what only pickles of 0.9 have
+        raise _other_version(type(self), "0.9")
 
     def __repr__(self) -> str:
         arguments = "".join(f", {argument!r}" for argument in self._arguments())

@@ -70,8 +70,8 @@ bench-quick: $(VENV)/.bench $(REDIS)  ## measure a little of everything in about
 	$(RUN) python -m benchmarks --quick $(ARGS)
 
 docs: $(VENV)/.docs $(BROWSER)  ## build the documentation into site/, and look at it in a browser
-	$(RUN) NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
-	$(RUN) CHROMIUM="$(or $(CHROMIUM),$(BROWSER))" python -m pytest --confcutdir=tests/site tests/site $(ARGS)
+	$(RUN) NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	$(RUN) CHROMIUM="$(or $(CHROMIUM),$(BROWSER))" python -m pytest -c tests/site/pytest.ini tests/site $(ARGS)
 
 # One resolution for all groups and platforms; newer Pythons get newer packages. A second one with the lowest versions
 # of what pyproject.toml requires at run time and in extras. Existing pins stay unless ARGS=--upgrade.

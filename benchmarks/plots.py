@@ -146,6 +146,7 @@ def _by_size(axes: Axes, table: Table) -> None:
         seconds = [row.value("seconds") for row in rows]
         axes.plot([_number(row) for row in rows], seconds, "o-", color=_COLOURS[kind], label=name, markersize=4)
     axes.set(yscale="log", ylabel="seconds (logarithmic)", xlabel="size of the object in MiB")
+    axes.yaxis.set_major_formatter("{x:g}")
 
 
 def _rates(axes: Axes, table: Table, question: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import griffe
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["Parameters"]
+
+_TOGETHER = re.compile(r"^\w+(, \w+)+$", re.MULTILINE)
 
 
 class Parameters(griffe.Extension):
@@ -21,8 +24,15 @@ class Parameters(griffe.Extension):
         for parameter in (it for one in described if isinstance(one, griffe.Function) for it in one.parameters):
             if isinstance(parameter.default, griffe.ExprName):
                 parameter.default = _value(pkg, parameter.default.canonical_path) or parameter.default
+        exported = {str(name) for module in _public_modules(pkg) for name in module.exports or ()}
         for one in described:
-            _set_types(one)
+            if one.docstring and one.name in exported and _TOGETHER.search(one.docstring.value):
+                _set_types(one, one.docstring)
+
+
+def _public_modules(package: griffe.Module) -> Iterator[griffe.Module]:
+    yield package
+    yield from (module for module in package.modules.values() if not module.name.startswith("_"))
 
 
 def _members(parent: griffe.Object) -> Iterator[griffe.Function | griffe.Class]:
@@ -42,10 +52,10 @@ def _value(package: griffe.Module, path: str) -> str | griffe.Expr | None:
     return found.value if isinstance(found, griffe.Attribute) else None
 
 
-def _set_types(described: griffe.Function | griffe.Class) -> None:
+def _set_types(described: griffe.Function | griffe.Class, docstring: griffe.Docstring) -> None:
     """Give each described parameter the type that the signature has; griffe gives all names of a line the first's."""
     types = {parameter.name: parameter.annotation for parameter in described.parameters}
-    for section in described.docstring.parsed if described.docstring else ():
+    for section in docstring.parsed:
         if isinstance(section, griffe.DocstringSectionParameters):
             for item in section.value:
                 item.annotation = types.get(item.name, item.annotation)

@@ -1,4 +1,4 @@
-"""One SVG plot for each table: bars from 0, or dots where a row is many times another; lines for sweeps over a number."""
+"""One SVG plot for each table: bars from 0, dots where rows differ by a large factor, lines for sweeps over a number."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def _rows(table: Table, *, peak: bool) -> Figure:
     if wide:
         _draw_dots(axes, rows, values, least, most)
     else:
-        axes.barh([number + _BELOW for number in range(len(rows))], values, 0.3, color=[_COLOURS[row.kind] for row in rows])
+        places = [number + _BELOW for number in range(len(rows))]
+        axes.barh(places, values, height=0.3, color=[_COLOURS[row.kind] for row in rows])
         axes.set_xlim(0, most)
     for number, (row, value) in enumerate(zip(rows, values, strict=True)):
         _label(axes, number, row, value, " s" if unit == "seconds" else "")

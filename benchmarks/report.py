@@ -57,8 +57,16 @@ def _plotted_table(table: Table) -> list[str]:
     """Return a table's plot, and the table below it, folded."""
     if not has_plot(table):
         return _whole_table(table)
-    begin = [f"![{table.title}](plots/{table.name}.svg)", "", '<details markdown="1"><summary>All figures</summary>', ""]
-    return [*begin, *_whole_table(table), "", "</details>"]
+    plot = f"![{table.title}](plots/{table.name}.svg)"
+    return [
+        plot,
+        "",
+        '<details markdown="1"><summary>All figures</summary>',
+        "",
+        *_whole_table(table),
+        "",
+        "</details>",
+    ]
 
 
 def _table(table: Table) -> list[str]:

@@ -22,7 +22,8 @@ def imported(tree):
 def defined(tree):
     names = {node.name for node in ast.walk(tree) if isinstance(node, (*FUNCTIONS, ast.ClassDef))}
     names |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    return names | {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    variables = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+    return names | {node.id for node in variables if isinstance(node.ctx, ast.Store)}
 
 
 def lacking(block, known):

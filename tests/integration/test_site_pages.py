@@ -1,4 +1,4 @@
-"""The code on the pages of the site for newcomers, on those about libraries, and in docstrings runs as it stands there."""
+"""The code on the pages for newcomers, on those about libraries, and in docstrings runs as it stands there."""
 
 from __future__ import annotations
 
@@ -123,5 +123,3 @@ def test_the_example_of_obspec_store(object_server, dataset, tmp_path):
     for block in docstring_blocks()["obspec_utils/zarr.py"]:
         run(block, "zarr.py", names)
     xr.testing.assert_identical(names["dataset"].load(), dataset)
-
-

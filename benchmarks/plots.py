@@ -1,4 +1,4 @@
-"""One SVG plot for each table: bars from 0, dots where rows differ by a large factor, lines for sweeps over a number."""
+"""One SVG plot for each table: bars from 0, dots where rows differ by a large factor, lines for sweeps."""
 
 from __future__ import annotations
 

@@ -43,7 +43,8 @@ LOOK = """() => {
     broken_images: all("img").filter(image => !image.naturalWidth).map(image => image.src),
     outside: shown.filter(element => element.getBoundingClientRect().right > right && !scrolls(element))
       .map(element => element.outerHTML.slice(0, 200)),
-    broken_names: all("td code, th code").filter(code => /^\\w+$/.test(code.textContent) && code.getClientRects().length > 1)
+    broken_names: all("td code, th code")
+      .filter(code => /^\\w+$/.test(code.textContent) && code.getClientRects().length > 1)
       .map(code => code.textContent),
     signatures: all("article .doc-signature, article .doc-heading").map(element => element.innerText).join("\\n"),
     scroll_width: document.documentElement.scrollWidth,

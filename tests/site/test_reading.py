@@ -100,7 +100,11 @@ def test_a_table_wider_than_the_page_scrolls(open_page):
 
 def signature_of(page, name):
     """Return the signature below a heading with that id."""
-    return page.locator(f'[id="{name}"]').locator("xpath=following::div[contains(@class, 'doc-signature')][1]").inner_text()
+    return (
+        page.locator(f'[id="{name}"]')
+        .locator("xpath=following::div[contains(@class, 'doc-signature')][1]")
+        .inner_text()
+    )
 
 
 def test_open_reader_is_the_first_of_the_readers_and_has_types_and_defaults(open_page):
@@ -130,5 +134,7 @@ def test_methods_are_shown_with_the_class_that_inherits_them(visits):
 def test_the_api_names_nothing_private(visits):
     shown = {address: visit.seen["signatures"] for address, visit in visits.items() if visit.seen["signatures"]}
     assert len(shown) > 10
-    private = {address: re.findall(r"(?<![\w.])_\w+|\bStoreReader\b|\bStoreWrapper\b", text) for address, text in shown.items()}
+    private = {
+        address: re.findall(r"(?<![\w.])_\w+|\bStoreReader\b|\bStoreWrapper\b", text) for address, text in shown.items()
+    }
     assert {address: names for address, names in private.items() if names} == {}

@@ -1,4 +1,4 @@
-"""An extension of griffe for the API pages: values of defaults, and types of parameters that are described together."""
+"""An extension of griffe for the API pages: values of defaults; parameters and errors that are described together."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TOGETHER = re.compile(r"^\w+(, \w+)+$", re.MULTILINE)
 
 
 class Parameters(griffe.Extension):
-    """Show `= 18` in place of the name of a constant, and each parameter's own type in `store, path: See ...`."""
+    """Show `= 18` in place of the name of a constant, and take apart descriptions such as `store, path: See ...`."""
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:  # noqa: ANN401 - as declared there
         """Change signatures and docstrings once the package is loaded."""
@@ -26,8 +26,9 @@ class Parameters(griffe.Extension):
                 parameter.default = _value(pkg, parameter.default.canonical_path) or parameter.default
         exported = {str(name) for module in _public_modules(pkg) for name in module.exports or ()}
         for one in described:
-            if one.docstring and one.name in exported and _TOGETHER.search(one.docstring.value):
-                _set_types(one, one.docstring)
+            shown = one.name in exported or (one.parent and one.parent.name in exported)
+            if shown and one.docstring and _TOGETHER.search(one.docstring.value):
+                _take_apart(one, one.docstring)
 
 
 def _public_modules(package: griffe.Module) -> Iterator[griffe.Module]:
@@ -52,10 +53,18 @@ def _value(package: griffe.Module, path: str) -> str | griffe.Expr | None:
     return found.value if isinstance(found, griffe.Attribute) else None
 
 
-def _set_types(described: griffe.Function | griffe.Class, docstring: griffe.Docstring) -> None:
-    """Give each described parameter the type that the signature has; griffe gives all names of a line the first's."""
+def _take_apart(described: griffe.Function | griffe.Class, docstring: griffe.Docstring) -> None:
+    """Give each parameter its own type, where griffe gives all names of a line the first's, and each error a line."""
     types = {parameter.name: parameter.annotation for parameter in described.parameters}
     for section in docstring.parsed:
         if isinstance(section, griffe.DocstringSectionParameters):
             for item in section.value:
                 item.annotation = types.get(item.name, item.annotation)
+        elif isinstance(section, griffe.DocstringSectionRaises):
+            section.value = [
+                griffe.DocstringRaise(annotation=kind, description=item.description)
+                for item in section.value
+                for kind in (
+                    item.annotation.elements if isinstance(item.annotation, griffe.ExprTuple) else [item.annotation]
+                )
+            ]

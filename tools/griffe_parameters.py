@@ -26,7 +26,7 @@ class Parameters(griffe.Extension):
                 parameter.default = _value(pkg, parameter.default.canonical_path) or parameter.default
         exported = {str(name) for module in _public_modules(pkg) for name in module.exports or ()}
         for one in described:
-            shown = one.name in exported or (one.parent and one.parent.name in exported)
+            shown = isinstance(one, griffe.Function) or one.name in exported
             if shown and one.docstring and _TOGETHER.search(one.docstring.value):
                 _take_apart(one, one.docstring)
 

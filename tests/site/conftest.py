@@ -16,6 +16,7 @@ from playwright.sync_api import sync_playwright
 from tests.site.windows import NARROW, WIDE
 
 SITE = Path(__file__).parents[2] / "site"
+PATIENCE = 120_000  # milliseconds, to catch hangs only
 # As root, without a screen, and without requests of the browser's own.
 ARGUMENTS = [
     "--no-sandbox",
@@ -112,6 +113,7 @@ def open_page(browser, base):
 
     def open_page(path, size=WIDE, scheme="light"):
         contexts.append(browser.new_context(viewport=size, color_scheme=scheme))
+        contexts[-1].set_default_timeout(PATIENCE)
         page = contexts[-1].new_page()
         page.goto(base + path)
         return page
@@ -132,6 +134,7 @@ def visits(browser, base):
     """All pages, each opened once in a narrow window."""
     found = {}
     with browser.new_context(viewport=NARROW) as context:
+        context.set_default_timeout(PATIENCE)
         for address in addresses():
             page = context.new_page()
             visit = found[address] = Visit([], [], [], {})

@@ -93,7 +93,7 @@ def _label(axes: Axes, number: int, row: Measurement, value: float, unit: str) -
         figures += f"{unit} · {row.requests:,} req · {row.sent / 1e6:,.0f} MB"
     place = axes.get_yaxis_transform()
     weight = "bold" if row.kind == "ours" else "normal"
-    axes.text(0, number, row.label, transform=place, va="center", weight=weight)
+    axes.text(0.008, number, row.label, transform=place, va="center", weight=weight)
     axes.text(1, number, figures, transform=place, va="center", ha="right", color="#555555")
 
 

@@ -86,6 +86,16 @@ def open_reader(
         If the store ignores `version`.
     ValueError
         If `memory` is not positive, or `read_ahead` or `check_version` is none of these.
+
+    Examples
+    --------
+    ```python
+    import xarray as xr
+    from obspec_utils.readers import open_reader
+
+    with open_reader(store, "a.nc") as file, xr.open_dataset(file) as dataset:
+        mean = float(dataset["temperature"].mean())
+    ```
     """
     memory = positive_int("memory", memory)
     check_store(store, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -87,6 +86,16 @@ def open_reader(
         If the store ignores `version`.
     ValueError
         If `memory` is not positive, or `read_ahead` or `check_version` is none of these.
+
+    Examples
+    --------
+    ```python
+    import xarray as xr
+    from obspec_utils.readers import open_reader
+
+    with open_reader(store, "a.nc") as file, xr.open_dataset(file) as dataset:
+        mean = float(dataset["temperature"].mean())
+    ```
     """
     memory = positive_int("memory", memory)
     check_store(store, path)
@@ -120,7 +129,7 @@ async def open_reader_async(
         A binary file, open for reading, as `io.BufferedIOBase` describes it.
     """
     opening = partial(open_reader, memory=memory, read_ahead=read_ahead, check_version=check_version, version=version)
-    return await asyncio.wrap_future(_opening.submit(_counted, opening, store, path))
+    return await _opening.call(_counted, opening, store, path)
 
 
 def _counted(opening: Callable[[Get, str], Reader], store: Get, path: str) -> Reader:

@@ -93,6 +93,16 @@ class CachingReadableStore(CachedReads):
         configuration.
     TypeError
         If an argument has another type, such as a folder as `cache`: pass a `DiskCache` of that folder.
+
+    Examples
+    --------
+    ```python
+    from obspec_utils.wrappers import CachingReadableStore
+
+    cached = CachingReadableStore(store, block_size="auto", max_age=3600)
+    start = cached.get_range("large.bin", start=0, length=100)  # fetches a block
+    again = cached.get_range("large.bin", start=50, length=10)  # from memory
+    ```
     """
 
     def __init__(

@@ -1,0 +1,174 @@
+"""The readers and stacks that are compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from obspec_utils._text import size
+from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader, open_reader
+from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from obspec_utils._explain._workloads import Workload
+
+__all__ = ["Candidate", "candidates"]
+
+Wrap: TypeAlias = "Callable[[Any], Any]"
+
+# A whole object is kept in memory up to here.
+_MAX_WHOLE = 1024 * 1024 * 1024
+_CACHED_OBJECTS = 256 * 1024 * 1024
+_PART = 12 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A reader over a stack of wrappers.
+
+    Attributes
+    ----------
+    name
+        The name, for tables.
+    code
+        The Python expression that makes the reader of `path` in `store`.
+    open
+        The function that makes it.
+    wrap
+        The function that wraps the store.
+    again
+        The name of a second run over the same wrapped store, or "" for none.
+    holds_all
+        Whether the whole object is in memory.
+    settings
+        What to change against each kind of waste: text with a setting.
+    """
+
+    name: str
+    code: str
+    open: Callable[[Any, str], Any]
+    wrap: Wrap = lambda store: store
+    again: str = ""
+    holds_all: bool = False
+    settings: Mapping[str, str] | None = None
+
+    def refusal(self, object_size: int) -> str | None:
+        """Return why it is not run over an object of a size, if it is not."""
+        if self.holds_all and object_size > _MAX_WHOLE:
+            return f"not run: it would keep {size(object_size)} in memory"
+        return None
+
+
+def candidates(workload: Workload, object_size: int) -> Iterator[Candidate]:
+    """Return what to compare for a workload and an object of a size, the simplest first."""
+    if workload.name == "rasterio" and workload.extra:
+        yield _RASTER
+    yield from _READERS
+    if _PART < object_size <= _CACHED_OBJECTS:
+        yield _CACHED_OBJECT
+    yield _NO_READ_AHEAD
+
+
+def _open_raster(store: Any, path: str) -> Any:  # noqa: ANN401 - any store
+    return import_module("obspec_utils.rasterio").opener(store).open(path)
+
+
+_RASTER = Candidate(
+    "rasterio.opener",
+    "rasterio.open(path, opener=opener(store))",
+    _open_raster,
+    settings={
+        "duplicate bytes": "opener(store, memory={memory}) keeps what it has received",
+        "requests in sequence": "Larger windows are fetched in parallel; overviews serve small scales",
+        "idle connections": "Larger windows are fetched in parallel",
+    },
+)
+
+
+_ON_DEMAND = "ParallelStoreReader(store, path) fetches what is read"
+_LONGER_READS = "Longer reads are fetched in parallel: read several MiB at once, or use EagerStoreReader(store, path)"
+_METADATA = 'In HDF5 and TIFF files, read_ahead="metadata" fetches the structure in a few batches; else read more at once'
+
+_OPEN_READER = Candidate(
+    "open_reader",
+    "open_reader(store, path)",
+    open_reader,
+    settings={
+        "duplicate bytes": "open_reader(store, path, memory={memory}) keeps what it has received",
+        "unused bytes": _ON_DEMAND,
+        "requests in sequence": _METADATA,
+        "idle connections": _LONGER_READS,
+    },
+)
+_PARALLEL = Candidate(
+    "ParallelStoreReader",
+    "ParallelStoreReader(store, path)",
+    ParallelStoreReader,
+    settings={
+        "duplicate bytes": "max_cached_chunks={chunks} keeps what it has received",
+        "unused bytes": "A smaller chunk_size, such as 65536, fetches less around each read; read_ahead=None nothing ahead",
+        "requests in sequence": _METADATA,
+        "idle connections": _LONGER_READS,
+    },
+)
+_BUFFERED = Candidate(
+    "BufferedStoreReader",
+    "BufferedStoreReader(store, path)",
+    BufferedStoreReader,
+    settings={
+        "duplicate bytes": "open_reader(store, path) is for reads that are not sequential",
+        "unused bytes": "open_reader(store, path) is for reads that are not sequential",
+        "requests in sequence": "max_concurrent_requests=18 fetches in parallel what follows a sequential read",
+        "idle connections": "max_concurrent_requests=18 fetches in parallel what follows a sequential read",
+    },
+)
+_EAGER = Candidate(
+    "EagerStoreReader",
+    "EagerStoreReader(store, path)",
+    EagerStoreReader,
+    holds_all=True,
+    settings={
+        "unused bytes": _ON_DEMAND,
+        "idle connections": "A smaller request_size, such as 1048576, makes more parts, which are fetched in parallel",
+    },
+)
+_CACHED_BLOCKS = Candidate(
+    "open_reader, blocks cached",
+    'open_reader(CachingReadableStore(store, block_size="auto"), path)',
+    open_reader,
+    wrap=partial(CachingReadableStore, block_size="auto"),
+    again="open_reader, blocks cached, again",
+    settings={
+        "duplicate bytes": "max_size={memory} keeps what the cache has received",
+        "unused bytes": "ParallelStoreReader(CachingReadableStore(store, block_size=65536), path) fetches what is read",
+        "requests in sequence": _METADATA,
+        "idle connections": _LONGER_READS,
+    },
+)
+_CACHED_OBJECT = Candidate(
+    "open_reader, object cached",
+    "open_reader(CachingReadableStore(SplittingReadableStore(store)), path)",
+    open_reader,
+    wrap=lambda store: CachingReadableStore(SplittingReadableStore(store)),
+    holds_all=True,
+    settings={
+        "unused bytes": 'CachingReadableStore(store, block_size="auto") caches the blocks that are read',
+        "idle connections": "A smaller request_size of SplittingReadableStore, such as 1048576, makes more parts",
+    },
+)
+_NO_READ_AHEAD = Candidate(
+    "ParallelStoreReader(read_ahead=None)",
+    "ParallelStoreReader(store, path, read_ahead=None)",
+    partial(ParallelStoreReader, read_ahead=None),
+    settings={
+        "duplicate bytes": "max_cached_chunks={chunks} keeps what it has received",
+        "unused bytes": "A smaller chunk_size, such as 65536, fetches less around each read",
+        "requests in sequence": 'read_ahead="auto" fetches ahead',
+        "idle connections": _LONGER_READS,
+    },
+)
+_READERS = (_OPEN_READER, _PARALLEL, _BUFFERED, _EAGER, _CACHED_BLOCKS)

@@ -1,0 +1,143 @@
+"""The comparison that `explain` returns: as text, HTML, a dict and a plot."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from html import escape
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+from obspec_utils._text import count, seconds, size
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from obspec_utils._explain._network import Network
+    from obspec_utils._explain._rows import ExplanationRow, Waste
+
+__all__ = ["Explanation"]
+
+_WIDTH = 100
+_HEADS = ("reader", "requests", "in sequence", "received", "times", "unused", "time", "memory")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a workload takes through each reader, and which one to use.
+
+    `str()` is a table, notebooks show it in HTML.
+
+    Attributes
+    ----------
+    path
+        The object.
+    size
+        Its size in bytes.
+    workload
+        The name of the workload.
+    network
+        The network for which the times were computed; None if they were measured.
+    rows
+        A row for each reader, the simplest first.
+    recommendation
+        A sentence: which reader to use, and why.
+    recommended
+        The name of that reader, or None.
+    wastes
+        The largest waste of each kind, with what avoids it.
+    """
+
+    path: str
+    size: int
+    workload: str
+    network: Network | None
+    rows: tuple[ExplanationRow, ...]
+    recommendation: str
+    recommended: str | None
+    wastes: tuple[Waste, ...]
+
+    @property
+    def title(self) -> str:
+        """The workload, the object, and where the times are from."""
+        times = "times measured here" if self.network is None else f"times computed for {self.network}"
+        return f"{self.workload} of {self.path!r} ({size(self.size)}), {times}"
+
+    def __str__(self) -> str:
+        table = [_HEADS, *(self._cells(row) for row in self.rows)]
+        widths = [max(len(cells[column]) for cells in table) for column in range(len(_HEADS))]
+        lines = [_line(cells, widths) for cells in table]
+        errors = [f"{reader}: {error}" for reader, error in self._errors()]
+        notes = [self.recommendation, *map(str, self.wastes)]
+        return "\n".join(
+            [*_wrapped(self.title), "", *lines, *_spaced(errors), *_spaced(notes[:1]), *_spaced(notes[1:])]
+        )
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in _HEADS)
+        rows = "".join(f"<tr>{self._html_cells(row)}</tr>" for row in self.rows)
+        notes = [*(f"{reader}: {error}" for reader, error in self._errors()), *map(str, self.wastes)]
+        items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+        title, advice = escape(self.title), escape(self.recommendation)
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        return f"<p>{title}</p>{table}<p><b>{advice}</b></p><ul>{items}</ul>"
+
+    def _html_cells(self, row: ExplanationRow) -> str:
+        name, *numbers = (escape(cell) for cell in self._cells(row))
+        head = f"<b>{name}</b>" if row.reader == self.recommended else name
+        return f'<th style="text-align: left">{head}</th>' + "".join(f"<td>{number}</td>" for number in numbers)
+
+    def _cells(self, row: ExplanationRow) -> tuple[str, ...]:
+        mark = "* " if row.reader == self.recommended else ""
+        if row.trace is None:
+            return (mark + row.reader, *("-" for _ in _HEADS[1:]))
+        numbers = (count(row.requests), count(row.in_sequence), size(row.bytes_received), f"{row.amplification:.2f}")
+        time = "error" if row.error is not None else seconds(row.seconds)
+        return (mark + row.reader, *numbers, size(row.unused_bytes), time, size(row.peak_memory))
+
+    def _errors(self) -> list[tuple[str, str]]:
+        return [(row.reader, row.error) for row in self.rows if row.error is not None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the traces, in types that JSON has."""
+        return {
+            "path": self.path,
+            "size": self.size,
+            "workload": self.workload,
+            "network": None if self.network is None else asdict(self.network),
+            "rows": [row.to_dict() for row in self.rows],
+            "recommendation": self.recommendation,
+            "recommended": self.recommended,
+            "wastes": [waste.to_dict() for waste in self.wastes],
+        }
+
+    def plot(self) -> Figure:
+        """Plot the seconds, bytes and requests of each reader.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Three panels of horizontal bars.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If matplotlib is not installed.
+        """
+        from obspec_utils._explain._plot import plot  # noqa: PLC0415 - it imports an extra
+
+        return plot(self)
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    name, *numbers = cells
+    return "  ".join([name.ljust(widths[0]), *(it.rjust(width) for it, width in zip(numbers, widths[1:], strict=True))])
+
+
+def _spaced(texts: list[str]) -> list[str]:
+    """Return the lines of texts, after an empty one if there are any."""
+    lines = [line for text in texts for line in _wrapped(text)]
+    return ["", *lines] if lines else []
+
+
+def _wrapped(text: str) -> list[str]:
+    return wrap(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

@@ -1,0 +1,100 @@
+"""Run a workload through one reader, and measure it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from obspec_utils._explain._rows import ExplanationRow
+from obspec_utils._explain._timeline import Timeline, overlap_size, transfers_of, union
+from obspec_utils._explain._watched import WatchedFile
+from obspec_utils._redact import redacted
+from obspec_utils.wrappers import RequestTrace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from obspec_utils._explain._candidates import Candidate
+    from obspec_utils._explain._network import Network
+
+__all__ = ["Run"]
+
+
+class Run:
+    """One run of a workload through the reader of a candidate.
+
+    Parameters
+    ----------
+    candidate
+        How the reader is made.
+    store
+        The wrapped store, over a tracing store.
+    path
+        The object's path.
+    trace
+        The trace of the tracing store. It is cleared.
+    """
+
+    def __init__(self, candidate: Candidate, store: Any, path: str, trace: RequestTrace) -> None:  # noqa: ANN401 - any store
+        self._candidate = candidate
+        self._store = store
+        self._path = path
+        self._trace = trace
+        self._reader: Any = None
+        self._sampled = 0
+        self._peak = 0
+        self._ranges: list[tuple[int, int]] = []
+        self._error: str | None = None
+        self._begin = self._end = 0.0
+
+    def run(self, work: Callable[[Any], object]) -> None:
+        """Run the workload; note its error, if it raises one."""
+        self._trace.clear()
+        self._begin = time.time()
+        try:
+            self._work(work)
+        except Exception as error:  # noqa: BLE001 - of any kind; it is reported
+            self._error = redacted(" ".join(f"{type(error).__name__}: {error}".split()))
+        self._end = time.time()
+
+    def _work(self, work: Callable[[Any], object]) -> None:
+        with self._candidate.open(self._store, self._path) as self._reader:
+            self._sample()
+            with WatchedFile(self._reader, self._sample) as file:
+                try:
+                    work(file)
+                finally:
+                    self._ranges = file.ranges
+
+    def _sample(self) -> None:
+        """Note how much is kept, if there was a request since the last time."""
+        requests = self._trace.total_requests
+        if requests != self._sampled:
+            self._sampled = requests
+            kept = self._reader.stats().bytes_kept + getattr(self._store, "cache_size", 0)
+            self._peak = max(self._peak, kept)
+
+    def row(self, name: str, network: Network | None) -> ExplanationRow:
+        """Return what was measured, or computed for a network."""
+        records = list(self._trace.requests)
+        transfers = transfers_of(records)
+        timeline = Timeline(tuple(transfers), self._end - self._begin)
+        in_sequence = timeline.in_sequence
+        if network is not None:
+            timeline = network.timeline(transfers, self._begin, self._end)
+        received = [(it.start, it.start + it.bytes_received) for it in records]
+        return ExplanationRow(
+            reader=name,
+            code=self._candidate.code,
+            requests=len(records),
+            in_sequence=in_sequence,
+            bytes_received=sum(stop - start for start, stop in received),
+            unique_bytes=int(sum(stop - start for start, stop in union(received))),
+            bytes_used=overlap_size(received, self._ranges),
+            seconds=timeline.seconds,
+            peak_memory=self._peak,
+            error=self._error,
+            is_repeated=name != self._candidate.name,
+            trace=RequestTrace(records),
+            timeline=timeline,
+        )

@@ -18,7 +18,7 @@ __all__ = ["recommend", "recommended_row", "wastes_of"]
 
 # Times this near are the same: a measurement is repeated with about this accuracy.
 _NOISE = 0.1
-_NOISE_SECONDS = 0.002
+_NOISE_SECONDS = 0.01
 # What is worth a warning: so many times the bytes, and so many more.
 _MANY_TIMES = 3
 _MANY_BYTES = 8 * 1024 * 1024
@@ -26,6 +26,7 @@ _MANY_BYTES = 8 * 1024 * 1024
 _SHARE = 0.25
 _WASTED_BYTES = 256 * 1024
 _CHAIN = 4
+_IDLE = 0.75
 _MIB = 1024 * 1024
 
 
@@ -54,8 +55,8 @@ def _comparable(rows: Sequence[ExplanationRow]) -> list[ExplanationRow]:
 
 def _numbers(row: ExplanationRow) -> str:
     plural = "" if row.requests == 1 else "s"
-    sent = f"{count(row.requests)} request{plural}, {count(row.in_sequence)} in sequence"
-    return f"it takes {seconds(row.seconds)} with {sent}, for {size(row.bytes_received)}"
+    sent = f"{count(row.requests)} request{plural} ({count(row.round_trips)} in sequence)"
+    return f"it takes {seconds(row.seconds)}, {sent} and {size(row.bytes_received)}"
 
 
 def _reason(chosen: ExplanationRow, ran: Sequence[ExplanationRow]) -> str:
@@ -128,16 +129,16 @@ def _times_wasted(row: ExplanationRow, network: Network | None) -> Iterator[tupl
     timeline = row.timeline
     if timeline is None or not timeline.transfers or row.seconds <= 0:
         return
-    latency = min(it.end - it.begin for it in timeline.transfers) if network is None else network.latency
-    waited = min(row.in_sequence * latency, row.seconds)
+    latency = min(it.first - it.begin for it in timeline.transfers) if network is None else network.latency
+    waited = min(row.round_trips * latency, row.seconds)
     share = waited / row.seconds
-    if share >= _SHARE and row.in_sequence >= _CHAIN:
-        text = f"waited {seconds(waited)} of {seconds(row.seconds)} for {count(row.in_sequence)} requests in sequence"
+    if share >= _SHARE and row.round_trips >= _CHAIN:
+        text = f"waited {seconds(waited)} of {seconds(row.seconds)} for {count(row.round_trips)} requests in sequence"
         yield "requests in sequence", share, text
     capacity = MAX_CONCURRENT_REQUESTS if network is None else min(MAX_CONCURRENT_REQUESTS, network.connections)
     idle = 1 - min(1.0, timeline.mean_in_flight / capacity)
     share = max(0.0, timeline.busy_seconds - waited) / row.seconds * idle
-    if share >= _SHARE and row.bytes_received >= _MANY_BYTES:
+    if share >= _SHARE and idle >= _IDLE and row.bytes_received >= _MANY_BYTES:
         used = f"{timeline.mean_in_flight:.1f} of {capacity} connections on average"
         yield "idle connections", share, f"received {size(row.bytes_received)} over {used}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -24,6 +24,8 @@ Wrap: TypeAlias = "Callable[[Any], Any]"
 _MAX_WHOLE = 1024 * 1024 * 1024
 _CACHED_OBJECTS = 256 * 1024 * 1024
 _PART = 12 * 1024 * 1024
+# The default memory of open_reader.
+_OPENED_WHOLE = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Candidate:
     holds_all
         Whether the whole object is in memory.
     settings
-        What to change against each kind of waste: text with a setting.
+        What avoids each kind of waste. Empty for what is there to compare with only.
     """
 
     name: str
@@ -54,7 +56,7 @@ class Candidate:
     wrap: Wrap = lambda store: store
     again: str = ""
     holds_all: bool = False
-    settings: Mapping[str, str] | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def refusal(self, object_size: int) -> str | None:
         """Return why it is not run over an object of a size, if it is not."""
@@ -67,6 +69,7 @@ def candidates(workload: Workload, object_size: int) -> Iterator[Candidate]:
     """Return what to compare for a workload and an object of a size, the simplest first."""
     if workload.name == "rasterio" and workload.extra:
         yield _RASTER
+    yield _OPEN_READER if object_size > _OPENED_WHOLE else replace(_OPEN_READER, settings=_WHOLE)
     yield from _READERS
     if _PART < object_size <= _CACHED_OBJECTS:
         yield _CACHED_OBJECT
@@ -91,7 +94,13 @@ _RASTER = Candidate(
 
 _ON_DEMAND = "ParallelStoreReader(store, path) fetches what is read"
 _LONGER_READS = "Longer reads are fetched in parallel: read several MiB at once, or use EagerStoreReader(store, path)"
-_METADATA = 'In HDF5 and TIFF files, read_ahead="metadata" fetches the structure in a few batches; else read more at once'
+_ALL_AT_ONCE = "Where memory allows, EagerStoreReader(store, path) fetches the whole object in two round trips"
+
+# Of readers that load an object whole.
+_WHOLE = {
+    "unused bytes": _ON_DEMAND,
+    "idle connections": "EagerStoreReader(store, path, request_size=1048576) fetches more parts in parallel",
+}
 
 _OPEN_READER = Candidate(
     "open_reader",
@@ -100,7 +109,7 @@ _OPEN_READER = Candidate(
     settings={
         "duplicate bytes": "open_reader(store, path, memory={memory}) keeps what it has received",
         "unused bytes": _ON_DEMAND,
-        "requests in sequence": _METADATA,
+        "requests in sequence": _ALL_AT_ONCE,
         "idle connections": _LONGER_READS,
     },
 )
@@ -111,7 +120,7 @@ _PARALLEL = Candidate(
     settings={
         "duplicate bytes": "max_cached_chunks={chunks} keeps what it has received",
         "unused bytes": "A smaller chunk_size, such as 65536, fetches less around each read; read_ahead=None nothing ahead",
-        "requests in sequence": _METADATA,
+        "requests in sequence": _ALL_AT_ONCE,
         "idle connections": _LONGER_READS,
     },
 )
@@ -131,26 +140,23 @@ _EAGER = Candidate(
     "EagerStoreReader(store, path)",
     EagerStoreReader,
     holds_all=True,
-    settings={
-        "unused bytes": _ON_DEMAND,
-        "idle connections": "A smaller request_size, such as 1048576, makes more parts, which are fetched in parallel",
-    },
+    settings=_WHOLE,
 )
 _CACHED_BLOCKS = Candidate(
-    "open_reader, blocks cached",
+    "open_reader, cached",
     'open_reader(CachingReadableStore(store, block_size="auto"), path)',
     open_reader,
     wrap=partial(CachingReadableStore, block_size="auto"),
-    again="open_reader, blocks cached, again",
+    again="open_reader, cached, again",
     settings={
         "duplicate bytes": "max_size={memory} keeps what the cache has received",
         "unused bytes": "ParallelStoreReader(CachingReadableStore(store, block_size=65536), path) fetches what is read",
-        "requests in sequence": _METADATA,
+        "requests in sequence": _ALL_AT_ONCE,
         "idle connections": _LONGER_READS,
     },
 )
 _CACHED_OBJECT = Candidate(
-    "open_reader, object cached",
+    "open_reader, cached whole",
     "open_reader(CachingReadableStore(SplittingReadableStore(store)), path)",
     open_reader,
     wrap=lambda store: CachingReadableStore(SplittingReadableStore(store)),
@@ -161,14 +167,8 @@ _CACHED_OBJECT = Candidate(
     },
 )
 _NO_READ_AHEAD = Candidate(
-    "ParallelStoreReader(read_ahead=None)",
+    "ParallelStoreReader, no ahead",
     "ParallelStoreReader(store, path, read_ahead=None)",
     partial(ParallelStoreReader, read_ahead=None),
-    settings={
-        "duplicate bytes": "max_cached_chunks={chunks} keeps what it has received",
-        "unused bytes": "A smaller chunk_size, such as 65536, fetches less around each read",
-        "requests in sequence": 'read_ahead="auto" fetches ahead',
-        "idle connections": _LONGER_READS,
-    },
 )
-_READERS = (_OPEN_READER, _PARALLEL, _BUFFERED, _EAGER, _CACHED_BLOCKS)
+_READERS = (_PARALLEL, _BUFFERED, _EAGER, _CACHED_BLOCKS)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Explanation"]
 
 _WIDTH = 100
-_HEADS = ("reader", "requests", "in sequence", "received", "times", "unused", "time", "memory")
+_HEADS = ("reader", "requests", "trips", "received", "amplif.", "unused", "time", "memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Explanation:
         mark = "* " if row.reader == self.recommended else ""
         if row.trace is None:
             return (mark + row.reader, *("-" for _ in _HEADS[1:]))
-        numbers = (count(row.requests), count(row.in_sequence), size(row.bytes_received), f"{row.amplification:.2f}")
+        numbers = (count(row.requests), count(row.round_trips), size(row.bytes_received), f"{row.amplification:.2f}")
         time = "error" if row.error is not None else seconds(row.seconds)
         return (mark + row.reader, *numbers, size(row.unused_bytes), time, size(row.peak_memory))
 

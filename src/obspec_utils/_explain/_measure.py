@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from obspec_utils._explain._rows import ExplanationRow
-from obspec_utils._explain._timeline import Timeline, overlap_size, transfers_of, union
+from obspec_utils._explain._timeline import Timeline, Transfer, overlap_size, union
 from obspec_utils._explain._watched import WatchedFile
 from obspec_utils._redact import redacted
 from obspec_utils.wrappers import RequestTrace
@@ -16,8 +16,35 @@ if TYPE_CHECKING:
 
     from obspec_utils._explain._candidates import Candidate
     from obspec_utils._explain._network import Network
+    from obspec_utils.wrappers import RequestRecord
 
-__all__ = ["Run"]
+__all__ = ["ResponseTrace", "Run"]
+
+
+class ResponseTrace(RequestTrace):
+    """A trace that also notes when responses began: a tracing store adds the record of a `get` then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._responses: list[tuple[RequestRecord, float]] = []
+
+    def add(self, *args: Any, **options: Any) -> RequestRecord:  # noqa: ANN401 - as of a trace
+        """Record a request."""
+        record = super().add(*args, **options)
+        self._responses.append((record, record.duration or 0.0))
+        return record
+
+    def clear(self) -> None:
+        """Remove all records."""
+        super().clear()
+        self._responses.clear()
+
+    def transfers(self) -> list[Transfer]:
+        """Return the requests."""
+        return [
+            Transfer(it.timestamp, it.timestamp + first, it.timestamp + (it.duration or first), it.bytes_received)
+            for it, first in self._responses
+        ]
 
 
 class Run:
@@ -35,14 +62,14 @@ class Run:
         The trace of the tracing store. It is cleared.
     """
 
-    def __init__(self, candidate: Candidate, store: Any, path: str, trace: RequestTrace) -> None:  # noqa: ANN401 - any store
+    def __init__(self, candidate: Candidate, store: Any, path: str, trace: ResponseTrace) -> None:  # noqa: ANN401 - any store
         self._candidate = candidate
         self._store = store
         self._path = path
         self._trace = trace
         self._reader: Any = None
-        self._sampled = 0
-        self._peak = 0
+        self._sampled = -1
+        self._fetched = self._kept = self._peak = 0
         self._ranges: list[tuple[int, int]] = []
         self._error: str | None = None
         self._begin = self._end = 0.0
@@ -68,18 +95,20 @@ class Run:
 
     def _sample(self) -> None:
         """Note how much is kept, if there was a request since the last time."""
+        stats = self._reader.stats()
         requests = self._trace.total_requests
         if requests != self._sampled:
-            self._sampled = requests
-            kept = self._reader.stats().bytes_kept + getattr(self._store, "cache_size", 0)
-            self._peak = max(self._peak, kept)
+            arrived = stats.bytes_fetched - self._fetched
+            kept = stats.bytes_kept + getattr(self._store, "cache_size", 0)
+            self._peak = max(self._peak, kept, self._kept + arrived)
+            self._sampled, self._fetched, self._kept = requests, stats.bytes_fetched, kept
 
     def row(self, name: str, network: Network | None) -> ExplanationRow:
         """Return what was measured, or computed for a network."""
         records = list(self._trace.requests)
-        transfers = transfers_of(records)
+        transfers = self._trace.transfers()
         timeline = Timeline(tuple(transfers), self._end - self._begin)
-        in_sequence = timeline.in_sequence
+        round_trips = timeline.round_trips
         if network is not None:
             timeline = network.timeline(transfers, self._begin, self._end)
         received = [(it.start, it.start + it.bytes_received) for it in records]
@@ -87,7 +116,7 @@ class Run:
             reader=name,
             code=self._candidate.code,
             requests=len(records),
-            in_sequence=in_sequence,
+            round_trips=round_trips,
             bytes_received=sum(stop - start for start, stop in received),
             unique_bytes=int(sum(stop - start for start, stop in union(received))),
             bytes_used=overlap_size(received, self._ranges),

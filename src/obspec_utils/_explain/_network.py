@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from heapq import heappop, heappush, heapreplace
 from typing import TYPE_CHECKING
 
-from obspec_utils._explain._timeline import Timeline, Transfer, transfers_of
+from obspec_utils._explain._timeline import Timeline, Transfer
 from obspec_utils._redact import shown
 from obspec_utils._text import seconds, size
 from obspec_utils._validation import positive_int
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from obspec_utils.wrappers import RequestTrace
 
 __all__ = ["Network"]
 
@@ -23,9 +21,10 @@ __all__ = ["Network"]
 class Network:
     """A network, to tell what recorded requests would take there.
 
-    Each request takes its latency and the time that its bytes take over one connection. A request that was sent after
-    another one had ended is sent after it here too, and what the program did in between takes the time that it took.
-    What connections share, such as the bandwidth of the machine, and the time to make them are not part of the model.
+    The first byte of each response comes after the latency, and its bytes at the bandwidth of one connection. A request
+    that was sent after another response had begun, or ended, is sent after that here too, and what the program did in
+    between takes the time that it took. What connections share, such as the bandwidth of the machine, and the time to
+    make them are not part of the model.
 
     Parameters
     ----------
@@ -59,39 +58,29 @@ class Network:
         each = f"{size(self.bandwidth)}/s a connection"
         return f"{seconds(self.latency)} to the first byte, {each}, {self.connections} connections"
 
-    def seconds(self, trace: RequestTrace) -> float:
-        """Return what the requests of a trace would take, from the first one to the end of the last one.
-
-        Over a store that responds at once, requests that are sent together may be recorded as one after the other.
-        `explain` avoids that; a trace of your own should come from a store that takes a few milliseconds.
-        """
-        transfers = transfers_of(trace.requests)
-        if not transfers:
-            return 0.0
-        begin, end = min(it.begin for it in transfers), max(it.end for it in transfers)
-        return self.timeline(transfers, begin, end).seconds
-
     def timeline(self, transfers: Sequence[Transfer], begin: float, end: float) -> Timeline:
         """Return the transfers of a program that ran from `begin` to `end` as they would be on this network."""
-        ended: list[tuple[float, float]] = []  # when earlier transfers ended, as recorded and as computed
+        events: list[tuple[float, float]] = []  # what earlier transfers did: when, as recorded and as computed
         free = [begin] * min(self.connections, max(1, len(transfers)))  # when each connection is
-        recorded = computed = begin  # the latest end that the next transfer comes after
+        recorded = computed = begin  # the latest event that the next transfer comes after
         done: list[Transfer] = []
         for transfer in sorted(transfers):
-            recorded, computed = _pass(ended, transfer.begin, recorded, computed)
-            start = max(computed + max(0.0, transfer.begin - recorded), free[0])
-            stop = start + self.latency + transfer.size / self.bandwidth
+            recorded, computed = _pass(events, transfer.begin, recorded, computed)
+            start = max(computed + transfer.begin - recorded, free[0])
+            first = start + self.latency
+            stop = first + transfer.size / self.bandwidth
             heapreplace(free, stop)
-            heappush(ended, (transfer.end, stop))
-            done.append(Transfer(start, stop, transfer.size))
-        recorded, computed = _pass(ended, end, recorded, computed)
-        return Timeline(tuple(done), computed + max(0.0, end - recorded) - begin)
+            heappush(events, (transfer.first, first))
+            heappush(events, (transfer.end, stop))
+            done.append(Transfer(start, first, stop, transfer.size))
+        recorded, computed = _pass(events, end, recorded, computed)
+        return Timeline(tuple(done), computed + end - recorded - begin)
 
 
-def _pass(ended: list[tuple[float, float]], now: float, recorded: float, computed: float) -> tuple[float, float]:
-    """Take the transfers that had ended by `now`; return the latest recorded and the latest computed end."""
-    while ended and ended[0][0] <= now:
-        one, other = heappop(ended)
+def _pass(events: list[tuple[float, float]], now: float, recorded: float, computed: float) -> tuple[float, float]:
+    """Take the events until `now`; return the latest one as recorded, and the latest one as computed."""
+    while events and events[0][0] <= now:
+        one, other = heappop(events)
         recorded, computed = max(recorded, one), max(computed, other)
     return recorded, computed
 

@@ -49,6 +49,7 @@ def _bars(
     axes.bar_label(bars, [text(value) for value in values], padding=3, fontsize="small")
     axes.set_xlim(0, max([*values, 1e-9]) * _MARGIN)
     axes.set_xticks([])
+    axes.tick_params(left=False)
     axes.set_title(title, fontsize="medium")
     axes.spines[["top", "right", "bottom"]].set_visible(False)
 

@@ -26,9 +26,9 @@ class ExplanationRow:
         The Python expression that makes it.
     requests
         Requests sent to the store.
-    in_sequence
-        Round trips in sequence: the length of the longest chain of requests none of which was sent before the one
-        before it had ended.
+    round_trips
+        Round trips in sequence: the length of the longest chain of requests, each of which was sent after the response
+        to the one before had begun.
     bytes_received, unique_bytes
         Bytes received, and those of them that are different bytes of the object.
     bytes_used
@@ -36,9 +36,9 @@ class ExplanationRow:
     seconds
         Seconds from opening the reader to the end of the workload: measured, or computed for the network.
     peak_memory
-        The most bytes that the reader and the cache of its store kept at once. They were added up after each read of
-        the workload that sent requests. What a read returned belongs to the workload and is not included, nor is what
-        the workload made of it.
+        The most bytes that the reader and the cache of its store kept at once, as they count them: what was kept before
+        a read of the workload, with all that arrived for it, or what was kept after it. What a read returned belongs
+        to the workload and is not included, nor is what the workload made of it.
     error
         The type and message of the error that ended the workload, or why the reader was not run; None if it ran to its
         end. The numbers are those until then.
@@ -49,7 +49,7 @@ class ExplanationRow:
     reader: str
     code: str
     requests: int = 0
-    in_sequence: int = 0
+    round_trips: int = 0
     bytes_received: int = 0
     unique_bytes: int = 0
     bytes_used: int = 0

@@ -9,14 +9,14 @@ from obspec_utils._explain._advice import recommend, recommended_row, wastes_of
 from obspec_utils._explain._candidates import candidates
 from obspec_utils._explain._explanation import Explanation
 from obspec_utils._explain._hold import HoldingStore
-from obspec_utils._explain._measure import Run
+from obspec_utils._explain._measure import ResponseTrace, Run
 from obspec_utils._explain._network import Network
 from obspec_utils._explain._rows import ExplanationRow
 from obspec_utils._explain._workloads import workload_of
 from obspec_utils._redact import redacted, shown
 from obspec_utils._validation import check_path, check_store
 from obspec_utils.readers import open_reader
-from obspec_utils.wrappers import RequestTrace, TracingReadableStore
+from obspec_utils.wrappers import TracingReadableStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,7 +121,7 @@ def _rows(
     if refusal is not None:
         yield ExplanationRow(candidate.name, candidate.code, error=refusal)
         return
-    trace = RequestTrace()
+    trace = ResponseTrace()
     traced = TracingReadableStore(store if network is None else HoldingStore(store), trace)
     wrapped = candidate.wrap(traced)
     for name in (candidate.name, candidate.again):

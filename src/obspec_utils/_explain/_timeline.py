@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from obspec_utils.wrappers import RequestRecord
-
-__all__ = ["Timeline", "Transfer", "overlap_size", "transfers_of", "union"]
+__all__ = ["Timeline", "Transfer", "overlap_size", "union"]
 
 
 class Transfer(NamedTuple):
-    """A request with its response: when it began and ended, in seconds, and the number of bytes received."""
+    """A request with its response.
+
+    Attributes
+    ----------
+    begin, first, end
+        When it was sent, when its response began, and when that ended, in seconds.
+    size
+        The number of bytes received.
+    """
 
     begin: float
+    first: float
     end: float
     size: int
 
@@ -29,12 +36,12 @@ class Timeline:
     seconds: float
 
     @property
-    def in_sequence(self) -> int:
-        """The length of the longest chain of transfers none of which began before the one before it had ended."""
+    def round_trips(self) -> int:
+        """The length of the longest chain of requests, each sent after the response to the one before had begun."""
         count, reached = 0, float("-inf")
-        for transfer in sorted(self.transfers, key=lambda it: it.end):
+        for transfer in sorted(self.transfers, key=lambda it: it.first):
             if transfer.begin >= reached:
-                count, reached = count + 1, transfer.end
+                count, reached = count + 1, transfer.first
         return count
 
     @property
@@ -47,11 +54,6 @@ class Timeline:
         """The mean number of transfers in flight, while there were any."""
         busy = self.busy_seconds
         return sum(it.end - it.begin for it in self.transfers) / busy if busy > 0 else 0.0
-
-
-def transfers_of(records: Iterable[RequestRecord]) -> list[Transfer]:
-    """Return the transfers of records; one whose body was left unread ends when it began."""
-    return [Transfer(it.timestamp, it.timestamp + (it.duration or 0.0), it.bytes_received) for it in list(records)]
 
 
 def union(ranges: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

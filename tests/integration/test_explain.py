@@ -7,11 +7,13 @@ import subprocess
 import sys
 import warnings
 
-import numpy as np
 import pytest
 from obstore.store import MemoryStore, S3Store
 
 from obspec_utils import Explanation, Network, explain
+from obspec_utils._explain._candidates import candidates
+from obspec_utils._explain._run import _rows
+from obspec_utils._explain._workloads import workload_of
 from tests.requests._hdf5_granules import scattered
 
 MIB = 1 << 20
@@ -35,13 +37,13 @@ def by_reader(explanation: Explanation):
 @pytest.mark.parametrize(
     ("workload", "path"),
     [
-        ("h5netcdf", "netcdf4.nc"),
-        ("h5netcdf", "hdf5.h5"),
-        ("h5py", "hdf5.h5"),
+        ("h5netcdf", "climate.nc"),
+        ("h5netcdf", "grid.h5"),
+        ("h5py", "grid.h5"),
         ("h5py", "scattered.h5"),
-        ("rasterio", "geotiff.tif"),
-        ("parquet", "parquet.parquet"),
-        ("read-all", "netcdf3.nc"),
+        ("rasterio", "grid.tif"),
+        ("parquet", "frame.parquet"),
+        ("read-all", "climate3.nc"),
     ],
 )
 def test_each_workload_runs_through_every_reader(store, workload, path):
@@ -96,11 +98,11 @@ def test_a_function_reads_as_it_likes_and_its_reads_are_noted(store):
         assert file.readable()
         assert file.seekable()
         assert not file.writable()
-        assert (file.mode, file.path, file.size) == ("rb", "netcdf4.nc", store.head("netcdf4.nc")["size"])
+        assert (file.mode, file.path, file.size) == ("rb", "climate.nc", store.head("climate.nc")["size"])
         lengths.append(len(line))
 
     lengths: list[int] = []
-    explanation = explain(store, "netcdf4.nc", look)
+    explanation = explain(store, "climate.nc", look)
     assert [row.error for row in explanation.rows] == [None] * len(explanation.rows)
     assert explanation.workload == "look"
     assert {row.bytes_used for row in explanation.rows if not row.is_repeated} == {75 + 10 + lengths[0]}
@@ -140,7 +142,7 @@ def test_a_workload_that_only_some_readers_fail_is_recommended_the_others(store)
     rows = by_reader(explanation)
     assert rows["ParallelStoreReader"].error == "ValueError: too few requests"
     assert rows["open_reader"].error is None
-    assert explanation.recommended in WHOLE
+    assert rows[explanation.recommended].error is None
 
 
 def test_a_missing_object_is_the_stores_own_error_after_one_request(object_server, store):
@@ -203,7 +205,7 @@ def test_plotting_without_matplotlib_names_the_extra(monkeypatch):
 
 
 def test_a_plot_has_a_bar_for_each_reader(store):
-    explanation = explain(store, "netcdf4.nc", "read-all")
+    explanation = explain(store, "climate.nc", "read-all")
     figure = explanation.plot()
     assert [axes.get_title() for axes in figure.axes] == ["time", "bytes received", "requests"]
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
@@ -228,7 +230,7 @@ def test_the_text_fits_and_the_dict_is_json(store):
     assert [row["reader"] for row in found["rows"]] == [row.reader for row in explanation.rows]
     assert found["recommendation"] == explanation.recommendation
     html = explanation._repr_html_()
-    assert f"<b>{explanation.recommended}</b>" in html
+    assert f"<td>* {explanation.recommended}</td>" in html
     assert html.count("<tr>") == len(explanation.rows) + 1
 
 
@@ -275,7 +277,7 @@ def test_bytes_that_are_evicted_and_received_again_are_said_with_the_memory_that
     assert rows["ParallelStoreReader"].duplicate_bytes > 20 * MIB
     assert rows["ParallelStoreReader"].amplification > 1.25
     assert rows["EagerStoreReader"].duplicate_bytes == 0
-    assert rows["ParallelStoreReader"].peak_memory <= 64 * MIB
+    assert 64 * MIB <= rows["ParallelStoreReader"].peak_memory <= 112 * MIB  # with what arrives
     assert any(text in duplicate.setting for text in (f"memory={128 * MIB}", "max_cached_chunks=128", "open_reader"))
 
 
@@ -290,27 +292,36 @@ def test_a_reader_that_would_keep_too_much_does_not_run(object_server):
     assert "EagerStoreReader: not run" in str(explanation)
 
 
-@pytest.mark.parametrize(("latency", "bandwidth"), [(0.005, 20e6), (0.03, 50e6), (0.1, 10e6)])
+COMPARED = ("open_reader", "ParallelStoreReader", "BufferedStoreReader", "EagerStoreReader", "ParallelStoreReader, no ahead")
+
+
+def seconds_of(store: S3Store, network: Network | None) -> dict[str, float]:
+    """Return the seconds that each reader takes to read all of an object."""
+    work = workload_of("read-all")
+    compared = [it for it in candidates(work, 8 * MIB) if it.name in COMPARED]
+    return {row.reader: row.seconds for it in compared for row in _rows(it, store, "large", work, 8 * MIB, network)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("latency", "bandwidth"), [(0.005, 4e6), (0.1, 10e6), (0.5, 50e6)])
 def test_the_model_is_within_a_quarter_of_the_measurement(object_server, latency, bandwidth):
     """Recorded over a server that responds at once; then measured over one that is as slow as the network.
 
-    A busy machine makes single measurements longer. The nearest of three counts.
+    Waiting dominates, because a busy machine only adds to what is measured; the nearest of three measurements counts.
     """
-    object_server.put("bucket/scattered.h5", scattered())
+    object_server.put_random("bucket/large", 8 * MIB, period=100_003)
     store = object_server.s3_store("bucket")
-    network = Network(latency, bandwidth)
-    errors: dict[str, list[float]] = {}
+    errors: dict[str, list[float]] = {name: [] for name in COMPARED}
     for _ in range(3):
         object_server.configure()
-        computed = by_reader(explain(store, "scattered.h5", "read-all", network=network))
+        computed = seconds_of(store, Network(latency, bandwidth))
         object_server.configure(latency=latency, bandwidth=bandwidth)
-        measured = by_reader(explain(store, "scattered.h5", "read-all"))
-        for name, row in measured.items():
-            if not row.is_repeated:
-                errors.setdefault(name, []).append(abs(computed[name].seconds / row.seconds - 1))
+        measured = seconds_of(store, None)
+        for name, found in errors.items():
+            found.append(abs(computed[name] / measured[name] - 1))
         if all(min(found) < 0.25 for found in errors.values()):
             break
-    assert {name: min(found) for name, found in errors.items() if min(found) >= 0.25} == {}
+    assert {name: found for name, found in errors.items() if min(found) >= 0.25} == {}
 
 
 PEAK = """
@@ -387,7 +398,7 @@ def test_an_error_of_the_store_under_gdal_is_the_stores_own(object_server, raste
         from obspec_utils._explain._workloads import WORKLOADS
 
         object_server.clear_faults()
-        object_server.add_fault("status", status=403, start=1 << 20)
+        object_server.add_fault("status", status=403, covers=6_000_000)
         try:
             WORKLOADS["rasterio"].run(file)
         finally:
@@ -409,12 +420,3 @@ def test_the_column_of_a_parquet_file_without_rows(object_server):
     object_server.put("bucket/a.parquet", sink.getvalue().to_pybytes())
     explanation = explain(object_server.s3_store("bucket"), "a.parquet", "parquet")
     assert [row.error for row in explanation.rows] == [None] * len(explanation.rows)
-
-
-def test_noise_does_not_change_the_bytes(object_server):
-    data = np.random.default_rng(0).bytes(3 * MIB)
-    object_server.put("bucket/a", data)
-    seen = []
-    explain(object_server.s3_store("bucket"), "a", lambda file: seen.append(file.read() == data))
-    assert seen
-    assert all(seen)

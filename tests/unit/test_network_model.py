@@ -8,13 +8,16 @@ import pytest
 
 from obspec_utils import Network
 from obspec_utils._explain._timeline import Timeline, Transfer, overlap_size, union
-from obspec_utils.wrappers import RequestTrace
 
 NETWORK = Network(latency=0.1, bandwidth=1e6, connections=4)
 
 
+def transfer(begin: float, end: float, size: int = 0, *, first: float | None = None) -> Transfer:
+    return Transfer(begin, end if first is None else first, end, size)
+
+
 def computed(network: Network, *transfers: tuple[float, float, int], begin: float = 0.0, end: float | None = None):
-    records = [Transfer(*transfer) for transfer in transfers]
+    records = [transfer(*it) for it in transfers]
     return network.timeline(records, begin, max(it.end for it in records) if end is None else end)
 
 
@@ -72,15 +75,14 @@ def test_requests_that_take_no_time_do_not_wait_for_themselves():
 
 def test_no_requests_take_the_time_of_the_program():
     assert NETWORK.timeline([], 10.0, 12.5).seconds == pytest.approx(2.5)
-    assert NETWORK.seconds(RequestTrace()) == 0
 
 
-def test_the_seconds_of_a_trace_are_from_its_first_request_to_the_last_end():
-    trace = RequestTrace()
-    trace.add("a", 0, 100_000, 1000.0, 0.01, bytes_received=100_000)
-    trace.add("a", 0, 100_000, 1000.05, 0.01, bytes_received=100_000)
-    trace.add("a", 0, 100_000, 1000.09, None, bytes_received=0)  # nothing of its body was consumed
-    assert NETWORK.seconds(trace) == pytest.approx(0.2 + 0.04 + 0.2 + 0.03, abs=1e-6)
+def test_a_request_that_was_sent_when_a_response_had_begun_waits_for_its_first_byte():
+    records = [transfer(0.0, 0.05, 1_000_000, first=0.01), transfer(0.02, 0.04, first=0.03)]
+    timeline = NETWORK.timeline(records, 0.0, 0.05)
+    assert timeline.transfers[1].begin == pytest.approx(0.1 + 0.01)
+    assert timeline.seconds == pytest.approx(1.1)
+    assert Timeline(tuple(records), 0.0).round_trips == 2
 
 
 @pytest.mark.parametrize(
@@ -118,11 +120,11 @@ def test_a_network_says_what_it_is():
     ],
 )
 def test_the_longest_chain_of_requests_in_sequence(transfers, length):
-    assert Timeline(tuple(Transfer(*it, 0) for it in transfers), 0.0).in_sequence == length
+    assert Timeline(tuple(transfer(*it) for it in transfers), 0.0).round_trips == length
 
 
 def test_how_many_are_in_flight():
-    timeline = Timeline((Transfer(0, 1, 0), Transfer(0, 2, 0), Transfer(5, 6, 0)), 10.0)
+    timeline = Timeline((transfer(0, 1), transfer(0, 2), transfer(5, 6)), 10.0)
     assert timeline.busy_seconds == 3
     assert timeline.mean_in_flight == pytest.approx(4 / 3)
     assert Timeline((), 1.0).mean_in_flight == 0

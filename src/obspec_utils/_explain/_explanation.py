@@ -7,9 +7,12 @@ from html import escape
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+from obspec_utils._tables import html_table, text_table
 from obspec_utils._text import count, seconds, size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from matplotlib.figure import Figure
 
     from obspec_utils._explain._network import Network
@@ -63,28 +66,14 @@ class Explanation:
         return f"{self.workload} of {self.path!r} ({size(self.size)}), {times}"
 
     def __str__(self) -> str:
-        table = [_HEADS, *(self._cells(row) for row in self.rows)]
-        widths = [max(len(cells[column]) for cells in table) for column in range(len(_HEADS))]
-        lines = [_line(cells, widths) for cells in table]
-        errors = [f"{reader}: {error}" for reader, error in self._errors()]
-        notes = [self.recommendation, *map(str, self.wastes)]
-        return "\n".join(
-            [*_wrapped(self.title), "", *lines, *_spaced(errors), *_spaced(notes[:1]), *_spaced(notes[1:])]
-        )
+        table = text_table([self._cells(row) for row in self.rows], _HEADS)
+        parts = [_wrapped([self.title]), table, _wrapped(self._errors()), _wrapped([self.recommendation])]
+        return "\n\n".join(filter(None, [*parts, _wrapped(map(str, self.wastes))]))
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in _HEADS)
-        rows = "".join(f"<tr>{self._html_cells(row)}</tr>" for row in self.rows)
-        notes = [*(f"{reader}: {error}" for reader, error in self._errors()), *map(str, self.wastes)]
-        items = "".join(f"<li>{escape(note)}</li>" for note in notes)
-        title, advice = escape(self.title), escape(self.recommendation)
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        return f"<p>{title}</p>{table}<p><b>{advice}</b></p><ul>{items}</ul>"
-
-    def _html_cells(self, row: ExplanationRow) -> str:
-        name, *numbers = (escape(cell) for cell in self._cells(row))
-        head = f"<b>{name}</b>" if row.reader == self.recommended else name
-        return f'<th style="text-align: left">{head}</th>' + "".join(f"<td>{number}</td>" for number in numbers)
+        table = html_table([self._cells(row) for row in self.rows], _HEADS)
+        items = "".join(f"<li>{escape(note)}</li>" for note in [*self._errors(), *map(str, self.wastes)])
+        return f"<p>{escape(self.title)}</p>{table}<p><b>{escape(self.recommendation)}</b></p><ul>{items}</ul>"
 
     def _cells(self, row: ExplanationRow) -> tuple[str, ...]:
         mark = "* " if row.reader == self.recommended else ""
@@ -94,8 +83,8 @@ class Explanation:
         time = "error" if row.error is not None else seconds(row.seconds)
         return (mark + row.reader, *numbers, size(row.unused_bytes), time, size(row.peak_memory))
 
-    def _errors(self) -> list[tuple[str, str]]:
-        return [(row.reader, row.error) for row in self.rows if row.error is not None]
+    def _errors(self) -> list[str]:
+        return [f"{row.reader}: {row.error}" for row in self.rows if row.error is not None]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the traces, in types that JSON has."""
@@ -128,16 +117,7 @@ class Explanation:
         return plot(self)
 
 
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    name, *numbers = cells
-    return "  ".join([name.ljust(widths[0]), *(it.rjust(width) for it, width in zip(numbers, widths[1:], strict=True))])
-
-
-def _spaced(texts: list[str]) -> list[str]:
-    """Return the lines of texts, after an empty one if there are any."""
-    lines = [line for text in texts for line in _wrapped(text)]
-    return ["", *lines] if lines else []
-
-
-def _wrapped(text: str) -> list[str]:
-    return wrap(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+def _wrapped(texts: Iterable[str]) -> str:
+    """Return texts one below the other, none wider than a table."""
+    options: dict[str, Any] = {"subsequent_indent": "  ", "break_long_words": False, "break_on_hyphens": False}
+    return "\n".join(line for text in texts for line in wrap(text, _WIDTH, **options))

@@ -22,16 +22,21 @@ __all__ = ["ResponseTrace", "Run"]
 
 
 class ResponseTrace(RequestTrace):
-    """A trace that also notes when responses began: a tracing store adds the record of a `get` then."""
+    """A trace that also notes when responses began, and keeps all records.
+
+    A tracing store adds the record of a `get` when its response begins, and of another request when that has ended. All
+    times are those of `time.perf_counter`.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._responses: list[tuple[RequestRecord, float]] = []
+        self._responses: list[tuple[float, float, RequestRecord]] = []
 
     def add(self, *args: Any, **options: Any) -> RequestRecord:  # noqa: ANN401 - as of a trace
         """Record a request."""
+        now = time.perf_counter()
         record = super().add(*args, **options)
-        self._responses.append((record, record.duration or 0.0))
+        self._responses.append((now - (record.duration or 0.0), now, record))
         return record
 
     def clear(self) -> None:
@@ -39,11 +44,22 @@ class ResponseTrace(RequestTrace):
         super().clear()
         self._responses.clear()
 
+    @property
+    def count(self) -> int:
+        """The number of records."""
+        return len(self._responses)
+
+    @property
+    def records(self) -> list[RequestRecord]:
+        """The records."""
+        return [record for _, _, record in self._responses]
+
+    @property
     def transfers(self) -> list[Transfer]:
-        """Return the requests."""
+        """When the requests were in flight."""
         return [
-            Transfer(it.timestamp, it.timestamp + first, it.timestamp + (it.duration or first), it.bytes_received)
-            for it, first in self._responses
+            Transfer(begin, first, begin + (record.duration or 0.0), record.bytes_received)
+            for begin, first, record in self._responses
         ]
 
 
@@ -77,12 +93,12 @@ class Run:
     def run(self, work: Callable[[Any], object]) -> None:
         """Run the workload; note its error, if it raises one."""
         self._trace.clear()
-        self._begin = time.time()
+        self._begin = time.perf_counter()
         try:
             self._work(work)
         except Exception as error:  # noqa: BLE001 - of any kind; it is reported
             self._error = redacted(" ".join(f"{type(error).__name__}: {error}".split()))
-        self._end = time.time()
+        self._end = time.perf_counter()
 
     def _work(self, work: Callable[[Any], object]) -> None:
         with self._candidate.open(self._store, self._path) as self._reader:
@@ -96,7 +112,7 @@ class Run:
     def _sample(self) -> None:
         """Note how much is kept, if there was a request since the last time."""
         stats = self._reader.stats()
-        requests = self._trace.total_requests
+        requests = self._trace.count
         if requests != self._sampled:
             arrived = stats.bytes_fetched - self._fetched
             kept = stats.bytes_kept + getattr(self._store, "cache_size", 0)
@@ -105,8 +121,7 @@ class Run:
 
     def row(self, name: str, network: Network | None) -> ExplanationRow:
         """Return what was measured, or computed for a network."""
-        records = list(self._trace.requests)
-        transfers = self._trace.transfers()
+        records, transfers = self._trace.records, self._trace.transfers
         timeline = Timeline(tuple(transfers), self._end - self._begin)
         round_trips = timeline.round_trips
         if network is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING, Any
 
 from obspec_utils._explain._advice import recommend, recommended_row, wastes_of
@@ -126,7 +125,6 @@ def _rows(
     wrapped = candidate.wrap(traced)
     for name in (candidate.name, candidate.again):
         if name:
-            gc.collect()  # what the run before has left
             run = Run(candidate, wrapped, path, trace)
             run.run(work.run)
             yield run.row(name, network)

@@ -19,6 +19,7 @@ from tests.requests._hdf5_granules import scattered
 MIB = 1 << 20
 SLOW = Network(latency=0.1, bandwidth=10e6, connections=64)
 WHOLE = ["open_reader", "EagerStoreReader"]
+AGAIN = "open_reader, cached, again"
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_each_workload_runs_through_every_reader(store, workload, path):
     for row in explanation.rows:
         assert row.bytes_used <= row.unique_bytes <= row.bytes_received
         assert row.unique_bytes <= explanation.size
-        if not row.is_repeated:
+        if row.reader != AGAIN:
             assert 1 <= row.round_trips <= row.requests
             assert row.bytes_used > 0
             assert row.peak_memory > 0
@@ -72,10 +73,10 @@ def test_the_requests_and_bytes_are_those_that_the_server_saw(object_server, sto
     size = len(scattered())
     for name in WHOLE:
         assert (rows[name].bytes_received, rows[name].unique_bytes, rows[name].peak_memory) == (size, size, size)
-    assert rows["open_reader, cached, again"].requests == 0
+    assert rows[AGAIN].requests == 0
     assert rows["open_reader, cached"].peak_memory == 2 * size  # the reader's, and the cache's
     # Metadata only, of 150 variables among 30 MB.
-    used = {row.bytes_used for row in explanation.rows if not row.is_repeated}
+    used = {row.bytes_used for row in explanation.rows if row.reader != AGAIN}
     assert len(used) == 1
     assert rows["EagerStoreReader"].unused_bytes > 0.95 * size
     assert rows["ParallelStoreReader"].bytes_received < 0.1 * size
@@ -105,7 +106,7 @@ def test_a_function_reads_as_it_likes_and_its_reads_are_noted(store):
     explanation = explain(store, "climate.nc", look)
     assert [row.error for row in explanation.rows] == [None] * len(explanation.rows)
     assert explanation.workload == "look"
-    assert {row.bytes_used for row in explanation.rows if not row.is_repeated} == {75 + 10 + lengths[0]}
+    assert {row.bytes_used for row in explanation.rows if row.reader != AGAIN} == {75 + 10 + lengths[0]}
     assert len(lengths) == len(explanation.rows) + 1  # and the rehearsal
 
 
@@ -119,13 +120,13 @@ def test_a_workload_that_raises_half_way_is_reported_for_each_reader(store):
     explanation = explain(store, "scattered.h5", stop_half_way)
     for row in explanation.rows:
         assert row.error == "RuntimeError: half-way of https://example.com/a?..."
-        if not row.is_repeated:
+        if row.reader != AGAIN:
             assert row.requests >= 1
             assert row.bytes_used == 1000
     assert explanation.recommended is None
     assert explanation.recommendation == (
-        "No reader can be recommended: the workload ended with RuntimeError: half-way of https://example.com/a?... "
-        "with each of them."
+        "No reader can be recommended: with each of them the workload raised an error, such as "
+        "RuntimeError: half-way of https://example.com/a?..."
     )
     assert "SECRET" not in str(explanation) + explanation._repr_html_() + json.dumps(explanation.to_dict())
     assert "EagerStoreReader: RuntimeError: half-way" in str(explanation)
@@ -164,7 +165,7 @@ def test_an_empty_object(object_server, store):
 def test_what_is_no_store_path_workload_or_network_is_refused(store):
     with pytest.raises(TypeError, match="store must be a store"):
         explain("s3://bucket", "a", "h5py")
-    with pytest.raises(ValueError, match="path must be relative"):
+    with pytest.raises(ValueError, match='path must be relative'):
         explain(store, "s3://bucket/a", "h5py")
     names = "h5netcdf, h5py, rasterio, parquet, read-all"
     with pytest.raises(ValueError, match=f"workload must be a function of a file, or one of {names}, got 'netcdf'"):
@@ -240,7 +241,8 @@ def test_a_slow_network_is_told_apart_from_this_machine(object_server, store):
     assert explanation.recommended == "open_reader"
     assert "where bytes cost more than time, ParallelStoreReader moves only" in explanation.recommendation
     rows = by_reader(explanation)
-    assert rows["ParallelStoreReader, no ahead"].seconds > 10 * SLOW.latency > 10 * rows["open_reader"].seconds / 60
+    assert rows["ParallelStoreReader, no ahead"].seconds > 100 * SLOW.latency
+    assert rows["open_reader"].seconds < 20 * SLOW.latency
     wastes = {waste.kind: waste for waste in explanation.wastes}
     assert wastes["unused bytes"].reader == "open_reader"
     assert "28.83 MiB that the workload did not read (99%)" in wastes["unused bytes"].text
@@ -292,14 +294,20 @@ def test_a_reader_that_would_keep_too_much_does_not_run(object_server):
     assert "EagerStoreReader: not run" in str(explanation)
 
 
-COMPARED = ("open_reader", "ParallelStoreReader", "BufferedStoreReader", "EagerStoreReader", "ParallelStoreReader, no ahead")
+COMPARED = (
+    "open_reader",
+    "ParallelStoreReader",
+    "BufferedStoreReader",
+    "EagerStoreReader",
+    "ParallelStoreReader, no ahead",
+)
 
 
 def seconds_of(store: S3Store, network: Network | None) -> dict[str, float]:
     """Return the seconds that each reader takes to read all of an object."""
     work = workload_of("read-all")
     compared = [it for it in candidates(work, 8 * MIB) if it.name in COMPARED]
-    return {row.reader: row.seconds for it in compared for row in _rows(it, store, "large", work, 8 * MIB, network)}
+    return {row.reader: row.seconds for it in compared for row in _rows(it, store, "large", work, network)}
 
 
 @pytest.mark.slow
@@ -381,7 +389,7 @@ def test_a_window_of_a_raster(object_server, rasters, kind):
     explanation = explain(object_server.s3_store("bucket"), "a.tif", "rasterio", network=Network(0.03, 50e6))
     assert [row.error for row in explanation.rows] == [None] * len(explanation.rows)
     assert explanation.rows[0].reader == "rasterio.opener"
-    used = [row.bytes_used for row in explanation.rows if not row.is_repeated]
+    used = [row.bytes_used for row in explanation.rows if row.reader != AGAIN]
     assert min(used) > 0.9 * max(used)
     assert 0 < used[0] < len(rasters[kind])
 

@@ -43,14 +43,14 @@ def recommend(rows: Sequence[ExplanationRow]) -> str:
     """Return a sentence that names a reader, and the reason."""
     chosen = recommended_row(rows)
     if chosen is None:
-        errors = {row.error for row in rows if row.error is not None}
-        return f"No reader can be recommended: the workload ended with {sorted(errors)[0]} with each of them."
+        first = next(row.error for row in rows if row.error is not None)
+        return f"No reader can be recommended: with each of them the workload raised an error, such as {first}"
     parts = [f"Use {chosen.code}: {_numbers(chosen)}", _reason(chosen, _comparable(rows)), _warning(chosen, rows)]
     return "; ".join(part for part in parts if part) + "."
 
 
 def _comparable(rows: Sequence[ExplanationRow]) -> list[ExplanationRow]:
-    return [row for row in rows if row.error is None and not row.is_repeated]
+    return [row for row in rows if row.error is None and not row.is_cached]
 
 
 def _numbers(row: ExplanationRow) -> str:
@@ -109,7 +109,7 @@ def wastes_of(
 
 
 def _with_requests(rows: Sequence[ExplanationRow]) -> list[ExplanationRow]:
-    return [row for row in rows if row.requests and not row.is_repeated and row.timeline is not None]
+    return [row for row in _comparable(rows) if row.requests]
 
 
 def _wastes(row: ExplanationRow, network: Network | None) -> Iterator[tuple[WasteKind, float, str]]:

@@ -44,10 +44,10 @@ class Candidate:
         The function that wraps the store.
     again
         The name of a second run over the same wrapped store, or "" for none.
-    holds_all
-        Whether the whole object is in memory.
     settings
         What avoids each kind of waste. Empty for what is there to compare with only.
+    refused
+        Why it is not run over an object, if it is not.
     """
 
     name: str
@@ -55,14 +55,8 @@ class Candidate:
     open: Callable[[Any, str], Any]
     wrap: Wrap = lambda store: store
     again: str = ""
-    holds_all: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
-
-    def refusal(self, object_size: int) -> str | None:
-        """Return why it is not run over an object of a size, if it is not."""
-        if self.holds_all and object_size > _MAX_WHOLE:
-            return f"not run: it would keep {size(object_size)} in memory"
-        return None
+    refused: str | None = None
 
 
 def candidates(workload: Workload, object_size: int) -> Iterator[Candidate]:
@@ -70,7 +64,10 @@ def candidates(workload: Workload, object_size: int) -> Iterator[Candidate]:
     if workload.name == "rasterio" and workload.extra:
         yield _RASTER
     yield _OPEN_READER if object_size > _OPENED_WHOLE else replace(_OPEN_READER, settings=_WHOLE)
-    yield from _READERS
+    yield from (_PARALLEL, _BUFFERED)
+    too_large = f"not run: it would keep {size(object_size)} in memory" if object_size > _MAX_WHOLE else None
+    yield replace(_EAGER, refused=too_large)
+    yield _CACHED_BLOCKS
     if _PART < object_size <= _CACHED_OBJECTS:
         yield _CACHED_OBJECT
     yield _NO_READ_AHEAD
@@ -119,7 +116,7 @@ _PARALLEL = Candidate(
     ParallelStoreReader,
     settings={
         "duplicate bytes": "max_cached_chunks={chunks} keeps what it has received",
-        "unused bytes": "A smaller chunk_size, such as 65536, fetches less around each read; read_ahead=None nothing ahead",
+        "unused bytes": "A smaller chunk_size, such as 65536, fetches less around each read; read_ahead=None no more",
         "requests in sequence": _ALL_AT_ONCE,
         "idle connections": _LONGER_READS,
     },
@@ -139,7 +136,6 @@ _EAGER = Candidate(
     "EagerStoreReader",
     "EagerStoreReader(store, path)",
     EagerStoreReader,
-    holds_all=True,
     settings=_WHOLE,
 )
 _CACHED_BLOCKS = Candidate(
@@ -148,27 +144,15 @@ _CACHED_BLOCKS = Candidate(
     open_reader,
     wrap=partial(CachingReadableStore, block_size="auto"),
     again="open_reader, cached, again",
-    settings={
-        "duplicate bytes": "max_size={memory} keeps what the cache has received",
-        "unused bytes": "ParallelStoreReader(CachingReadableStore(store, block_size=65536), path) fetches what is read",
-        "requests in sequence": _ALL_AT_ONCE,
-        "idle connections": _LONGER_READS,
-    },
 )
 _CACHED_OBJECT = Candidate(
     "open_reader, cached whole",
     "open_reader(CachingReadableStore(SplittingReadableStore(store)), path)",
     open_reader,
     wrap=lambda store: CachingReadableStore(SplittingReadableStore(store)),
-    holds_all=True,
-    settings={
-        "unused bytes": 'CachingReadableStore(store, block_size="auto") caches the blocks that are read',
-        "idle connections": "A smaller request_size of SplittingReadableStore, such as 1048576, makes more parts",
-    },
 )
 _NO_READ_AHEAD = Candidate(
     "ParallelStoreReader, no ahead",
     "ParallelStoreReader(store, path, read_ahead=None)",
     partial(ParallelStoreReader, read_ahead=None),
 )
-_READERS = (_PARALLEL, _BUFFERED, _EAGER, _CACHED_BLOCKS)

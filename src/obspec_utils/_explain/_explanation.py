@@ -114,7 +114,7 @@ class Explanation:
         """
         from obspec_utils._explain._plot import plot  # noqa: PLC0415 - it imports an extra
 
-        return plot(self)
+        return plot(self.title, self.rows, self.recommended)
 
 
 def _wrapped(texts: Iterable[str]) -> str:

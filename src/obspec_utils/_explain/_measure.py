@@ -9,7 +9,7 @@ from obspec_utils._explain._rows import ExplanationRow
 from obspec_utils._explain._timeline import Timeline, Transfer, overlap_size, union
 from obspec_utils._explain._watched import WatchedFile
 from obspec_utils._redact import redacted
-from obspec_utils.wrappers import RequestTrace
+from obspec_utils.wrappers import CachingReadableStore, RequestTrace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,13 +111,14 @@ class Run:
 
     def _sample(self) -> None:
         """Note how much is kept, if there was a request since the last time."""
+        if self._trace.count == self._sampled:
+            return
         stats = self._reader.stats()
-        requests = self._trace.count
-        if requests != self._sampled:
-            arrived = stats.bytes_fetched - self._fetched
-            kept = stats.bytes_kept + getattr(self._store, "cache_size", 0)
-            self._peak = max(self._peak, kept, self._kept + arrived)
-            self._sampled, self._fetched, self._kept = requests, stats.bytes_fetched, kept
+        kept = stats.bytes_kept
+        if isinstance(self._store, CachingReadableStore):
+            kept += self._store.cache_size
+        self._peak = max(self._peak, kept, self._kept + stats.bytes_fetched - self._fetched)
+        self._sampled, self._fetched, self._kept = self._trace.count, stats.bytes_fetched, kept
 
     def row(self, name: str, network: Network | None) -> ExplanationRow:
         """Return what was measured, or computed for a network."""
@@ -138,7 +139,7 @@ class Run:
             seconds=timeline.seconds,
             peak_memory=self._peak,
             error=self._error,
-            is_repeated=name != self._candidate.name,
+            is_cached=isinstance(self._store, CachingReadableStore),
             trace=RequestTrace(records),
             timeline=timeline,
         )

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from obspec_utils._explain._explanation import Explanation
     from obspec_utils._explain._rows import ExplanationRow
 
 __all__ = ["plot"]
@@ -27,18 +26,18 @@ _CHOSEN, _OTHER, _FAILED = "#1f77b4", "#9bb8cf", "#d0d0d0"
 _MARGIN = 1.35
 
 
-def plot(explanation: Explanation) -> Figure:
+def plot(title: str, compared: Sequence[ExplanationRow], recommended: str | None) -> Figure:
     """Return a figure with three panels of bars, which share the readers at the left."""
-    rows = [row for row in explanation.rows if row.trace is not None]
+    rows = [row for row in compared if row.trace is not None]
     figure = Figure(figsize=(11, 1.3 + 0.36 * len(rows)), layout="constrained")
     panels: Sequence[Axes] = figure.subplots(1, 3, sharey=True)
-    colours = [_colour(row, explanation.recommended) for row in rows]
+    colours = [_colour(row, recommended) for row in rows]
     _bars(panels[0], "time", [row.seconds for row in rows], seconds, colours)
     _bars(panels[1], "bytes received", [float(row.bytes_received) for row in rows], size, colours)
     _bars(panels[2], "requests", [float(row.requests) for row in rows], lambda it: count(int(it)), colours)
     panels[0].set_yticks(range(len(rows)), [_label(row) for row in rows])
     panels[0].invert_yaxis()
-    figure.suptitle(explanation.title, fontsize="medium")
+    figure.suptitle(title, fontsize="medium")
     return figure
 
 

@@ -6,8 +6,9 @@ import io
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import rasterio
+import rasterio  # type: ignore[import-untyped]
 from rasterio.abc import FileContainer  # type: ignore[import-untyped]
+from rasterio.errors import RasterioError  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ def opened(file: BinaryIO) -> Iterator[Any]:
     try:
         with rasterio.open(_NAME, opener=container) as dataset:
             yield dataset
-    except rasterio.errors.RasterioError:
+    except RasterioError:
         if container.errors:
             raise container.errors[0] from None
         raise

@@ -42,8 +42,10 @@ class ExplanationRow:
     error
         The type and message of the error that ended the workload, or why the reader was not run; None if it ran to its
         end. The numbers are those until then.
+    is_cached
+        Whether the store was wrapped by a cache. Such rows are not recommended: a cache is for what is read again.
     trace
-        The requests.
+        The requests; None if the reader was not run.
     """
 
     reader: str
@@ -56,7 +58,7 @@ class ExplanationRow:
     seconds: float = 0.0
     peak_memory: int = 0
     error: str | None = None
-    is_repeated: bool = field(default=False, repr=False)
+    is_cached: bool = field(default=False, repr=False)
     trace: RequestTrace | None = field(default=None, repr=False, compare=False)
     timeline: Timeline | None = field(default=None, repr=False, compare=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from obspec_utils._explain._advice import recommend, recommended_row, wastes_of
@@ -18,7 +19,7 @@ from obspec_utils.readers import open_reader
 from obspec_utils.wrappers import TracingReadableStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from typing import BinaryIO
 
     from obspec_utils._explain._candidates import Candidate
@@ -44,7 +45,8 @@ def explain(
     Parameters
     ----------
     store
-        Any obspec store with `get`, or with `head` and `get_range` or `get_ranges`.
+        Any obspec store with `get`, or with `head` and `get_range` or `get_ranges`; without a cache, which the first
+        run would fill for the others.
     path
         The object's path in the store.
     workload
@@ -88,7 +90,7 @@ def explain(
     work = workload_of(workload)
     size = _rehearse(store, path, work)
     compared = list(candidates(work, size))
-    rows = tuple(row for candidate in compared for row in _rows(candidate, store, path, work, size, network))
+    rows = tuple(row for candidate in compared for row in _rows(candidate, store, path, work, network))
     settings = {candidate.name: candidate.settings for candidate in compared}
     chosen = recommended_row(rows)
     return Explanation(
@@ -106,25 +108,22 @@ def explain(
 def _rehearse(store: Any, path: str, work: Workload) -> int:  # noqa: ANN401 - any store
     """Run the workload once, so that imports and new connections are not charged to a reader; return the size."""
     with open_reader(store, path) as reader:
-        try:
+        with suppress(Exception):  # it is reported when it is raised again
             work.run(reader)
-        except Exception:  # noqa: BLE001, S110 - that of the runs is reported
-            pass
         return reader.size
 
 
-def _rows(
-    candidate: Candidate, store: Any, path: str, work: Workload, size: int, network: Network | None  # noqa: ANN401 - any store
-) -> Iterator[ExplanationRow]:
-    refusal = candidate.refusal(size)
-    if refusal is not None:
-        yield ExplanationRow(candidate.name, candidate.code, error=refusal)
-        return
+def _rows(candidate: Candidate, store: Any, path: str, work: Workload, network: Network | None) -> list[ExplanationRow]:  # noqa: ANN401 - any store
+    """Run a workload through a candidate, twice if it caches."""
+    if candidate.refused is not None:
+        return [ExplanationRow(candidate.name, candidate.code, error=candidate.refused)]
     trace = ResponseTrace()
     traced = TracingReadableStore(store if network is None else HoldingStore(store), trace)
     wrapped = candidate.wrap(traced)
+    rows = []
     for name in (candidate.name, candidate.again):
         if name:
             run = Run(candidate, wrapped, path, trace)
             run.run(work.run)
-            yield run.row(name, network)
+            rows.append(run.row(name, network))
+    return rows

@@ -94,11 +94,12 @@ def _open_groups(file: Any) -> None:  # noqa: ANN401 - as xarray takes it
 def _walk(file: Any) -> None:  # noqa: ANN401 - as h5py takes it
     """Visit all objects with h5py, and read their shapes, types and attributes, but no data."""
     h5py = import_module("h5py")
+    seen: dict[str, object] = {}
 
-    def look(_: str, found: Any) -> None:  # noqa: ANN401 - of h5py, which has no type hints
+    def look(name: str, found: Any) -> None:  # noqa: ANN401 - of h5py, which has no type hints
         dict(found.attrs)
         if isinstance(found, h5py.Dataset):
-            _ = found.shape, found.dtype, found.chunks, found.compression
+            seen[name] = found.shape, found.dtype, found.chunks, found.compression
 
     with h5py.File(file) as opened:
         dict(opened.attrs)

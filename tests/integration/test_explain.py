@@ -147,7 +147,7 @@ def test_a_workload_that_only_some_readers_fail_is_recommended_the_others(store)
 
 
 def test_a_missing_object_is_the_stores_own_error_after_one_request(object_server, store):
-    with pytest.raises(FileNotFoundError, match="missing.nc"):
+    with pytest.raises(FileNotFoundError, match=r"missing\.nc"):
         explain(store, "missing.nc", "read-all")
     assert len(object_server.log()) == 1
 
@@ -165,7 +165,7 @@ def test_an_empty_object(object_server, store):
 def test_what_is_no_store_path_workload_or_network_is_refused(store):
     with pytest.raises(TypeError, match="store must be a store"):
         explain("s3://bucket", "a", "h5py")
-    with pytest.raises(ValueError, match='path must be relative'):
+    with pytest.raises(ValueError, match="path must be relative"):
         explain(store, "s3://bucket/a", "h5py")
     names = "h5netcdf, h5py, rasterio, parquet, read-all"
     with pytest.raises(ValueError, match=f"workload must be a function of a file, or one of {names}, got 'netcdf'"):

@@ -24,10 +24,12 @@ _MANY_TIMES = 3
 _MANY_BYTES = 8 * 1024 * 1024
 # What is worth mentioning: this part of all bytes or of the time, and at least so much.
 _SHARE = 0.25
-_WASTED_BYTES = 256 * 1024
+_WASTED_BYTES = 4 * 1024 * 1024
 _CHAIN = 4
 _IDLE = 0.75
 _MIB = 1024 * 1024
+# Readers that settings name.
+_NAMED = {"eager": "EagerStoreReader", "opened": "open_reader", "parallel": "ParallelStoreReader"}
 
 
 def recommended_row(rows: Sequence[ExplanationRow]) -> ExplanationRow | None:
@@ -97,14 +99,16 @@ def wastes_of(
         The network, if the times are computed for one.
     """
     chosen = recommended_row(rows)
+    if chosen is None:
+        return ()
     found: dict[WasteKind, Waste] = {}
     for row in sorted(_with_requests(rows), key=lambda row: row is not chosen):
         for kind, share, text in _wastes(row, network):
             setting = settings.get(row.reader, {}).get(kind)
             first = found.get(kind)
-            is_larger = first is None or (share > first.share and (chosen is None or first.reader != chosen.reader))
+            is_larger = first is None or (share > first.share and first.reader != chosen.reader)
             if setting and is_larger:
-                found[kind] = Waste(kind, row.reader, round(share, 3), text, _filled(setting, row))
+                found[kind] = Waste(kind, row.reader, round(share, 3), text, _filled(setting, row, rows))
     return tuple(sorted(found.values(), key=lambda waste: -waste.share))
 
 
@@ -143,9 +147,11 @@ def _times_wasted(row: ExplanationRow, network: Network | None) -> Iterator[tupl
         yield "idle connections", share, f"received {size(row.bytes_received)} over {used}"
 
 
-def _filled(setting: str, row: ExplanationRow) -> str:
-    """Return a setting with the memory in bytes, and the number of chunks, that hold what was received."""
+def _filled(setting: str, row: ExplanationRow, rows: Sequence[ExplanationRow]) -> str:
+    """Return a setting with the memory in bytes, or chunks, that holds what was received, and what readers took."""
     memory = _MIB
     while memory < row.unique_bytes:
         memory *= 2
-    return setting.format(memory=memory, chunks=max(64, memory // _MIB))
+    took = {it.reader: f" ({seconds(it.seconds)}, {size(it.bytes_received)})" for it in _comparable(rows)}
+    readers = {name: took.get(reader, "") for name, reader in _NAMED.items()}
+    return setting.format(memory=memory, chunks=max(64, memory // _MIB), **readers)

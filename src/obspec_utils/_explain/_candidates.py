@@ -45,7 +45,8 @@ class Candidate:
     again
         The name of a second run over the same wrapped store, or "" for none.
     settings
-        What avoids each kind of waste. Empty for what is there to compare with only.
+        What avoids each kind of waste, with fields in braces, see `_advice`. Empty for what is there to compare with
+        only.
     refused
         Why it is not run over an object, if it is not.
     """
@@ -89,9 +90,12 @@ _RASTER = Candidate(
 )
 
 
-_ON_DEMAND = "ParallelStoreReader(store, path) fetches what is read"
+_ON_DEMAND = "ParallelStoreReader(store, path) fetches what is read{parallel}"
+_SMALLER = "ParallelStoreReader(store, path, chunk_size=65536) fetches less around each read"
+_NOT_SEQUENTIAL = "open_reader(store, path) is for reads that are not sequential{opened}"
+_IN_PARALLEL = "max_concurrent_requests=18 fetches in parallel what follows a sequential read"
 _LONGER_READS = "Longer reads are fetched in parallel: read several MiB at once, or use EagerStoreReader(store, path)"
-_ALL_AT_ONCE = "Where memory allows, EagerStoreReader(store, path) fetches the whole object in two round trips"
+_ALL_AT_ONCE = "Where memory allows, EagerStoreReader(store, path) fetches the whole object in two round trips{eager}"
 
 # Of readers that load an object whole.
 _WHOLE = {
@@ -105,7 +109,7 @@ _OPEN_READER = Candidate(
     open_reader,
     settings={
         "duplicate bytes": "open_reader(store, path, memory={memory}) keeps what it has received",
-        "unused bytes": _ON_DEMAND,
+        "unused bytes": _SMALLER,
         "requests in sequence": _ALL_AT_ONCE,
         "idle connections": _LONGER_READS,
     },
@@ -116,7 +120,7 @@ _PARALLEL = Candidate(
     ParallelStoreReader,
     settings={
         "duplicate bytes": "max_cached_chunks={chunks} keeps what it has received",
-        "unused bytes": "A smaller chunk_size, such as 65536, fetches less around each read; read_ahead=None no more",
+        "unused bytes": _SMALLER,
         "requests in sequence": _ALL_AT_ONCE,
         "idle connections": _LONGER_READS,
     },
@@ -126,10 +130,10 @@ _BUFFERED = Candidate(
     "BufferedStoreReader(store, path)",
     BufferedStoreReader,
     settings={
-        "duplicate bytes": "open_reader(store, path) is for reads that are not sequential",
-        "unused bytes": "open_reader(store, path) is for reads that are not sequential",
-        "requests in sequence": "max_concurrent_requests=18 fetches in parallel what follows a sequential read",
-        "idle connections": "max_concurrent_requests=18 fetches in parallel what follows a sequential read",
+        "duplicate bytes": _NOT_SEQUENTIAL,
+        "unused bytes": _NOT_SEQUENTIAL,
+        "requests in sequence": _IN_PARALLEL,
+        "idle connections": _IN_PARALLEL,
     },
 )
 _EAGER = Candidate(

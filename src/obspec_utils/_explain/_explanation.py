@@ -76,7 +76,7 @@ class Explanation:
         return f"<p>{escape(self.title)}</p>{table}<p><b>{escape(self.recommendation)}</b></p><ul>{items}</ul>"
 
     def _cells(self, row: ExplanationRow) -> tuple[str, ...]:
-        mark = "* " if row.reader == self.recommended else ""
+        mark = "* " if row.reader == self.recommended else "  "
         if row.trace is None:
             return (mark + row.reader, *("-" for _ in _HEADS[1:]))
         numbers = (count(row.requests), count(row.round_trips), size(row.bytes_received), f"{row.amplification:.2f}")

@@ -14,6 +14,7 @@ from obspec_utils import Explanation, Network, explain
 from obspec_utils._explain._candidates import candidates
 from obspec_utils._explain._run import _rows
 from obspec_utils._explain._workloads import workload_of
+from tests.integration.documents import python_blocks, run
 from tests.requests._hdf5_granules import scattered
 
 MIB = 1 << 20
@@ -428,3 +429,18 @@ def test_the_column_of_a_parquet_file_without_rows(object_server):
     object_server.put("bucket/a.parquet", sink.getvalue().to_pybytes())
     explanation = explain(object_server.s3_store("bucket"), "a.parquet", "parquet")
     assert [row.error for row in explanation.rows] == [None] * len(explanation.rows)
+
+
+def test_the_guide_runs(object_server, store, files, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    object_server.put("bucket/a.nc", files["climate.nc"])
+    object_server.put("bucket/a.h5", files["grid.h5"])
+    names = {"store": store}
+    for block in python_blocks("docs/guide/explain.md"):
+        run(block, "explain.md", names)
+    printed = capsys.readouterr().out
+    assert printed.startswith("h5py of 'a.h5' (")
+    assert "times computed for 30 ms to the first byte, 47.68 MiB/s a connection, 64" in printed
+    assert printed.splitlines()[-1].startswith("Use ")
+    assert [row.error for row in names["explanation"].rows] == [None] * len(names["explanation"].rows)
+    assert (tmp_path / "readers.png").stat().st_size > 10_000

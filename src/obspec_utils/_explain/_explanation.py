@@ -84,7 +84,15 @@ class Explanation:
         return (mark + row.reader, *numbers, size(row.unused_bytes), time, size(row.peak_memory))
 
     def _errors(self) -> list[str]:
-        return [f"{row.reader}: {row.error}" for row in self.rows if row.error is not None]
+        """Return each error, with the readers that had it."""
+        readers: dict[str, list[str]] = {}
+        for row in self.rows:
+            if row.error is not None:
+                readers.setdefault(row.error, []).append(row.reader)
+        every = len(self.rows)
+        return [
+            f"{'All readers' if len(names) == every else '; '.join(names)}: {error}" for error, names in readers.items()
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the traces, in types that JSON has."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from obspec_utils._explain._rows import ExplanationRow
 from obspec_utils._explain._timeline import Timeline, Transfer, overlap_size, union
 from obspec_utils._explain._watched import WatchedFile
-from obspec_utils._redact import redacted
 from obspec_utils.wrappers import CachingReadableStore, RequestTrace
+from obspec_utils.wrappers.tracing._result import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ class Run:
         try:
             self._work(work)
         except Exception as error:  # noqa: BLE001 - of any kind; it is reported
-            self._error = redacted(" ".join(f"{type(error).__name__}: {error}".split()))
+            self._error = error_text(error)
         self._end = time.perf_counter()
 
     def _work(self, work: Callable[[Any], object]) -> None:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 __all__ = ["HoldingStore"]
 
 _QUIET_SECONDS = 0.005
-# While helper threads have started and not sent a request: on a busy machine that takes its time.
+# While helper threads, or the caller beside them, have not sent a request: on a busy machine that takes its time.
 _LONGEST_QUIET_SECONDS = 0.1
 
 
 class HoldingStore(StoreWrapper):
-    """Hold back each response until no request has been sent for 5 ms, and every helper thread waits for a response.
+    """Hold back each response until no request has been sent for 5 ms, and all helper threads wait for a response.
 
     A local store responds before a reader has started the threads for its other requests, so that these would be
     recorded as if they had to come one after the other. On a network with a longer latency nothing is held.
@@ -43,7 +43,7 @@ class HoldingStore(StoreWrapper):
 
     def _hold(self) -> None:
         while True:
-            quiet = _QUIET_SECONDS if len(self._in_flight) >= limiter.in_use else _LONGEST_QUIET_SECONDS
+            quiet = _QUIET_SECONDS if len(self._in_flight) > limiter.in_use else _LONGEST_QUIET_SECONDS
             left = self._latest + quiet - time.monotonic()
             if left <= 0:
                 return

@@ -149,6 +149,30 @@ def test_a_workload_that_only_some_readers_fail_is_recommended_the_others(store)
     assert failed in " ".join(str(explanation).split())
 
 
+def test_a_store_with_ranges_only(store):
+    class Ranges:
+        def head(self, path):
+            return store.head(path)
+
+        def get_range(self, path, *, start, end=None, length=None):
+            return store.get_range(path, start=start, end=end, length=length)
+
+    for network in (None, SLOW):
+        explanation = explain(Ranges(), "climate.nc", "read-all", network=network)
+        assert [row.error for row in explanation.rows] == [None] * len(explanation.rows)
+        assert all(row.bytes_used == explanation.size for row in explanation.rows if row.reader != AGAIN)
+
+
+def test_a_workload_may_close_the_file(store):
+    def close(file):
+        file.read(10)
+        file.close()
+
+    explanation = explain(store, "climate.nc", close)
+    assert [row.error for row in explanation.rows] == [None] * len(explanation.rows)
+    assert all(row.peak_memory > 0 for row in explanation.rows)
+
+
 def test_a_missing_object_is_the_stores_own_error_after_one_request(object_server, store):
     with pytest.raises(FileNotFoundError, match=r"missing\.nc"):
         explain(store, "missing.nc", "read-all")
@@ -233,6 +257,7 @@ def test_the_text_fits_and_the_dict_is_json(store):
     assert found["network"] == {"latency": 0.1, "bandwidth": 10e6, "connections": 64}
     assert [row["reader"] for row in found["rows"]] == [row.reader for row in explanation.rows]
     assert found["recommendation"] == explanation.recommendation
+    assert repr(explanation) == f"<Explanation: {explanation.title}. {explanation.recommendation}>"
     html = explanation._repr_html_()
     assert f"<td>* {explanation.recommended}</td>" in html
     assert html.count("<tr>") == len(explanation.rows) + 1

@@ -24,7 +24,7 @@ _WIDTH = 100
 _HEADS = ("reader", "requests", "trips", "received", "amplif.", "unused", "time", "memory")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
     """What a workload takes through each reader, and which one to use.
 
@@ -64,6 +64,9 @@ class Explanation:
         """The workload, the object, and where the times are from."""
         times = "times measured here" if self.network is None else f"times computed for {self.network}"
         return f"{self.workload} of {self.path!r} ({size(self.size)}), {times}"
+
+    def __repr__(self) -> str:
+        return f"<Explanation: {self.title}. {self.recommendation}>"
 
     def __str__(self) -> str:
         table = text_table([self._cells(row) for row in self.rows], _HEADS)

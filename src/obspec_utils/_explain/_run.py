@@ -84,9 +84,7 @@ def explain(
     """
     check_store(store, path)
     check_path(path)
-    if network is not None and not isinstance(network, Network):
-        msg = f"network must be a Network such as Network(latency=0.03, bandwidth=50e6), or None, got {shown(network)}"
-        raise TypeError(msg)
+    _check_network(network)
     work = workload_of(workload)
     size = _rehearse(store, path, work)
     compared = list(candidates(work, size))
@@ -103,6 +101,12 @@ def explain(
         recommended=None if chosen is None else chosen.reader,
         wastes=wastes_of(rows, settings, network),
     )
+
+
+def _check_network(network: object) -> None:
+    if network is not None and not isinstance(network, Network):
+        msg = f"network must be a Network such as Network(latency=0.03, bandwidth=50e6), or None, got {shown(network)}"
+        raise TypeError(msg)
 
 
 def _rehearse(store: Any, path: str, work: Workload) -> int:  # noqa: ANN401 - any store

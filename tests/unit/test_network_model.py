@@ -7,6 +7,7 @@ import math
 import pytest
 
 from obspec_utils import Network
+from obspec_utils._explain._network import timeline_on
 from obspec_utils._explain._timeline import Timeline, Transfer, overlap_size, union
 
 NETWORK = Network(latency=0.1, bandwidth=1e6, connections=4)
@@ -18,7 +19,7 @@ def transfer(begin: float, end: float, size: int = 0, *, first: float | None = N
 
 def computed(network: Network, *transfers: tuple[float, float, int], begin: float = 0.0, end: float | None = None):
     records = [transfer(*it) for it in transfers]
-    return network.timeline(records, begin, max(it.end for it in records) if end is None else end)
+    return timeline_on(network, records, begin, max(it.end for it in records) if end is None else end)
 
 
 def test_one_request_takes_its_latency_and_its_bytes():
@@ -74,12 +75,12 @@ def test_requests_that_take_no_time_do_not_wait_for_themselves():
 
 
 def test_no_requests_take_the_time_of_the_program():
-    assert NETWORK.timeline([], 10.0, 12.5).seconds == pytest.approx(2.5)
+    assert timeline_on(NETWORK, [], 10.0, 12.5).seconds == pytest.approx(2.5)
 
 
 def test_a_request_that_was_sent_when_a_response_had_begun_waits_for_its_first_byte():
     records = [transfer(0.0, 0.05, 1_000_000, first=0.01), transfer(0.02, 0.04, first=0.03)]
-    timeline = NETWORK.timeline(records, 0.0, 0.05)
+    timeline = timeline_on(NETWORK, records, 0.0, 0.05)
     assert timeline.transfers[1].begin == pytest.approx(0.1 + 0.01)
     assert timeline.seconds == pytest.approx(1.1)
     assert Timeline(tuple(records), 0.0).round_trips == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from obspec_utils._explain._network import timeline_on
 from obspec_utils._explain._rows import ExplanationRow
 from obspec_utils._explain._timeline import Timeline, Transfer, overlap_size, union
 from obspec_utils._explain._watched import WatchedFile
@@ -126,7 +127,7 @@ class Run:
         timeline = Timeline(tuple(transfers), self._end - self._begin)
         round_trips = timeline.round_trips
         if network is not None:
-            timeline = network.timeline(transfers, self._begin, self._end)
+            timeline = timeline_on(network, transfers, self._begin, self._end)
         received = [(it.start, it.start + it.bytes_received) for it in records]
         return ExplanationRow(
             reader=name,

@@ -14,7 +14,7 @@ from obspec_utils._validation import positive_int
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Network"]
+__all__ = ["Network", "timeline_on"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +58,24 @@ class Network:
         each = f"{size(self.bandwidth)}/s a connection"
         return f"{seconds(self.latency)} to the first byte, {each}, {self.connections} connections"
 
-    def timeline(self, transfers: Sequence[Transfer], begin: float, end: float) -> Timeline:
-        """Return the transfers of a program that ran from `begin` to `end` as they would be on this network."""
-        events: list[tuple[float, float]] = []  # what earlier transfers did: when, as recorded and as computed
-        free = [begin] * min(self.connections, max(1, len(transfers)))  # when each connection is
-        recorded = computed = begin  # the latest event that the next transfer comes after
-        done: list[Transfer] = []
-        for transfer in sorted(transfers):
-            recorded, computed = _pass(events, transfer.begin, recorded, computed)
-            start = max(computed + transfer.begin - recorded, free[0])
-            first = start + self.latency
-            stop = first + transfer.size / self.bandwidth
-            heapreplace(free, stop)
-            heappush(events, (transfer.first, first))
-            heappush(events, (transfer.end, stop))
-            done.append(Transfer(start, first, stop, transfer.size))
-        recorded, computed = _pass(events, end, recorded, computed)
-        return Timeline(tuple(done), computed + end - recorded - begin)
+
+def timeline_on(network: Network, transfers: Sequence[Transfer], begin: float, end: float) -> Timeline:
+    """Return the transfers of a program that ran from `begin` to `end` as they would be on this network."""
+    events: list[tuple[float, float]] = []  # what earlier transfers did: when, as recorded and as computed
+    free = [begin] * min(network.connections, max(1, len(transfers)))  # when each connection is
+    recorded = computed = begin  # the latest event that the next transfer comes after
+    done: list[Transfer] = []
+    for transfer in sorted(transfers):
+        recorded, computed = _pass(events, transfer.begin, recorded, computed)
+        start = max(computed + transfer.begin - recorded, free[0])
+        first = start + network.latency
+        stop = first + transfer.size / network.bandwidth
+        heapreplace(free, stop)
+        heappush(events, (transfer.first, first))
+        heappush(events, (transfer.end, stop))
+        done.append(Transfer(start, first, stop, transfer.size))
+    recorded, computed = _pass(events, end, recorded, computed)
+    return Timeline(tuple(done), computed + end - recorded - begin)
 
 
 def _pass(events: list[tuple[float, float]], now: float, recorded: float, computed: float) -> tuple[float, float]:

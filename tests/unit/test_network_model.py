@@ -19,7 +19,7 @@ def transfer(begin: float, end: float, size: int = 0, *, first: float | None = N
 
 def computed(network: Network, *transfers: tuple[float, float, int], begin: float = 0.0, end: float | None = None):
     records = [transfer(*it) for it in transfers]
-    return timeline_on(network, records, begin, max(it.end for it in records) if end is None else end)
+    return timeline_on(network, records, begin, max(it.end for it in records) if end is None else end, processor=0)
 
 
 def test_one_request_takes_its_latency_and_its_bytes():
@@ -74,13 +74,20 @@ def test_requests_that_take_no_time_do_not_wait_for_themselves():
     assert computed(NETWORK, (0.0, 0.0, 0), (0.0, 0.0, 0)).seconds in (pytest.approx(0.1), pytest.approx(0.2))
 
 
+def test_requests_are_sent_one_at_a_time():
+    records = [transfer(0.0, 0.01)] * 3 + [transfer(0.01, 0.02)]
+    timeline = timeline_on(NETWORK, records, 0.0, 0.02, processor=0.02)
+    assert [it.first for it in timeline.transfers] == pytest.approx([0.12, 0.14, 0.16, 0.28])
+    assert timeline.seconds == pytest.approx(0.28)
+
+
 def test_no_requests_take_the_time_of_the_program():
     assert timeline_on(NETWORK, [], 10.0, 12.5).seconds == pytest.approx(2.5)
 
 
 def test_a_request_that_was_sent_when_a_response_had_begun_waits_for_its_first_byte():
     records = [transfer(0.0, 0.05, 1_000_000, first=0.01), transfer(0.02, 0.04, first=0.03)]
-    timeline = timeline_on(NETWORK, records, 0.0, 0.05)
+    timeline = timeline_on(NETWORK, records, 0.0, 0.05, processor=0)
     assert timeline.transfers[1].begin == pytest.approx(0.1 + 0.01)
     assert timeline.seconds == pytest.approx(1.1)
     assert Timeline(tuple(records), 0.0).round_trips == 2

@@ -27,8 +27,8 @@ class Network:
 
     The first byte of each response comes after the latency, and its bytes at the bandwidth of one connection. A request
     that was sent after another response had begun, or ended, is sent after that here too, and what the program did in
-    between takes the time that it took. Requests are sent one at a time, which takes 0.3 ms each. What connections share,
-    such as the bandwidth of the machine, and the time to make them are not part of the model.
+    between takes the time that it took. Requests are sent one at a time, which takes 0.3 ms each. What connections
+    share, such as the bandwidth of the machine, and the time to make them are not part of the model.
 
     Parameters
     ----------

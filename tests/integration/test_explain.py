@@ -455,6 +455,13 @@ def test_an_error_of_the_store_under_gdal_is_the_stores_own(object_server, raste
     assert "Rasterio" not in error
 
 
+def test_what_is_no_raster_is_an_error_of_rasterio_and_is_plotted_as_one(store):
+    explanation = explain(store, "frame.parquet", "rasterio")
+    assert all(row.error is not None and row.error.startswith("RasterioIOError: ") for row in explanation.rows)
+    labels = [label.get_text() for label in explanation.plot().axes[0].get_yticklabels()]
+    assert labels == [f"{row.reader} (error)" for row in explanation.rows]
+
+
 def test_the_column_of_a_parquet_file_without_rows(object_server):
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -14,8 +14,11 @@ import obspec_utils
 
 PUBLIC = {
     "obspec_utils": [
+        "Explanation",
+        "Network",
         "ObjectStoreRegistry",
         "__version__",
+        "explain",
         "glob",
         "glob_async",
         "glob_objects",

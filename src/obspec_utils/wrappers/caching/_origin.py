@@ -180,8 +180,12 @@ class Origin:
             If the object has another version by now.
         """
         is_whole = numbers == [0] and entry.block_size >= entry.size
+        if call.counter is not None:
+            call.counter.size = entry.size
         if first is not None and is_whole and isinstance(first.source, Result):
             result, is_sync = first.source, call.backend.owner() is None
+            if call.counter is not None:
+                result.count(call.counter)
             parts = result.parts(whole=contiguous) if is_sync else await result.parts_async(whole=contiguous)
             _check_length(call.path, parts, entry)
             return {0: parts}
@@ -204,7 +208,10 @@ class Origin:
     ) -> list[Buffer]:
         limit = self._limits.max_concurrent
         limit = min(limit, call.max_requests or limit)
-        return await fetch_parts(call.backend, self._store, call.path, spans, entry.version, limit, first=first)
+        counters = () if call.counter is None else (call.counter,)
+        return await fetch_parts(
+            call.backend, self._store, call.path, spans, entry.version, limit, first=first, counters=counters
+        )
 
     async def fetch_ranges(
         self, call: RequestContext, entry: Entry, ranges: list[ByteRange]

@@ -15,8 +15,10 @@ from obspec_utils._io.cache_threads import CACHE_THREADS
 from obspec_utils._io.concurrency import gather, gather_async
 from obspec_utils._io.gc_pause import call_after_pause, current_scope, raise_if_interrupted
 from obspec_utils._io.interruptible import interruptible
+from obspec_utils._io.logs import async_method_of, method_of
 from obspec_utils._io.progress import INTERVAL
 from obspec_utils._io.response import has_method
+from obspec_utils._redact import redact_error
 
 if TYPE_CHECKING:
     import threading
@@ -119,7 +121,11 @@ class SyncBackend(Backend):
     async def invoke(self, store: Any, method: str, path: str, **arguments: object) -> Any:  # noqa: ANN401
         """Call the method, unless the caller was interrupted."""
         raise_if_interrupted()
-        return getattr(store, method)(path, **arguments)
+        try:
+            return method_of(store, method)(path, **arguments)
+        except Exception as error:
+            redact_error(error)
+            raise
 
     async def body(self, response: Response) -> Buffer:
         """Read the body."""
@@ -192,7 +198,11 @@ class AsyncBackend(Backend):
 
     async def invoke(self, store: Any, method: str, path: str, **arguments: object) -> Any:  # noqa: ANN401
         """Call the async method."""
-        return await getattr(store, f"{method}_async")(path, **arguments)
+        try:
+            return await async_method_of(store, f"{method}_async")(path, **arguments)
+        except Exception as error:
+            redact_error(error)
+            raise
 
     async def body(self, response: Response) -> Buffer:
         """Read the body."""

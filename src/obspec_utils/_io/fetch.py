@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from dataclasses import dataclass
+from logging import INFO
 from typing import TYPE_CHECKING, cast
 
 from obspec_utils._io.allocation import WriteTarget, allocate
 from obspec_utils._io.backends import SYNC, run
 from obspec_utils._io.errors import is_transient
 from obspec_utils._io.gc_pause import raise_if_interrupted
+from obspec_utils._io.logs import log
 from obspec_utils._io.request import send_range_or_whole
 from obspec_utils._io.retry import Attempts, RetryBudget
 from obspec_utils._version import Version
@@ -77,6 +79,16 @@ class _Parts:
                         raise
                     first_error = first_error or error
                     delay = attempts.delay_after(error, reading=response is not None)
+                if delay is not None:
+                    log(
+                        INFO,
+                        "Retry bytes %s to %s of %r in %s s: %s",
+                        span.start,
+                        span.stop,
+                        self.path,
+                        delay,
+                        first_error,
+                    )
                 if delay is None or await self.backend.sleep(delay, self.budget.stop):
                     raise first_error
                 response = None

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from obspec_utils._about import VERSION
 from obspec_utils._io.fork import check_fork
 from obspec_utils._io.interruptible import interruptible
+from obspec_utils._io.logs import async_method_of, method_of
 from obspec_utils._io.multipart import PartLimits
 from obspec_utils._io.response import has_method
-from obspec_utils._redact import redacted
+from obspec_utils._redact import redact_error, redacted
 from obspec_utils._validation import check_store
 
 if TYPE_CHECKING:
@@ -121,7 +122,21 @@ class StoreWrapper:
 
     def _forward(self, method: str, *args: object, **options: object) -> Any:  # noqa: ANN401 - any store's result
         """Call a method of the wrapped store so that Ctrl-C ends the call at once."""
-        return interruptible(partial(getattr(self._checked_store, method), *args, **options))
+        call = method_of(self._checked_store, method)
+        try:
+            return interruptible(partial(call, *args, **options))
+        except Exception as error:
+            redact_error(error)
+            raise
+
+    async def _forward_async(self, method: str, *args: object, **options: object) -> Any:  # noqa: ANN401 - any result
+        """Call an async method of the wrapped store."""
+        call = async_method_of(self._checked_store, method)
+        try:
+            return await call(*args, **options)
+        except Exception as error:
+            redact_error(error)
+            raise
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as typed as the store's own attribute
         """Forward any other public attribute to the wrapped store."""
@@ -151,7 +166,7 @@ class StoreWrapper:
 
     async def get_async(self, path: str, *, options: GetOptions | None = None) -> GetResultAsync:
         """Get an object, see [obspec.GetAsync][]."""
-        result: GetResultAsync = await self._checked_store.get_async(path, **drop_none(options=options))
+        result: GetResultAsync = await self._forward_async("get_async", path, **drop_none(options=options))
         return result
 
     def get_range(self, path: str, *, start: int, end: int | None = None, length: int | None = None) -> Buffer:
@@ -163,8 +178,8 @@ class StoreWrapper:
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
     ) -> Buffer:
         """Get one range of an object, see [obspec.GetRangeAsync][]."""
-        buffer: Buffer = await self._checked_store.get_range_async(
-            path, start=start, **drop_none(end=end, length=length)
+        buffer: Buffer = await self._forward_async(
+            "get_range_async", path, start=start, **drop_none(end=end, length=length)
         )
         return buffer
 
@@ -193,7 +208,9 @@ class StoreWrapper:
     ) -> Sequence[Buffer]:
         """Get several ranges of an object, see [obspec.GetRangesAsync][]."""
         ranges = drop_none(ends=ends, lengths=lengths)
-        buffers: Sequence[Buffer] = await self._checked_store.get_ranges_async(path, starts=starts, **ranges, **options)
+        buffers: Sequence[Buffer] = await self._forward_async(
+            "get_ranges_async", path, starts=starts, **ranges, **options
+        )
         return buffers
 
     def head(self, path: str) -> ObjectMeta:
@@ -203,5 +220,5 @@ class StoreWrapper:
 
     async def head_async(self, path: str) -> ObjectMeta:
         """Get an object's metadata, see [obspec.HeadAsync][]."""
-        meta: ObjectMeta = await self._checked_store.head_async(path)
+        meta: ObjectMeta = await self._forward_async("head_async", path)
         return meta

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from logging import WARNING
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.errors import is_condition_refused
 from obspec_utils._io.fetch import fetch_parts
 from obspec_utils._io.get_result import Result
+from obspec_utils._io.logs import log
 from obspec_utils._io.request import send_first, send_get
 from obspec_utils._io.response import Response, response_of
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange, coalesce_blocks, split
@@ -126,6 +128,7 @@ class Origin:
                 raise
             response = await self._request(call, first, {})  # fails as well if a permission is missing
             self._refuses_conditions = True
+            log(WARNING, "Revalidate without conditions, which %s refuses: %s", self._store, error)
         entry = self.entry(response.meta, response.attributes, validated_at)  # type: ignore[arg-type] # set by a get
         if not response.ranged and first.start < entry.size:  # the server ignores ranges
             entry.block_size = max(entry.size, 1)

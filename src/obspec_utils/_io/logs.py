@@ -79,7 +79,7 @@ def _logged(store: object, method: str, path: str, arguments: Mapping[str, Any])
 
 
 def _emit(logger: logging.Logger, level: int, message: str, args: tuple[object, ...]) -> None:
-    logger.log(level, message, *(arg if isinstance(arg, float) else _told(arg) for arg in args))
+    logger.log(level, message, *(arg if isinstance(arg, int | float) else _told(arg) for arg in args))
 
 
 def _told(value: object) -> str:

@@ -75,7 +75,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "unauthorized": {"action": "status", "status": 401},
     "broken": {"action": "status", "status": 500},
     "retried": {"action": "status", "status": 503, "times": 2},
-    "dropped": {"action": "drop", "after": 100},
+    "dropped": {"action": "drop", "after": 20_000},
     "dropped once": {"action": "drop", "after": 100, "times": 2},
     "no response": {"action": "drop"},
     "without ranges": {"action": "ignore_range"},

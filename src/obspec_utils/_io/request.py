@@ -86,9 +86,10 @@ async def send_range_or_whole(
             if not (is_range_unsupported(error) and backend.has(store, "get")):
                 raise
             if last or not is_range_ignored(error):
-                if is_range_ignored(error):
-                    log(WARNING, "Request all of %r, because the server ignores ranges: %s", path, error)
-                return await _send_whole(backend, store, path, span, options, error)
+                whole = await _send_whole(backend, store, path, span, options, error)
+                if is_range_ignored(error) and whole.span.length:  # not of an empty object
+                    log(WARNING, "The server ignored a range, and sends all of %r: %s", path, error)
+                return whole
     raise AssertionError
 
 

@@ -201,6 +201,24 @@ def test_a_result_can_be_read_after_an_error_of_the_callback() -> None:
     assert result._body.counters[0].arrived() == SIZE  # type: ignore[attr-defined]
 
 
+def test_parts_that_are_fetched_again_after_a_failure_count_once() -> None:
+    class FailsOnce(ArrivingStore):
+        def get(self, path: str, *, options: Any = None) -> Any:
+            if len(self.requests) == 4:
+                self.requests.append((0, 0))
+                raise ZeroDivisionError
+            return super().get(path, options=options)
+
+    calls: list[Any] = []
+    store = SplittingReadableStore(FailsOnce(streams=False), PART, 1, progress=lambda *call: calls.append(call))  # type: ignore[arg-type]
+    result = store.get("o")
+    with pytest.raises(ZeroDivisionError):
+        result.buffer()
+    assert result.buffer() == CONTENT
+    assert calls[-1] == (SIZE, SIZE)
+    assert result._body.counters[0].arrived() == SIZE  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("name", [*SYNC, *ASYNC])
 def test_a_body_that_is_requested_again_counts_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     counters: list[Any] = []

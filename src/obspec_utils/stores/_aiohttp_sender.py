@@ -137,8 +137,7 @@ class Sender:
                 failure = f"{method} of {path!r}: status {response.status}"
             if delay is None:
                 assert isinstance(failure, Exception)  # noqa: S101 - for type checkers
-                # Outside of the `except`: the error that it has there has the URL with its query, and the headers.
-                raise failure
+                raise failure  # outside of the `except`, where its context has the URL with its query, and the headers
             log(INFO, "Retry in %.1f s: %s", delay, failure)
             await asyncio.sleep(delay)
 

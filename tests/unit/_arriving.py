@@ -1,4 +1,4 @@
-"""A store whose bodies arrive in two halves, the second one only when the first has been reported."""
+"""A store whose bodies arrive in two halves, the second one only when the first has been reported; and all loads."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+from obspec_utils.readers import EagerStoreReader, open_reader, open_reader_async
+from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
 
-__all__ = ["CONTENT", "PART", "WAIT", "ArrivingStore"]
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+__all__ = ["ASYNC", "CONTENT", "PART", "SIZE", "SYNC", "WAIT", "ArrivingStore", "Updates", "check_calls", "run"]
 
 WAIT = 10
 CONTENT = bytes(range(256)) * 400
 PART = 10_240  # a tenth of it
+SIZE = len(CONTENT)
 
 
 class Chunks:
@@ -86,3 +90,89 @@ class ArrivingStore:
 
     async def get_async(self, path: str, *, options: Any = None) -> Any:
         return self.get(path, options=options)
+
+
+class Updates:
+    """A callback that remembers its calls, and where they came from; the first partial one lets the rest arrive."""
+
+    def __init__(self, store: ArrivingStore, error: BaseException | None = None) -> None:
+        self.store = store
+        self.error = error
+        self.calls: list[tuple[int, int | None]] = []
+        self.threads: set[int] = set()
+        self.tasks: set[object] = set()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        self.calls.append((done, total))
+        self.threads.add(threading.get_ident())
+        try:
+            self.tasks.add(asyncio.current_task())
+        except RuntimeError:
+            self.tasks.add(None)
+        if 0 < done < SIZE:
+            if self.error is not None:
+                raise self.error
+            self.store.reported.set()
+
+
+async def in_parts(store: Any, updates: Any) -> None:
+    result = await SplittingReadableStore(store, PART, progress=updates).get_async("o")
+    assert await result.buffer_async() == CONTENT
+
+
+async def iterated(store: Any, updates: Any) -> None:
+    result = await SplittingReadableStore(store, PART, 10, progress=updates).get_async("o")
+    assert b"".join([bytes(chunk) async for chunk in result]) == CONTENT
+
+
+async def opened(store: Any, updates: Any) -> None:
+    assert (await open_reader_async(store, "o", progress=updates)).read() == CONTENT
+
+
+async def prefetched(store: Any, updates: Any) -> None:
+    assert await CachingReadableStore(store).prefetch_async(["o"], progress=updates) == {}
+
+
+SYNC: dict[str, Callable[[Any, Any], object]] = {
+    "EagerStoreReader": lambda store, updates: EagerStoreReader(store, "o", PART, progress=updates),
+    "open_reader": lambda store, updates: open_reader(store, "o", progress=updates),
+    "buffer": lambda store, updates: SplittingReadableStore(store, PART, progress=updates).get("o").buffer(),
+    "one part": lambda store, updates: SplittingReadableStore(store, progress=updates).get("o").buffer(),
+    "iteration": lambda store, updates: list(SplittingReadableStore(store, PART, 10, progress=updates).get("o")),
+    "prefetch": lambda store, updates: CachingReadableStore(store).prefetch(["o"], progress=updates),
+    "prefetch blocks": lambda store, updates: CachingReadableStore(store, block_size=PART).prefetch(
+        ["o"], progress=updates
+    ),
+    "prefetch parts": lambda store, updates: CachingReadableStore(SplittingReadableStore(store, PART)).prefetch(
+        ["o"], progress=updates
+    ),
+}
+ASYNC: dict[str, Callable[[Any, Any], Any]] = {
+    "buffer_async": in_parts,
+    "async iteration": iterated,
+    "open_reader_async": opened,
+    "prefetch_async": prefetched,
+}
+
+
+def run(name: str, store: Any, updates: Any) -> list[object]:
+    """Load the object; return the tasks that may call back."""
+    if name in SYNC:
+        SYNC[name](store, updates)
+        return [None]
+
+    async def main() -> list[object]:
+        try:
+            await ASYNC[name](store, updates)
+        finally:
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+        return [asyncio.current_task()]
+
+    return asyncio.run(main())
+
+
+def check_calls(calls: list[tuple[int, int | None]], total: int = SIZE) -> None:
+    assert calls == sorted(calls, key=lambda call: call[0])
+    assert calls[-1] == (total, total)
+    assert len(set(calls)) == len(calls)
+    assert {known for _, known in calls} <= {total, None}

@@ -97,7 +97,7 @@ class Told:
         self.texts += [text for value in values for text in (repr(value), str(value))]
 
     def check(self) -> None:
-        for record in self.caplog.records:
+        for record in self.caplog.get_records("call"):
             self.texts += [record.getMessage(), repr(vars(record))]
         leaks = {text[max(0, text.index(SECRET) - 200) :][:300] for text in self.texts if SECRET in text}
         assert leaks == set()
@@ -124,6 +124,11 @@ def work(store: Any, path: str, told: Told, folder: Path) -> None:
     cached = CachingReadableStore(split, cache=caches, namespace="namespace", block_size=PART, max_age=0)
     coalescing = CoalescingReadableStore(traced)
     for call in (
+        lambda: EagerStoreReader(store, path, PART).read(),
+        lambda: BufferedStoreReader(store, path, PART).read(),
+        lambda: SplittingReadableStore(store, PART, progress=told.add).get(path).buffer(),
+        lambda: asyncio.run(get_async(SplittingReadableStore(store, PART), path)),
+        lambda: asyncio.run(get_async(CachingReadableStore(store), path)),
         lambda: EagerStoreReader(traced, path, PART, progress=told.add).read(),
         lambda: ParallelStoreReader(traced, path, PART).read(),
         lambda: BufferedStoreReader(traced, path, PART).read(),

@@ -142,7 +142,7 @@ def _tqdm() -> Any:  # noqa: ANN401 - a class that depends on where this runs
     try:
         from tqdm.auto import tqdm  # noqa: PLC0415 - an extra, needed here only
     except ModuleNotFoundError as error:
-        msg = "progress=True needs tqdm: pip install 'obspec-utils[progress]'"
+        msg = 'progress=True needs tqdm: pip install "obspec-utils[progress]"'
         raise ModuleNotFoundError(msg, name="tqdm") from error
     return tqdm
 

@@ -249,7 +249,7 @@ def test_a_missing_tqdm_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
     store = ArrivingStore()
     with pytest.raises(
-        ModuleNotFoundError, match=r"^progress=True needs tqdm: pip install 'obspec-utils\[progress\]'$"
+        ModuleNotFoundError, match=r'^progress=True needs tqdm: pip install "obspec-utils\[progress\]"$'
     ):
         EagerStoreReader(store, "o", progress=True)  # type: ignore[arg-type]
     assert store.requests == []

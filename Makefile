@@ -13,6 +13,9 @@ APT := $(shell command -v apt-get 2>/dev/null)
 REDIS := $(if $(shell command -v redis-server 2>/dev/null),,$(if $(APT),$(TOOLS)/redis/usr/bin/redis-server))
 NGINX := $(if $(shell command -v nginx 2>/dev/null),,$(if $(APT),$(TOOLS)/nginx/usr/sbin/nginx))
 SERVERS := $(AZURITE) $(REDIS) $(NGINX)
+# The browser that looks at the documentation: one of the machine's, or Debian's.
+CHROMIUM := $(firstword $(foreach name,chromium google-chrome chrome,$(shell command -v $(name) 2>/dev/null)))
+BROWSER := $(if $(CHROMIUM),,$(if $(APT),$(TOOLS)/chromium/usr/lib/chromium/chromium))
 # Tests wait for servers and processes for about half of their time.
 PARALLEL := -n $(shell expr 2 '*' $$(getconf _NPROCESSORS_ONLN)) --dist loadfile
 # A Python that is not there: say so, and fail in continuous integration.
@@ -66,8 +69,9 @@ bench: $(VENV)/.bench $(REDIS)  ## measure against 0.9.0 and the alternatives, a
 bench-quick: $(VENV)/.bench $(REDIS)  ## measure a little of everything in about a minute
 	$(RUN) python -m benchmarks --quick $(ARGS)
 
-docs: $(VENV)/.docs  ## build the documentation into site/
-	$(RUN) mkdocs build --strict
+docs: $(VENV)/.docs $(BROWSER)  ## build the documentation into site/, and look at it in a browser
+	$(RUN) NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	$(RUN) CHROMIUM="$(or $(CHROMIUM),$(BROWSER))" python -m pytest -c tests/site/pytest.ini tests/site $(ARGS)
 
 # One resolution for all groups and platforms; newer Pythons get newer packages. A second one with the lowest versions
 # of what pyproject.toml requires at run time and in extras. Existing pins stay unless ARGS=--upgrade.
@@ -104,8 +108,8 @@ $(TOOLS)/node_modules/.bin/azurite-blob:
 	@npm install --silent --no-audit --no-fund --prefix $(TOOLS) azurite@3.37.0 \
 	  || echo "Could not install azurite with npm: the tests that read from Azure will be skipped." >&2
 
-# The Redis server that the tests cache in, and the nginx that they read from, as Debian packs them; likewise. Everything
-# stays in a folder of its own, apt's lists too. $(1): the folder, $(2): the package, $(3): what needs it.
+# The Redis server that the tests cache in, the nginx that they read from, and the browser that opens the documentation,
+# as Debian packs them; likewise. Everything stays in a folder of its own, apt's lists too. $(1): the folder, $(2): the package, $(3): what needs it.
 define APT_GET
 	@mkdir -p $(TOOLS)/$(1)/lists/partial $(TOOLS)/$(1)/cache/archives/partial
 	@{ apt-get $(call APT_HERE,$(1)) update \
@@ -120,3 +124,5 @@ $(TOOLS)/redis/usr/bin/redis-server:
 	$(call APT_GET,redis,redis-server,RedisCache)
 $(TOOLS)/nginx/usr/sbin/nginx:
 	$(call APT_GET,nginx,nginx,AiohttpStore over nginx)
+$(TOOLS)/chromium/usr/lib/chromium/chromium:
+	$(call APT_GET,chromium,chromium,the documentation's pages)

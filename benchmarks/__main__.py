@@ -7,7 +7,7 @@ import time
 
 from benchmarks.measure import Bench
 from benchmarks.plots import plot
-from benchmarks.report import FOLDER, load, machine, markdown, save, write_page
+from benchmarks.report import PLOTS, load, machine, markdown, save, write_page
 from benchmarks.scenarios import QUICK, SCENARIOS
 from benchmarks.server import PROFILES
 from benchmarks.workers import Workers
@@ -19,7 +19,7 @@ def main() -> None:
     arguments = _arguments()
     if arguments.render:
         for result in load(SCENARIOS):
-            plot(result, FOLDER)
+            plot(result, PLOTS)
         print(f"Written: {write_page(SCENARIOS)}")
         return
     names = arguments.only or (QUICK if arguments.quick else tuple(SCENARIOS))
@@ -34,7 +34,7 @@ def main() -> None:
             begin = time.perf_counter()
             result = SCENARIOS[name](bench)
             if writes:
-                plot(result, FOLDER)
+                plot(result, PLOTS)
                 save(result)
             print(markdown(result), f"\n{name} took {time.perf_counter() - begin:.0f} s\n", flush=True)
     if writes:

@@ -1,4 +1,4 @@
-"""Plots: bars for tables of rows, lines for sweeps over a number."""
+"""One SVG plot for each table: bars from 0, dots where rows differ by a large factor, lines for sweeps."""
 
 from __future__ import annotations
 
@@ -9,97 +9,126 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from matplotlib.axes import Axes
 
     from benchmarks.results import Measurement, ScenarioResult, Table
 
-__all__ = ["plot"]
+__all__ = ["has_plot", "plot"]
 
 # Distinguishable without red against green, and in grey.
-_COLOURS = {"ours": "#0b6fa4", "0.9.0": "#e0a030", "alternative": "#9aa5ad", "limit": "#3b4248"}
+_COLOURS = {"ours": "#0b6fa4", "0.9.0": "#d08a10", "alternative": "#7d8a94", "limit": "#3b4248"}
 _NAMES = {"ours": "this version", "0.9.0": "0.9.0", "alternative": "alternatives", "limit": "limit"}
-_WIDTH = 9.0
-_BAR_HEIGHT = 0.27
+_WIDTH = 5.4  # inches: about a phone's width, so that text is as large as on the page
+_ROW_HEIGHT = 0.37
+_BELOW = 0.42  # of a row, from its text to its bar or dot
+_MARGIN = 0.95  # for the legend above and the axis below
+_MIN_ROWS = 3  # fewer are read in the table
 _WIDE_RANGE = 12
 _TICKS = tuple(factor * 10.0**power for power in range(-3, 4) for factor in (1, 2, 5))
+_STYLE = {
+    "axes.edgecolor": "#888888",
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.size": 8.5,
+    "svg.fonttype": "none",  # text, which is sharp at any size and can be searched
+    "svg.hashsalt": "obspec-utils",  # the same file from the same figures
+}
 
-mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10})
+
+def has_plot(table: Table) -> bool:
+    """Return whether a table has enough rows for a plot."""
+    return len(table.measured) >= _MIN_ROWS
 
 
 def plot(result: ScenarioResult, folder: Path) -> None:
-    """Write a scenario's plot into a folder."""
+    """Write the plots of a scenario's tables into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    tables = [table for table in result.tables if table.measured]
-    figure = _lines(tables) if result.name == "scaling" else _bars(tables, peak=result.name == "peak_memory")
-    figure.savefig(folder / f"{result.name}.png", dpi=110, metadata={"Software": None})
+    for table in filter(has_plot, result.tables):
+        with mpl.rc_context({**_STYLE}):
+            figure = _sweep(table) if result.name == "scaling" else _rows(table, peak=result.name == "peak_memory")
+            figure.savefig(folder / f"{table.name}.svg", metadata={"Creator": None, "Date": None})
 
 
-def _bars(tables: list[Table], *, peak: bool) -> Figure:
-    counts = [len(table.measured) for table in tables]
-    figure = Figure(figsize=(_WIDTH, sum(counts) * _BAR_HEIGHT + len(tables) * 0.85 + 0.3), layout="constrained")
-    axes = figure.subplots(len(tables), 1, squeeze=False, height_ratios=[count + 1 for count in counts])[:, 0]
-    for place, table in zip(axes, tables, strict=True):
-        _draw_bars(place, table, peak=peak)
-    kinds = {row.kind for table in tables for row in table.measured}
-    handles = [mpl.patches.Patch(color=_COLOURS[kind], label=name) for kind, name in _NAMES.items() if kind in kinds]
-    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), frameon=False)
+def _rows(table: Table, *, peak: bool) -> Figure:
+    rows = table.measured
+    unit, values = _values(table, peak=peak)
+    figure = Figure(figsize=(_WIDTH, len(rows) * _ROW_HEIGHT + _MARGIN), layout="constrained")
+    axes = figure.subplots()
+    least, most = min(item for item in values if item), max(values)
+    wide = most > _WIDE_RANGE * least
+    if wide:
+        _draw_dots(axes, rows, values, least, most)
+    else:
+        places = [number + _BELOW for number in range(len(rows))]
+        axes.barh(places, values, height=0.3, color=[_COLOURS[row.kind] for row in rows])
+        axes.set_xlim(0, most)
+    for number, (row, value) in enumerate(zip(rows, values, strict=True)):
+        _label(axes, number, row, value, " s" if unit == "seconds" else "")
+    axes.set(ylim=(len(rows) - 0.25, -0.35), yticks=[], xlabel=unit + (" (logarithmic)" if wide else ""))
+    axes.spines["left"].set_visible(not wide)
+    _legend(figure, {row.kind for row in rows})
     return figure
 
 
+def _draw_dots(axes: Axes, rows: list[Measurement], values: list[float], least: float, most: float) -> None:
+    for number, (row, value) in enumerate(zip(rows, values, strict=True)):
+        axes.axhline(number + _BELOW, color="#dddddd", linewidth=0.8, zorder=0)
+        axes.plot(value, number + _BELOW, "o", color=_COLOURS[row.kind], markersize=6.5, clip_on=False)
+    axes.set_xscale("log")
+    axes.set_xlim(least / 1.15, most * 1.15)
+    ticks = [tick for tick in _TICKS if least / 1.15 <= tick <= most * 1.15]
+    axes.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.grid(axis="x", color="#eeeeee")
+    axes.set_axisbelow(True)
+
+
+def _label(axes: Axes, number: int, row: Measurement, value: float, unit: str) -> None:
+    """Write a row's name, and its figures, above its bar or dot."""
+    figures = f"{float(f'{value:.3g}'):,g}"
+    if not row.figures:
+        figures += f"{unit} · {row.requests:,} req · {row.sent / 1e6:,.0f} MB"
+    place = axes.get_yaxis_transform()
+    weight = "bold" if row.kind == "ours" else "normal"
+    axes.text(0.008, number, row.label, transform=place, va="center", weight=weight)
+    axes.text(1, number, figures, transform=place, va="center", ha="right", color="#555555")
+
+
+def _legend(figure: Figure, kinds: Iterable[str]) -> None:
+    handles = [mpl.patches.Patch(color=_COLOURS[kind], label=name) for kind, name in _NAMES.items() if kind in kinds]
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), frameon=False, handlelength=1)
+
+
 def _values(table: Table, *, peak: bool) -> tuple[str, list[float]]:
-    """Return the unit of a table's bars, and each row's value: its first figure, its peak memory or its time."""
+    """Return the unit of a table's rows, and their values: their first figure, their peak memory or their time."""
     rows = table.measured
     name = next(iter(rows[0].figures), None)
     if name:
         return name, [row.figures[name] for row in rows]
     if peak:
-        return "peak memory in units of the object", [
-            (row.value("peak") or 0) / (table.object_size or 1) for row in rows
-        ]
+        size = table.object_size or 1
+        return "peak memory in units of the object", [(row.value("peak") or 0) / size for row in rows]
     return "seconds", [row.value("seconds") or 0.0 for row in rows]
 
 
-def _draw_bars(axes: Axes, table: Table, *, peak: bool) -> None:
-    rows = table.measured
-    unit, values = _values(table, peak=peak)
-    bars = axes.barh([row.label for row in rows], values, color=[_COLOURS[row.kind] for row in rows], height=0.75)
-    least, most = min(item for item in values if item), max(values)
-    wide = most > _WIDE_RANGE * least
-    if wide:
-        axes.set_xscale("log")
-        axes.set_xlim(least / 2, most * (most / least) ** 0.4)
-        axes.set_xticks([tick for tick in _TICKS if least / 2 <= tick <= most * 2])
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.minorticks_off()
+def _sweep(table: Table) -> Figure:
+    """Draw time by size, or rate by requests in flight or by their size."""
+    question = table.name.split("-")[1]
+    figure = Figure(figsize=(_WIDTH, 3.0), layout="constrained")
+    axes = figure.subplots()
+    if question == "size":
+        _by_size(axes, table)
     else:
-        axes.set_xlim(0, most * 1.35)
-    labels = [
-        f" {float(f'{item:.3g}'):,g}" + ("" if row.figures else f"   {row.requests:,} req, {row.sent / 1e6:,.0f} MB")
-        for row, item in zip(rows, values, strict=True)
-    ]
-    axes.bar_label(bars, labels, fontsize=8, color="#333333")
-    axes.invert_yaxis()
-    axes.margins(y=0.01)
-    axes.set_title(re.sub(r" (?=\([^(]*$)", "\n", table.title) if len(table.title) > 85 else table.title, loc="left")  # noqa: PLR2004
-    axes.set_xlabel(unit + (", logarithmic" if wide else ""))
-    axes.tick_params(axis="y", length=0)
-
-
-def _lines(tables: list[Table]) -> Figure:
-    """Draw one column per network, one line of axes per question."""
-    networks = list(dict.fromkeys(table.name.rsplit("-", 1)[1] for table in tables))
-    questions = ("size", "flight", "request")
-    figure = Figure(figsize=(_WIDTH, 9.5), layout="constrained")
-    axes = figure.subplots(len(questions), len(networks), squeeze=False)
-    for table in tables:
-        question, network = table.name.split("-")[1:]
-        place = axes[questions.index(question), networks.index(network)]
-        if question == "size":
-            _by_size(place, table, network)
-        else:
-            _rates(place, table, network, question)
+        _rates(axes, table, question)
+    numbers = sorted({_number(row) for row in table.measured})
+    axes.set_xscale("log")
+    axes.set_xticks(numbers, labels=[str(number) for number in numbers])
+    axes.minorticks_off()
+    axes.grid(color="#eeeeee")
+    axes.legend(frameon=False, loc="upper left")
     return figure
 
 
@@ -108,7 +137,7 @@ def _number(row: Measurement) -> int:
     return int(found.group(1)) if found else 0
 
 
-def _by_size(axes: Axes, table: Table, network: str) -> None:
+def _by_size(axes: Axes, table: Table) -> None:
     for name, kind, prefix in (
         ("EagerStoreReader", "ours", ""),
         ("obstore get()", "alternative", "obstore get(), "),
@@ -117,29 +146,14 @@ def _by_size(axes: Axes, table: Table, network: str) -> None:
         rows = [row for row in table.measured if re.fullmatch(rf"{re.escape(prefix)}\d+ MiB", row.label)]
         seconds = [row.value("seconds") for row in rows]
         axes.plot([_number(row) for row in rows], seconds, "o-", color=_COLOURS[kind], label=name, markersize=4)
-    axes.set(yscale="log", ylabel="seconds")
-    _ticks(axes, table, f"{network}: time by size", "size of the object in MiB")
+    axes.set(yscale="log", ylabel="seconds (logarithmic)", xlabel="size of the object in MiB")
+    axes.yaxis.set_major_formatter("{x:g}")
 
 
-def _rates(axes: Axes, table: Table, network: str, question: str) -> None:
+def _rates(axes: Axes, table: Table, question: str) -> None:
     rows = table.measured
     rates = [row.sent / 1e6 / (row.value("seconds") or 1.0) for row in rows]
-    default = 18 if question == "flight" else 12
+    default, label = (18, "requests in flight") if question == "flight" else (12, "request_size in MiB")
     axes.plot([_number(row) for row in rows], rates, "o-", color=_COLOURS["ours"], markersize=4)
     axes.axvline(default, color=_COLOURS["0.9.0"], linestyle="--", linewidth=1, label=f"default: {default}")
-    axes.set(ylabel="MB/s", ylim=(0, None))
-    if question == "flight":
-        _ticks(axes, table, f"{network}: rate by requests in flight, 4 MiB each", "max_concurrent_requests")
-    else:
-        _ticks(axes, table, f"{network}: rate by request_size, 18 in flight", "request_size in MiB")
-
-
-def _ticks(axes: Axes, table: Table, title: str, label: str) -> None:
-    numbers = sorted({_number(row) for row in table.measured})
-    axes.set_xscale("log")
-    axes.set_xticks(numbers, labels=[str(number) for number in numbers])
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.set_title(title, loc="left")
-    axes.set_xlabel(label)
-    axes.legend(frameon=False, loc="upper left")
+    axes.set(ylabel="MB/s", ylim=(0, max(rates) * 1.25), xlabel=label)

@@ -10,34 +10,63 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.environments import REPOSITORY
+from benchmarks.plots import has_plot
 from benchmarks.results import MEBIBYTE, ScenarioResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from benchmarks.results import Measurement, Table
 
-__all__ = ["FOLDER", "load", "machine", "markdown", "save", "write_page"]
+__all__ = ["PLOTS", "load", "machine", "markdown", "save", "write_page"]
 
-FOLDER = REPOSITORY / "docs" / "benchmarks"
-_RESULTS = FOLDER / "results"
+_FOLDER = REPOSITORY / "docs" / "benchmarks"
+PLOTS = _FOLDER / "plots"
+_RESULTS = _FOLDER / "results"
 _PAGE = Path(__file__).with_name("page.md")
+_MISSING = "\N{REPLACEMENT CHARACTER}"  # a figure that was not measured: its row is left out of the summary
 
 
 def markdown(result: ScenarioResult) -> str:
-    """Return a scenario's plot, tables and verdicts."""
-    lines = [f"## {result.title}", ""]
-    if (FOLDER / f"{result.name}.png").exists():
-        lines += [f"![{result.title}]({result.name}.png)", ""]
+    """Return a scenario's tables and verdicts."""
+    return _markdown(result, _whole_table)
+
+
+def _page_of(result: ScenarioResult) -> str:
+    """Return a scenario's plots, tables and verdicts for the page, with the command that measures them."""
+    return _markdown(result, _plotted_table, f'`make bench ARGS="--only {result.name}"`')
+
+
+def _markdown(result: ScenarioResult, show: Callable[[Table], list[str]], *command: str) -> str:
+    lines = [f"## {result.title}", "", *command, ""]
     for table in result.tables:
-        lines += [f"### {table.title}", "", f"`{table.name}`", "", *_table(table), ""]
-        lines += [f"- {row.label}: {row.note}." for row in table.rows if row.note]
+        lines += [f"### {table.title}", "", f"`{table.name}`", "", *show(table), ""]
         if not table.agreed:
-            lines += ["", "**The rows did NOT all read the same bytes.**"]
-        lines.append("")
+            lines += ["**The rows did NOT all read the same bytes.**", ""]
     if result.verdicts:
         lines += ["### Verdicts", "", *(f"- {verdict}" for verdict in result.verdicts)]
     return "\n".join(lines).replace("\n\n\n", "\n\n").rstrip() + "\n"
+
+
+def _whole_table(table: Table) -> list[str]:
+    notes = [f"- {row.label}: {row.note}." for row in table.rows if row.note]
+    return [*_table(table), *([""] if notes else []), *notes]
+
+
+def _plotted_table(table: Table) -> list[str]:
+    """Return a table's plot, and the table below it, folded."""
+    if not has_plot(table):
+        return _whole_table(table)
+    plot = f"![{table.title}](plots/{table.name}.svg)"
+    return [
+        plot,
+        "",
+        '<details markdown="1"><summary>All figures</summary>',
+        "",
+        *_whole_table(table),
+        "",
+        "</details>",
+    ]
 
 
 def _table(table: Table) -> list[str]:
@@ -117,9 +146,10 @@ def write_page(order: Iterable[str]) -> Path:
     results = load(names)
     tables = {table.name: table for result in results for table in result.tables}
     text = re.sub(r"\{\{(.+?)\}\}", lambda found: _figure(tables, found[1]), _PAGE.read_text())
+    text = re.sub(rf"^\|.*{_MISSING}.*\n|\s*\({_MISSING} s\)", "", text, flags=re.MULTILINE).replace(_MISSING, "-")
     machines = "; ".join(sorted({content["machine"] for content in _contents(names)}))
-    text = text.replace("MACHINE", machines).replace("RESULTS", "\n".join(map(markdown, results)).rstrip())
-    page = FOLDER / "index.md"
+    text = text.replace("MACHINE", machines).replace("RESULTS", "\n".join(map(_page_of, results)).rstrip())
+    page = _FOLDER / "index.md"
     page.write_text(text)
     return page
 
@@ -130,7 +160,7 @@ def _figure(tables: dict[str, Table], reference: str) -> str:
     table = tables.get(name)
     figures = [table.value(row, value) if table else None for row in (label, *other)]
     if table is None or None in figures:
-        return "-"
+        return _MISSING
     first, *second = (float(figure or 0) for figure in figures)
     if value == "peak":
         first /= table.object_size or 1

@@ -73,6 +73,9 @@ def opener(
     Examples
     --------
     ```python
+    import rasterio
+    from obspec_utils.rasterio import opener
+
     with rasterio.open("a.tif", opener=opener(store)) as image:
         window = image.read(1, window=((0, 512), (0, 512)))
     ```

@@ -44,9 +44,8 @@ _MAX_REQUEST_SIZE = 16 << 20
 class ObspecStore(ZarrStore):
     """A read-only store for zarr over any obspec store, such as a wrapper of this library.
 
-    Keys are paths in the store. A byte range of a key is what a slice of its bytes is: shorter if the object ends
-    before, and empty if the object has no such bytes. Two of these stores are equal if the stores they read from are,
-    however those are wrapped. It can be pickled if the store can.
+    Keys are paths in the store. A byte range of a key is what a slice of its bytes is. Two of these stores are equal if
+    the stores they read from are, however those are wrapped. It can be pickled if the store can.
 
     Parameters
     ----------
@@ -62,8 +61,10 @@ class ObspecStore(ZarrStore):
     Examples
     --------
     ```python
-    cached = CachingReadableStore(S3Store("bucket", region="us-west-2"))
-    dataset = xr.open_zarr(ObspecStore(cached))
+    import xarray as xr
+    from obspec_utils.zarr import ObspecStore
+
+    dataset = xr.open_zarr(ObspecStore(store))
     ```
     """
 

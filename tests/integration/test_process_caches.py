@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from obstore.store import S3Store
+from obstore.store import LocalStore, S3Store
 
 import obspec_utils.wrappers._wrapper
 from obspec_utils.wrappers import CachingReadableStore, RequestTrace, SplittingReadableStore, TracingReadableStore
@@ -232,6 +232,18 @@ def test_pickles_of_another_version_are_refused(
     monkeypatch.setattr(obspec_utils.wrappers._wrapper, "VERSION", "99.1")
     with pytest.raises(RuntimeError, match=f"this {kind.__name__} was pickled by obspec-utils .*, but .* has 99.1: "):
         pickle.loads(data)
+
+
+def test_a_pickle_of_0_9_is_refused() -> None:
+    """It consists of the class and its attributes, as pickle writes any object by default."""
+    attributes = {"_store": LocalStore("/"), "_request_size": 1 << 20, "_max_concurrent_requests": 18}
+
+    class AsIn09:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return object.__new__, (SplittingReadableStore,), attributes
+
+    with pytest.raises(RuntimeError, match=r"this SplittingReadableStore was pickled by obspec-utils 0\.9, but this "):
+        pickle.loads(pickle.dumps(AsIn09()))
 
 
 def work(data: bytes) -> tuple[int, bytes]:

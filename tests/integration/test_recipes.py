@@ -38,7 +38,7 @@ def test_all_recipes(object_server: Any, store: Any, dataset: Any, blocks: Any, 
     )
     names = {"store": store, "bucket": bucket, "token": TOKEN, "paths": ["a.nc"] * 3}
     for block in blocks.values():
-        if "ZarrParser" not in block:  # tests/integration/test_virtualizarr_parsers.py does the same
+        if "ZarrParser" not in block:  # tests/integration/test_virtualizarr_parsers.py runs it
             run(block, "recipes.md", names)
     expected = float(dataset["temperature"].mean())
     assert names["mean"] == pytest.approx(expected)

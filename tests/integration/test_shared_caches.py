@@ -55,7 +55,7 @@ def test_workers_fetch_each_byte_once(together, store, object_server, shared_cac
     results = together(read_together, cached, SIZES, how)
     assert_all_was_read(results, digests)
     assert each_byte_once(object_server, SIZES)
-    assert sum(result["info"].origin_bytes for result in results) == TOTAL
+    assert sum(result["info"].bytes_fetched for result in results) == TOTAL
     object_server.clear()
     assert_all_was_read(together(read_together, cached, SIZES, how), digests)
     assert object_server.log() == []
@@ -89,7 +89,7 @@ def test_memory_stays_at_home_and_what_is_shared_is_found(together, store, objec
         memory, found = result["info"].tiers
         assert (memory.hits, memory.size) == (0, TOTAL)
         # Three whole objects, and ten blocks.
-        assert (found.hits, found.misses, result["info"].origin_bytes) == (13, 0, 0)
+        assert (found.hits, found.misses, result["info"].bytes_fetched) == (13, 0, 0)
 
 
 def test_a_cache_fills_those_before_it(together, store, object_server, redis_server, tmp_path, digests):

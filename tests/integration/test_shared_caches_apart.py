@@ -89,7 +89,7 @@ def test_stores_never_serve_each_other_s_bytes(together, object_server, shared_c
         cached = CachingReadableStore(store, block_size=BLOCK, cache=shared_cache, **name)
         results = together(read_together, cached, SIZES, "whole")
         assert [result["digests"] for result in results] == [{PATH: expected}] * WORKERS
-        assert sum(result["info"].origin_bytes for result in results) == SIZES[PATH]
+        assert sum(result["info"].bytes_fetched for result in results) == SIZES[PATH]
 
 
 def test_one_namespace_makes_two_stores_one(together, object_server, shared_cache):

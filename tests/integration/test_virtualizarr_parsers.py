@@ -11,6 +11,7 @@ import xarray as xr
 
 from obspec_utils.registry import ObjectStoreRegistry
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
+from tests.integration.documents import python_blocks, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,3 +128,11 @@ def test_zarr_is_parsed_over_the_bare_store_and_loaded_through_a_wrapper(
     loaded(manifests)
     assert requests > 0
     assert object_server.log() == []  # from the cache
+
+
+def test_the_recipe_of_the_guide(object_server: ObjectServer, dataset: Any, tmp_path: Path) -> None:
+    put_zarr(object_server, dataset, tmp_path)
+    block = next(block for block in python_blocks("docs/guide/recipes.md") if "ZarrParser" in block)
+    names: dict[str, Any] = {"bucket": object_server.s3_store("virtual")}
+    run(block.replace("s3://bucket", "s3://virtual"), "recipes.md", names)
+    np.testing.assert_array_equal(names["dataset"]["temperature"].values, dataset["temperature"].values)

@@ -188,7 +188,7 @@ def test_threads_fetch_each_block_once(remote: Remote) -> None:
     assert answers == [content[start:stop] for start, stop in spans]
     assert sum(stop - start for start, stop in remote.ranges()) == 11 * BLOCK
     info = store.cache_info()
-    assert (info.misses, info.origin_bytes) == (11, 11 * BLOCK)
+    assert (info.misses, info.bytes_fetched) == (11, 11 * BLOCK)
     assert info.hits + info.joined + info.misses == 4 * THREADS
 
 

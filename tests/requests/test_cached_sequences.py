@@ -32,7 +32,7 @@ def test_ranges_in_sequence_are_fetched_in_steps_that_double(remote: Remote, cal
     assert remote.ranges() == blocks(0, 1, 2, 4, 8, 16, 32, 41)
     assert sum(request.sent for request in remote.log()) == SIZE
     info = store.cache_info()
-    assert (info.misses, info.origin_bytes, info.evictions) == (41, SIZE, 0)
+    assert (info.misses, info.bytes_fetched, info.evictions) == (41, SIZE, 0)
 
 
 def test_ranges_of_several_blocks_are_a_sequence_too(remote: Remote, call: Sync | Async) -> None:

@@ -108,4 +108,4 @@ def test_stores_that_share_a_disk_fetch_once(remote: Remote, call: Sync | Async,
         store = CachingReadableStore(remote.store, block_size=BLOCK, cache=caches, namespace="here")
         read(call, store, content, range(0, SIZE, STEP))
         assert remote.ranges() == blocks(0, 1, 2, 4, 8, 16, 32, 41)
-    assert store.cache_info().origin_bytes == 0
+    assert store.cache_info().bytes_fetched == 0

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 import tracemalloc
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -170,33 +170,67 @@ async def counted(reading: Any) -> SimpleNamespace:
     return SimpleNamespace(result=result, count=slept.count(0))
 
 
-def test_a_forked_child_has_threads_of_its_own() -> None:
+async def test_a_forked_child_has_threads_of_its_own() -> None:
     before = CACHE_THREADS._calls
-    assert CACHE_THREADS.submit(threading.get_ident).result(WAIT) != threading.get_ident()
+    assert await CACHE_THREADS.call(threading.get_ident) != threading.get_ident()
     CACHE_THREADS._reset_after_fork()
     assert CACHE_THREADS._calls is not before
-    assert CACHE_THREADS.submit(lambda: 5).result(WAIT) == 5
+    assert await CACHE_THREADS.call(lambda: 5) == 5
 
 
-def test_what_no_thread_can_be_started_for_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_no_thread_can_be_started_for_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = Threads()
 
     def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(cache_threads, "start_thread", refuse)
-    assert threads.submit(threading.get_ident).result(0) == threading.get_ident()
+    assert await threads.call(threading.get_ident) == threading.get_ident()
     with pytest.raises(ZeroDivisionError):
-        threads.submit(lambda: 1 // 0).result(0)
+        await threads.call(lambda: 1 // 0)
 
 
-def test_calls_beyond_the_most_threads_wait_for_one() -> None:
+async def test_calls_beyond_the_most_threads_wait_for_one() -> None:
     threads = Threads()
     go_on = threading.Event()
-    calls = [threads.submit(go_on.wait, WAIT) for _ in range(cache_threads._MAX_THREADS)]
-    waiting = threads.submit(lambda: 5)
-    with pytest.raises(TimeoutError):
-        waiting.result(0.05)
+    calls = [threads.call(go_on.wait, WAIT) for _ in range(cache_threads._MAX_THREADS)]
+    waiting = threads.call(lambda: 5)
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
     go_on.set()
-    assert waiting.result(WAIT) == 5
-    assert all(call.result(WAIT) for call in calls)
+    assert await waiting == 5
+    assert all(await asyncio.gather(*calls))
+
+
+async def test_errors_of_calls_that_nobody_waits_for_are_ignored() -> None:
+    threads = Threads(1)
+    threads.submit(lambda: 1 // 0)
+    assert await threads.call(lambda: 5) == 5
+
+
+def test_a_task_that_waits_for_a_thread_takes_no_lock_in_the_thread_of_its_loop() -> None:
+    """Ctrl-C there may leave the lock of a thread's future taken, and the thread could never set its result."""
+    takers: list[int] = []
+
+    class Watched(threading.Condition):
+        def __enter__(self) -> bool:
+            takers.append(threading.get_ident())
+            return super().__enter__()
+
+    future: Future[int] = Future()
+    future._condition = Watched()
+    started = threading.Event()
+
+    async def wait() -> int:
+        waiting = asyncio.ensure_future(backends.ASYNC.wait(future))
+        await asyncio.sleep(0)
+        started.set()
+        result: int = await waiting
+        return result
+
+    setter = threading.Thread(target=lambda: started.wait(WAIT) and future.set_result(7))
+    setter.start()
+    assert asyncio.run(wait()) == 7
+    setter.join()
+    assert takers
+    assert threading.get_ident() not in takers

@@ -33,7 +33,7 @@ def test_objects_are_fetched_side_by_side(remote: Remote, call: Sync | Async, bl
     assert {path: call.get(store, path) for path in PATHS} == contents
     assert len(remote.log()) == asked
     info = store.cache_info()
-    assert (info.origin_bytes, info.served_bytes) == (len(PATHS) * SIZE, len(PATHS) * SIZE)
+    assert (info.bytes_fetched, info.bytes_served) == (len(PATHS) * SIZE, len(PATHS) * SIZE)
 
 
 @pytest.mark.parametrize("most", [1, 4, 18])
@@ -88,17 +88,18 @@ def test_the_numbers_to_look_at(remote: Remote, call: Sync | Async, tmp_path: Pa
         call.get_range(store, "object", start, start + 10)
     call.get_range(store, "object", 0, 5 * BLOCK)
     info = store.cache_info()
-    assert (info.hits, info.misses, info.joined, info.revalidations) == (4, 5, 0, 4)
-    assert (info.origin_bytes, info.served_bytes, info.evictions) == (5 * BLOCK, 5 * BLOCK + 40, 1)
+    assert (info.hits, info.misses, info.joined, info.revalidations, info.evictions) == (4, 5, 0, 4, 1)
+    assert (info.bytes_fetched, info.bytes_served, info.bytes_kept) == (5 * BLOCK, 5 * BLOCK + 40, 4 * BLOCK)
     assert [tier.name for tier in info.tiers] == [repr(memory), repr(disk)]
     assert [(tier.hits, tier.misses) for tier in info.tiers] == [(4, 5), (0, 5)]
     assert (info.tiers[0].size, info.tiers[0].max_size) == (4 * BLOCK, 4 * BLOCK)
     assert 5 * BLOCK < info.tiers[1].size < 6 * BLOCK  # type: ignore[operator]
-    assert "hits=4, misses=5, joined=0, evictions=1, revalidations=4" in repr(info)
-    assert "origin bytes 320 KiB" in str(info)
+    assert info.requests == len(remote.log())
+    assert f"hits=4, misses=5, joined=0, evictions=1, requests={info.requests}, revalidations=4" in repr(info)
+    assert "bytes fetched  320 KiB" in str(info)
     shown = store._repr_html_()
     assert shown == info._repr_html_()
-    assert "<th>origin bytes</th><td>320 KiB</td>" in shown
+    assert "<th>bytes fetched</th><td>320 KiB</td>" in shown
     assert "&lt;cache&gt;" in shown
     other = pickle.loads(pickle.dumps(store))
     assert other.cache_info().hits == 0

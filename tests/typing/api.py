@@ -155,6 +155,8 @@ def wrappers_stack(store: HTTPStore) -> ReadableStore:
 
     def on_request(record: RequestRecord) -> None:
         assert_type(record.length, int)
+        assert_type(record.error, str | None)
+        assert_type(RequestTrace([record], max_records=10).dropped, int)
 
     traced = TracingReadableStore(store, trace, on_request=on_request)
     cached = CachingReadableStore(SplittingReadableStore(traced, request_size=1), max_size=1)

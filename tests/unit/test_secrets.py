@@ -143,6 +143,31 @@ def test_a_trace_keeps_no_signature(store):
     assert "SECRET" not in repr(traced) + repr(trace) + repr(trace.requests) + repr(trace.to_dataframe())
 
 
+def test_a_trace_keeps_no_secret_of_an_error():
+    class Refusing(MemoryStore):
+        def get_range(self, path, **_):
+            raise PermissionError(f"cannot read\n{SIGNED!r} with Authorization: Bearer SECRET")
+
+        def get(self, path, **_):
+            return Breaking()
+
+    class Breaking:
+        range = (0, 10)
+
+        def buffer(self):
+            raise OSError(SIGNED)
+
+    trace = RequestTrace()
+    traced = TracingReadableStore(Refusing(), trace)
+    with pytest.raises(PermissionError):
+        traced.get_range("a", start=0, end=1)
+    with pytest.raises(OSError, match="SECRET"):
+        traced.get("a").buffer()
+    assert "SECRET" not in repr(trace.requests)
+    assert [record.error.split(":")[0] for record in trace.requests] == ["PermissionError", "OSError"]
+    assert "\n" not in trace.requests[0].error
+
+
 def test_a_path_that_is_no_text_is_for_the_store_to_refuse():
     trace = RequestTrace()
     with pytest.raises(TypeError, match="is not an instance of 'str'"):

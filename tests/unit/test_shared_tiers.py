@@ -49,7 +49,7 @@ def test_tiers_are_looked_up_in_order_and_filled_on_the_way_back() -> None:
     assert far.log == []
     info = store.cache_info()
     assert [(tier.hits, tier.misses) for tier in info.tiers] == [(1, 1), (0, 1), (1, 0)]
-    assert (info.hits, info.misses, info.origin_bytes) == (2, 0, 0)
+    assert (info.hits, info.misses, info.bytes_fetched) == (2, 0, 0)
 
 
 def test_values_larger_than_a_tier_takes_are_not_offered_to_it() -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
+import asyncio
 import copy
 import pickle
+import re
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -142,26 +146,60 @@ def test_the_callback_gets_every_record(trace: RequestTrace, store: TracingReada
     assert len(seen) == 3
 
 
-def test_what_the_records_add_up_to(store: TracingReadableStore, trace: RequestTrace) -> None:
-    assert trace.summary() == {"total_requests": 0, "total_bytes": 0, "unique_files": 0}
-    store.get("a")
-    store.get_range("b", start=0, end=20)
-    store.head("b")
-    assert trace.summary() == {
-        "total_requests": 3,
-        "total_bytes": 120,
-        "unique_files": 2,
-        "min_request_size": 0,
-        "max_request_size": 100,
-        "mean_request_size": 40.0,
-    }
-    assert (trace.total_requests, trace.total_bytes) == (3, 120)
-    trace.clear()
-    assert (trace.total_requests, trace.total_bytes, trace.requests) == (0, 0, [])
+def test_calls_one_after_the_other_do_not_overlap(store: TracingReadableStore, trace: RequestTrace) -> None:
+    for _ in range(100):
+        store.get("a").buffer()
+    summary = trace.summary()
+    assert summary["most_in_flight"] == 1
+    assert 0 < summary["idle_time"] < summary["wall_time"]
+
+
+async def test_a_record_tells_its_task_or_thread(store: TracingReadableStore, trace: RequestTrace) -> None:
+    await asyncio.create_task(store.head_async("a"), name="a task")
+    thread = threading.Thread(target=store.head, args=("a",), name="a thread")
+    thread.start()
+    thread.join()
+    done = threading.Event()
+    known = threading.enumerate()
+    _thread.start_new_thread(lambda: (store.head("a"), trace.requests[-1].thread, done.set()), ())
+    assert done.wait(30)
+    assert [record.thread for record in trace.requests[:2]] == ["a task", "a thread"]
+    assert re.fullmatch(r"Thread \d+", trace.requests[2].thread)
+    assert threading.enumerate() == known
+
+
+def test_a_record_tells_the_main_thread(store: TracingReadableStore, trace: RequestTrace) -> None:
+    store.head("a")
+    assert trace.requests[0].thread == threading.main_thread().name
+
+
+def test_a_trace_of_one_s_own_may_have_the_add_of_0_9(store: TracingReadableStore) -> None:
+    class Printing(RequestTrace):
+        def add(self, path, start, length, timestamp, duration=None, method="get_range", range_style=None):  # type: ignore[no-untyped-def]
+            super().add(path, start, length, timestamp, duration, method, range_style)
+
+    trace = Printing()
+    seen: list[RequestRecord] = []
+    traced = TracingReadableStore(store._store, trace, on_request=seen.append)
+    traced.get_range("a", start=20, end=1000)
+    assert len(traced.get("a").buffer()) == 100
+    assert rows(trace) == [("a", "get_range", 20, 980, 1000, "end"), ("a", "get", 0, 100, 100, None)]
+    assert [(record.start, record.end, record.bytes_received) for record in seen] == [(20, 1000, 80), (0, 100, 100)]
+
+
+def test_the_record_that_the_callback_got_changes_while_its_body_arrives(store: TracingReadableStore) -> None:
+    seen: list[tuple[RequestRecord, int]] = []
+    traced = TracingReadableStore(
+        store._store, RequestTrace(), on_request=lambda record: seen.append((record, record.bytes_received))
+    )
+    traced.get("a").buffer()
+    ((record, before),) = seen
+    assert (before, record.bytes_received) == (0, 100)
 
 
 def test_a_dataframe_has_a_row_a_request(store: TracingReadableStore, trace: RequestTrace) -> None:
     columns = ["path", "start", "length", "end", "timestamp", "duration", "method", "range_style"]
+    columns += ["bytes_received", "error", "thread"]
     assert list(trace.to_dataframe().columns) == columns
     store.get_range("b", start=5, end=20)
     store.head("b")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from obspec_utils._io.cache_threads import Threads
@@ -24,7 +23,7 @@ _threads = Threads(MAX_HELPERS)
 
 async def call_in_thread(function: Callable[..., T], *args: object) -> T:
     """Call a blocking function without blocking the event loop."""
-    return await asyncio.wrap_future(_threads.submit(function, *args))
+    return await _threads.call(function, *args)
 
 
 class AsyncFile:

@@ -11,10 +11,10 @@ import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from obspec_utils._io.cache_threads import CACHE_THREADS
+from obspec_utils._io.cache_threads import CACHE_THREADS, resolve
 from obspec_utils._io.concurrency import gather, gather_async
 from obspec_utils._io.gc_pause import call_after_pause, current_scope, raise_if_interrupted
-from obspec_utils._io.interruptible import interruptible
+from obspec_utils._io.interruptible import in_own_thread, interruptible
 from obspec_utils._io.logs import async_method_of, method_of
 from obspec_utils._io.progress import INTERVAL
 from obspec_utils._io.response import has_method
@@ -259,13 +259,15 @@ class AsyncBackend(Backend):
 
     async def wait(self, future: Any) -> Any:  # noqa: ANN401
         """Suspend the task until a future of a thread or of this loop has a result."""
-        if isinstance(future, Future):
-            return await asyncio.wrap_future(future)
-        return await asyncio.shield(future)
+        if not isinstance(future, Future):
+            return await asyncio.shield(future)
+        result = self.new_future()
+        in_own_thread(future.add_done_callback, lambda done: resolve(result, done.result))
+        return await result
 
     async def call(self, function: Callable[..., T], *args: object) -> T:
         """Call the function in a thread; if the task is cancelled, release any lease that it acquires."""
-        running = asyncio.wrap_future(CACHE_THREADS.submit(function, *args))
+        running = CACHE_THREADS.call(function, *args)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+import asyncio
+from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from obspec_utils._io.concurrency import CapacityLimiter
 from obspec_utils._io.gc_pause import paused, reset_after_fork
@@ -13,7 +15,7 @@ from obspec_utils._io.threads import start_thread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CACHE_THREADS", "Threads"]
+__all__ = ["CACHE_THREADS", "Threads", "resolve"]
 
 T = TypeVar("T")
 
@@ -35,21 +37,25 @@ class Threads:
         reset_after_fork(self)
 
     def _reset_after_fork(self) -> None:
-        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
 
-    def submit(self, function: Callable[..., T], *args: object) -> Future[T]:
-        """Call a function inside `paused()` in one of the threads, or in the caller if no thread can be started.
+    def call(self, function: Callable[..., T], *args: object) -> asyncio.Future[T]:
+        """Call a function in one of the threads; return a future of the running event loop."""
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.submit(lambda: resolve(result, lambda: function(*args)))
+        return result
 
-        No thread can be started at interpreter shutdown: in exit handlers and in threads that outlive the main thread.
+    def submit(self, function: Callable[[], object]) -> None:
+        """Call a function inside `paused()` in one of the threads, and ignore its result and its errors.
+
+        It is called in the caller if no thread can be started, as at interpreter shutdown: in exit handlers and in
+        threads that outlive the main thread.
         """
-        result: Future[T] = Future()
-        result.set_running_or_notify_cancel()
-        self._calls.put(lambda: _run(result, function, args))
+        self._calls.put(function)
         try:
             start_thread(self._work)
         except RuntimeError:
             self._run_all()
-        return result
 
     def _work(self) -> None:
         # Check again after releasing the token: a call submitted before that found none.
@@ -60,19 +66,34 @@ class Threads:
                 self._tokens.release()
 
     def _run_all(self) -> None:
-        try:
-            while True:
-                self._calls.get_nowait()()
-        except Empty:
-            pass
+        while True:
+            try:
+                function = self._calls.get_nowait()
+            except Empty:
+                return
+            with suppress(Exception):
+                paused(function)
+            del function  # its arguments
 
 
-def _run(result: Future[T], function: Callable[..., T], args: tuple[object, ...]) -> None:
+def resolve(result: asyncio.Future[T], function: Callable[[], T]) -> None:
+    """Call a function in a thread and hand its outcome over to a future of an event loop.
+
+    Unlike `asyncio.wrap_future`, this takes no lock in the loop's thread. Ctrl-C in the main thread may leave the
+    condition of a `concurrent.futures.Future` locked, and the thread could then never set the result.
+    """
     try:
-        result.set_result(paused(function, *args))
-    except BaseException as error:  # noqa: BLE001 - raised from the result
-        result.set_exception(error)
-        del result  # break the cycle error -> traceback -> frame
+        settle: Callable[[], None] = partial(_settle, result, result.set_result, function())
+    except BaseException as error:  # noqa: BLE001 - raised from the future
+        settle = partial(_settle, result, result.set_exception, error)
+    with suppress(RuntimeError):  # the loop is closed: no task waits
+        result.get_loop().call_soon_threadsafe(settle)
+    del settle  # break the cycle error -> traceback -> frame
+
+
+def _settle(result: asyncio.Future[T], method: Callable[[Any], None], outcome: object) -> None:
+    if not result.done():  # the task was cancelled
+        method(outcome)
 
 
 CACHE_THREADS = Threads()

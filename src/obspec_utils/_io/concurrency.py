@@ -135,7 +135,10 @@ class _Workers(Generic[T]):
         while not self.ended.empty():
             self.ended.get()
             self.helpers -= 1
-        while self.helpers < min(self.limit - 1, self.count - self.started) and limiter.acquire():
+        # Computed once: the helpers take jobs while others are being started.
+        for _ in range(min(self.limit - 1 - self.helpers, self.count - self.started)):
+            if not limiter.acquire():
+                return
             try:
                 start_thread(self.run_helper, current_scope())
             except RuntimeError:  # no thread can be started: the running ones do the rest
@@ -208,7 +211,9 @@ class _TaskWorkers(Generic[T]):
             self.helping -= 1
 
     def start_helpers(self) -> None:
-        while self.helping < min(self.limit - 1, self.count - self.started) and limiter.is_available():
+        for _ in range(min(self.limit - 1 - self.helping, self.count - self.started)):
+            if not limiter.is_available():
+                return
             task = self.group.create_task(self.run_helper())
             limiter.add(task)
             self.helping += 1

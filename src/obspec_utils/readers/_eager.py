@@ -127,6 +127,15 @@ class EagerStoreReader(StoreReader):
         If the store ignores `version`.
     ValueError
         If a number is not positive (`file_size`: negative), or `check_version` is none of these.
+
+    Examples
+    --------
+    ```python
+    from obspec_utils.readers import EagerStoreReader
+
+    with EagerStoreReader(store, "large.bin") as file:
+        content = file.read()
+    ```
     """
 
     class Store(Get, Protocol):

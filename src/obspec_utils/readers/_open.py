@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -98,6 +97,16 @@ def open_reader(
         If the store ignores `version`.
     ValueError
         If `memory` is not positive, or `read_ahead` or `check_version` is none of these.
+
+    Examples
+    --------
+    ```python
+    import xarray as xr
+    from obspec_utils.readers import open_reader
+
+    with open_reader(store, "a.nc") as file, xr.open_dataset(file) as dataset:
+        mean = float(dataset["temperature"].mean())
+    ```
     """
     memory = positive_int("memory", memory)
     check_store(store, path)
@@ -136,12 +145,12 @@ async def open_reader_async(
     setting = progress_setting(progress)
     shown = None if setting is None else setting.start(path)
     if shown is None:
-        return await asyncio.wrap_future(_opening.submit(_counted, opening, store, path))
+        return await _opening.call(_counted, opening, store, path)
     scopes: list[PauseScope] = []
     counted: Any = CountedFor(shown)  # an argument of this library's own
     try:
-        submitted = _opening.submit(_counted, partial(opening, progress=counted), store, path, scopes)
-        return await ASYNC.watch(shown, asyncio.wrap_future(submitted))
+        opened = _opening.call(_counted, partial(opening, progress=counted), store, path, scopes)
+        return await ASYNC.watch(shown, opened)
     except BaseException:
         for scope in scopes:
             scope.interrupted = True  # the thread sends no further request

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+
+from obspec_utils._tables import html_table, labelled, text_table
 
 __all__ = ["ReaderStats"]
 
@@ -33,3 +35,9 @@ class ReaderStats:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bytes_wasted", max(0, self.bytes_fetched - self.bytes_used))
+
+    def __str__(self) -> str:
+        return text_table(labelled(asdict(self)))
+
+    def _repr_html_(self) -> str:
+        return html_table(labelled(asdict(self)))

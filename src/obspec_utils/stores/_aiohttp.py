@@ -82,10 +82,12 @@ class AiohttpStore:
     In an `async with` block, all async calls on its event loop share one session and its connections:
 
     ```python
-    async with AiohttpStore("https://example.com/data") as store:
-        result = await store.get_async("file.nc")
-        async for chunk in result:
-            ...
+    from obspec_utils.stores import AiohttpStore
+
+
+    async def size_of(path):
+        async with AiohttpStore("https://example.com/data") as store:
+            return sum([len(chunk) async for chunk in await store.get_async(path)])
     ```
 
     Outside of one, each async call opens a new connection. Sync calls need no block, and use connections again that

@@ -60,6 +60,15 @@ class CoalescingReadableStore(StoreWrapper):
         If `max_gap` is negative, `max_request_size` is not positive, or `check_version` is none of these.
     TypeError
         If `store` has no method of a store, or a number is not an integer.
+
+    Examples
+    --------
+    ```python
+    from obspec_utils.wrappers import CoalescingReadableStore
+
+    coalescing = CoalescingReadableStore(store)
+    chunks = coalescing.get_ranges("large.bin", starts=[0, 1000, 2000], lengths=[1000] * 3)  # one request
+    ```
     """
 
     def __init__(

@@ -57,6 +57,14 @@ class SplittingReadableStore(StoreWrapper):
         If a number is not positive, or `check_version` is none of these.
     TypeError
         If `store` has no method of a store, or a number is not an integer.
+
+    Examples
+    --------
+    ```python
+    from obspec_utils.wrappers import SplittingReadableStore
+
+    data = SplittingReadableStore(store).get("large.bin").buffer()
+    ```
     """
 
     def __init__(

@@ -30,12 +30,16 @@ def _unpickle(
     version: str, kind: Callable[..., StoreWrapper], arguments: tuple[object, ...], options: dict[str, Any]
 ) -> StoreWrapper:
     if version != VERSION:
-        msg = (
-            f"this {getattr(kind, '__name__', kind)} was pickled by obspec-utils {version}, but this process has "
-            f"{VERSION}: install the same version in all processes"
-        )
-        raise RuntimeError(msg)
+        raise _other_version(kind, version)
     return kind(*arguments, **options)
+
+
+def _other_version(kind: object, version: str) -> RuntimeError:
+    name = getattr(kind, "__name__", kind)
+    return RuntimeError(
+        f"this {name} was pickled by obspec-utils {version}, but this process has {VERSION}: install the same version "
+        "in all processes"
+    )
 
 
 def drop_none(**arguments: object) -> dict[str, Any]:
@@ -154,30 +158,33 @@ class StoreWrapper:
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (VERSION, type(self), (self._store, *self._arguments()), self._options())
 
+    def __setstate__(self, state: Any) -> None:  # noqa: ANN401 - what only pickles of 0.9 have
+        raise _other_version(type(self), "0.9")
+
     def __repr__(self) -> str:
         arguments = "".join(f", {argument!r}" for argument in self._arguments())
         arguments += "".join(f", {name}={value!r}" for name, value in self._options().items())
         return redacted(f"{type(self).__name__}({self._store!r}{arguments})")
 
     def get(self, path: str, *, options: GetOptions | None = None) -> GetResult:
-        """Get an object, see [obspec.Get][]."""
+        """Get an object as `obspec.Get` does; the body is read when the result is consumed."""
         result: GetResult = self._forward("get", path, **drop_none(options=options))
         return result
 
     async def get_async(self, path: str, *, options: GetOptions | None = None) -> GetResultAsync:
-        """Get an object, see [obspec.GetAsync][]."""
+        """Get an object as `obspec.GetAsync` does; the body is read when the result is consumed."""
         result: GetResultAsync = await self._forward_async("get_async", path, **drop_none(options=options))
         return result
 
     def get_range(self, path: str, *, start: int, end: int | None = None, length: int | None = None) -> Buffer:
-        """Get one range of an object, see [obspec.GetRange][]."""
+        """Return the bytes from `start` up to `end`, or `length` bytes, as `obspec.GetRange` does."""
         buffer: Buffer = self._forward("get_range", path, start=start, **drop_none(end=end, length=length))
         return buffer
 
     async def get_range_async(
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
     ) -> Buffer:
-        """Get one range of an object, see [obspec.GetRangeAsync][]."""
+        """Return the bytes from `start` up to `end`, or `length` bytes, as `obspec.GetRangeAsync` does."""
         buffer: Buffer = await self._forward_async(
             "get_range_async", path, start=start, **drop_none(end=end, length=length)
         )
@@ -192,7 +199,7 @@ class StoreWrapper:
         lengths: Sequence[int] | None = None,
         **options: Any,  # noqa: ANN401 - options of the store, such as obstore's coalesce
     ) -> Sequence[Buffer]:
-        """Get several ranges of an object, see [obspec.GetRanges][]; options such as `coalesce` are forwarded."""
+        """Return several ranges as `obspec.GetRanges` does; options such as `coalesce` are forwarded."""
         ranges = drop_none(ends=ends, lengths=lengths)
         buffers: Sequence[Buffer] = self._forward("get_ranges", path, starts=starts, **ranges, **options)
         return buffers
@@ -206,7 +213,7 @@ class StoreWrapper:
         lengths: Sequence[int] | None = None,
         **options: Any,  # noqa: ANN401 - options of the store, such as obstore's coalesce
     ) -> Sequence[Buffer]:
-        """Get several ranges of an object, see [obspec.GetRangesAsync][]."""
+        """Return several ranges as `obspec.GetRangesAsync` does; options such as `coalesce` are forwarded."""
         ranges = drop_none(ends=ends, lengths=lengths)
         buffers: Sequence[Buffer] = await self._forward_async(
             "get_ranges_async", path, starts=starts, **ranges, **options
@@ -214,11 +221,11 @@ class StoreWrapper:
         return buffers
 
     def head(self, path: str) -> ObjectMeta:
-        """Get an object's metadata, see [obspec.Head][]."""
+        """Return an object's metadata, such as its size and ETag, as `obspec.Head` does."""
         meta: ObjectMeta = self._forward("head", path)
         return meta
 
     async def head_async(self, path: str) -> ObjectMeta:
-        """Get an object's metadata, see [obspec.HeadAsync][]."""
+        """Return an object's metadata, such as its size and ETag, as `obspec.HeadAsync` does."""
         meta: ObjectMeta = await self._forward_async("head_async", path)
         return meta

@@ -86,8 +86,7 @@ class Exchange:
         # requests into those that came before it and those that came after.
         response = self._answer(faults)
         waits = [fault.seconds for fault in faults if fault.action == "stall" and fault.after is None]
-        if seconds := self.state.profile.latency + sum(waits):
-            await self._wait(begin, seconds)
+        await self._wait(begin, self.state.profile.latency + sum(waits))
         if any(fault.action == "drop" and fault.after is None for fault in faults):
             raise ConnectionLostError
         self.status = response.status
@@ -96,7 +95,8 @@ class Exchange:
 
     async def _wait(self, begin: float, seconds: float) -> None:
         # From the arrival of the request: the latency is what it says, whatever answering takes.
-        await self.connection.sleep(max(0.0, begin + seconds - time.monotonic()))
+        if seconds:
+            await self.connection.sleep(max(0.0, begin + seconds - time.monotonic()))
         while self.state.profile.gather and (left := self.state.latest + seconds - time.monotonic()) > 0:
             await self.connection.sleep(left)
         while self._is_early() and time.monotonic() < begin + _LONGEST_GATHERING:

@@ -278,5 +278,5 @@ class BlockLoader:
         min_part: int | None,
     ) -> dict[int, BufferList]:
         blocks = await self._origin.fetch(call, entry, numbers, first=response, contiguous=whole, min_part=min_part)
-        self._counters.add(misses=len(numbers), origin_bytes=sum(map(len, blocks.values())))
+        self._counters.add(misses=len(numbers), bytes_fetched=sum(map(len, blocks.values())))
         return blocks

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from obspec_utils._io.multipart import PartLimits
     from obspec_utils._version import CheckVersion
     from obspec_utils.wrappers.caching._context import RequestContext
+    from obspec_utils.wrappers.caching._stats import Counters
 
 __all__ = ["AUTO_BLOCK_SIZE", "AUTO_WHOLE_SIZE", "BlockSize", "Origin"]
 
@@ -56,6 +57,8 @@ class Origin:
         The maximum number of bytes of one read that a cache can keep; None without limit.
     check_version
         What of an object's metadata tells its versions apart.
+    counters
+        Where requests are counted.
 
     Attributes
     ----------
@@ -70,8 +73,10 @@ class Origin:
         limits: PartLimits,
         max_read: int | None,
         check_version: CheckVersion,
+        counters: Counters,
     ) -> None:
         self._store = store
+        self._counters = counters
         self._block_size = block_size
         self._limits = limits
         self._check_version = check_version
@@ -148,6 +153,7 @@ class Origin:
 
     async def _request(self, call: RequestContext, first: ByteRange, conditions: dict[str, object]) -> Response:
         options = dict(conditions)
+        self._counters.add(requests=1)
         if self.by_blocks and first.start >= 0:
             return await send_first(call.backend, self._store, call.path, self._first_range(first), options)
         if self.by_blocks:
@@ -209,8 +215,8 @@ class Origin:
     async def _fetch(
         self, call: RequestContext, spans: Sequence[ByteRange], entry: Entry, first: Response | None = None
     ) -> list[Buffer]:
-        limit = self._limits.max_concurrent
-        limit = min(limit, call.max_requests or limit)
+        limit = min(self._limits.max_concurrent, call.max_requests or self._limits.max_concurrent)
+        self._counters.add(requests=len(spans))
         counters = () if call.counter is None else (call.counter,)
         return await fetch_parts(
             call.backend, self._store, call.path, spans, entry.version, limit, first=first, counters=counters
@@ -233,6 +239,7 @@ class Origin:
     async def fetch_single(self, call: RequestContext, span: ByteRange) -> tuple[Entry, BufferList]:
         """Fetch a byte range by one request, of any version."""
         validated_at = time.time()
+        self._counters.add(requests=1)
         response = await send_first(call.backend, self._store, call.path, span)
         entry = self.entry(response.meta, response.attributes, validated_at)  # type: ignore[arg-type] # set by a get
         (body,) = await self._fetch(call, [], entry, response)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from html import escape
 from threading import get_ident
 from typing import TYPE_CHECKING
 
 from obspec_utils._redact import redacted
+from obspec_utils._tables import html_table, labelled, text_table
 from obspec_utils._text import count, size
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CacheInfo", "Counters", "TierInfo"]
 
-_NAMES = ("hits", "served_bytes", "misses", "joined", "revalidations", "origin_bytes")
+_NAMES = ("hits", "bytes_served", "misses", "joined", "revalidations", "bytes_fetched", "requests")
 _POSITIONS = {name: position for position, name in enumerate(_NAMES)}
 
 
@@ -45,7 +45,7 @@ class Counters:
         """Add the hits and the served bytes of one request; faster than `add`."""
         counter = self.by_thread.get(get_ident())
         if counter is None:
-            self.add(hits=hits, served_bytes=size)
+            self.add(hits=hits, bytes_served=size)
         else:
             counter[0] += hits
             counter[1] += size
@@ -92,12 +92,16 @@ class CacheInfo:
         Objects or blocks that another thread or task was fetching already.
     evictions
         Values evicted from memory.
+    requests
+        Requests sent to the wrapped store for the cache, without retries. Calls that are only forwarded do not count.
     revalidations
         Requests to the wrapped store that revalidated a version: conditional ones, unless the store refuses these.
-    origin_bytes
+    bytes_fetched
         Bytes fetched from the wrapped store to be cached. Bytes that pass through uncached are not counted.
-    served_bytes
+    bytes_served
         Bytes returned from the cache, including those just fetched.
+    bytes_kept
+        Bytes in memory.
     tiers
         The statistics of each cache, in lookup order.
     """
@@ -106,38 +110,40 @@ class CacheInfo:
     misses: int
     joined: int
     evictions: int
+    requests: int
     revalidations: int
-    origin_bytes: int
-    served_bytes: int
+    bytes_fetched: int
+    bytes_served: int
+    bytes_kept: int
     tiers: tuple[TierInfo, ...]
 
     @classmethod
     def of(cls, counters: Counters, memory: MemoryCache | None, shared: Iterable[tuple[Cache, Counters]]) -> CacheInfo:
         """Sum up the counters of a store and of its shared caches."""
-        names = ("hits", "misses", "joined", "revalidations", "origin_bytes", "served_bytes")
+        names = ("hits", "misses", "joined", "requests", "revalidations", "bytes_fetched", "bytes_served")
         counts = {name: counters[name] for name in names}
         infos = [_tier_info(cache, counted["hits"], counted["misses"]) for cache, counted in shared]
         if memory is not None:
             found = counts["hits"] - sum(info.hits for info in infos)
             lookups = counts["hits"] + counts["misses"] + counts["joined"]
             infos.insert(0, _tier_info(memory, found, lookups - found))
-        return cls(**counts, evictions=0 if memory is None else memory.evictions, tiers=tuple(infos))
+        evictions, kept = (0, 0) if memory is None else (memory.evictions, memory.size)
+        return cls(**counts, evictions=evictions, bytes_kept=kept, tiers=tuple(infos))
 
     def __str__(self) -> str:
-        counts = ", ".join(f"{name} {value}" for name, value in self._rows())
-        tiers = "; ".join(f"{tier.name}: {size(tier.size)}" for tier in self.tiers)
-        return f"{counts} ({tiers})"
-
-    def _rows(self) -> list[tuple[str, str]]:
-        names = [field.name for field in fields(self) if field.name != "tiers"]
-        texts = [(size if name.endswith("_bytes") else count)(getattr(self, name)) for name in names]
-        return list(zip([name.replace("_", " ") for name in names], texts, strict=True))
+        return f"{text_table(self._counts())}\n\n{text_table(self._tiers(), _HEADS)}"
 
     def _repr_html_(self) -> str:
-        counts = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in self._rows())
-        heads = "".join(f"<th>{name}</th>" for name in ("tier", "hits", "misses", "evictions", "size", "max size"))
-        tiers = "".join(_tier_row(tier) for tier in self.tiers)
-        return f"<table>{counts}</table><table><tr>{heads}</tr>{tiers}</table>"
+        return html_table(self._counts()) + html_table(self._tiers(), _HEADS)
+
+    def _counts(self) -> list[tuple[str, str]]:
+        return labelled({it.name: getattr(self, it.name) for it in fields(self) if it.name != "tiers"})
+
+    def _tiers(self) -> list[list[str]]:
+        return [_tier_row(tier) for tier in self.tiers]
+
+
+_HEADS = ("tier", "hits", "misses", "evictions", "size", "max size")
 
 
 def _tier_info(cache: Cache, hits: int, misses: int) -> TierInfo:
@@ -146,7 +152,6 @@ def _tier_info(cache: Cache, hits: int, misses: int) -> TierInfo:
     return TierInfo(redacted(repr(cache)), hits, misses, *(it if isinstance(it, int) else None for it in numbers))
 
 
-def _tier_row(tier: TierInfo) -> str:
+def _tier_row(tier: TierInfo) -> list[str]:
     numbers = [count(tier.hits), count(tier.misses), count(tier.evictions)]
-    sizes = [size(tier.size), size(tier.max_size)]
-    return "".join(["<tr>", *(f"<td>{escape(text)}</td>" for text in (tier.name, *numbers, *sizes)), "</tr>"])
+    return [tier.name, *numbers, size(tier.size), size(tier.max_size)]

@@ -96,6 +96,16 @@ class CachingReadableStore(CachedReads):
         configuration.
     TypeError
         If an argument has another type, such as a folder as `cache`: pass a `DiskCache` of that folder.
+
+    Examples
+    --------
+    ```python
+    from obspec_utils.wrappers import CachingReadableStore
+
+    cached = CachingReadableStore(store, block_size="auto", max_age=3600)
+    start = cached.get_range("large.bin", start=0, length=100)  # fetches a block
+    again = cached.get_range("large.bin", start=50, length=10)  # from memory
+    ```
     """
 
     def __init__(
@@ -133,7 +143,7 @@ class CachingReadableStore(CachedReads):
         counters = Counters()
         entries = EntryTable(memory, config.max_age_seconds(shared=bool(shared)), shared=bool(shared))
         max_read = config.max_read(memory, shared)
-        origin = Origin(self._store, config.block_size, self._limits(), max_read, config.check_version)
+        origin = Origin(self._store, config.block_size, self._limits(), max_read, config.check_version, counters)
         max_ahead = config.max_ahead(memory, shared)
         return {
             "_tiers": tiers,

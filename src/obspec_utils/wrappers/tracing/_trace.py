@@ -1,57 +1,56 @@
-"""The records of a tracing store, and their summary."""
+"""The records of tracing stores."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
 
 from obspec_utils._redact import redacted
+from obspec_utils._tables import html_table, labelled, text_table
+from obspec_utils._validation import positive_int
+from obspec_utils.wrappers.tracing._record import RequestRecord
+from obspec_utils.wrappers.tracing._summary import summarize
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["Method", "RangeStyle", "RequestRecord", "RequestTrace"]
+    from obspec_utils.wrappers.tracing._record import Method, RangeStyle
 
-Method = Literal["get", "get_range", "get_ranges", "head"]
-RangeStyle = Literal["end", "length"]
+__all__ = ["RequestTrace"]
 
-
-@dataclass(frozen=True, slots=True)
-class RequestRecord:
-    """One request.
-
-    Attributes
-    ----------
-    path
-        The object.
-    start, length, end
-        The requested bytes; for a `get`, those of its response. `end` is exclusive. All 0 for a `head`, and for a `get`
-        that failed.
-    timestamp
-        When the request was made, in seconds since the epoch.
-    duration
-        Seconds until the call returned; for a `get`, until its headers had arrived.
-    method
-        The method of the store, without `_async`.
-    range_style
-        Whether the range was given by its end or its length; None without a range.
-    """
-
-    path: str
-    start: int
-    length: int
-    end: int
-    timestamp: float
-    duration: float | None = None
-    method: Method = "get_range"
-    range_style: RangeStyle | None = None
+# Old records are dropped in batches of this part of `max_records`: removing from the start of a list moves all others.
+_BATCHES = 1000
 
 
 @dataclass(repr=False)
 class RequestTrace:
-    """The requests of one or several tracing stores. Threads may share it."""
+    """The requests of one or several tracing stores. Threads and tasks may share it.
+
+    Parameters
+    ----------
+    requests
+        A list to record into; its records count, too.
+    max_records
+        The maximum number of records kept, 100,000 by default. Beyond, the oldest are dropped.
+
+    Attributes
+    ----------
+    requests
+        The records, in the order in which the calls of the store returned.
+    """
 
     requests: list[RequestRecord] = field(default_factory=list)
+    max_records: int = field(default=100_000, kw_only=True)
+    # By thread: each changes only its own number, so that none is lost without a lock.
+    _dropped: dict[int, int] = field(default_factory=dict, init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self.max_records = positive_int("max_records", self.max_records)
 
     def add(
         self,
@@ -63,25 +62,53 @@ class RequestTrace:
         method: Method = "get_range",
         range_style: RangeStyle | None = None,
     ) -> RequestRecord:
-        """Record a request whose `end` is `start + length`. Credentials in its path are redacted."""
+        """Record a request whose `end` is `start + length`, and whose bytes have all been received.
+
+        Credentials in its path are redacted.
+        """
         shown: Any = path
         if isinstance(shown, str):  # the store refuses anything else
             shown = redacted(shown)
-        record = RequestRecord(shown, start, length, start + length, timestamp, duration, method, range_style)
+        record = RequestRecord(shown, start, length, start + length, timestamp, duration, method, range_style, length)
         self.requests.append(record)
+        if len(self.requests) > self.max_records:
+            self._drop()
         return record
+
+    def _drop(self) -> None:
+        """Drop the oldest records.
+
+        Without a lock, which a thread that collects garbage could hold. Of threads that come here at once, each drops
+        and counts a batch.
+        """
+        batch = max(1, self.max_records // _BATCHES)
+        del self.requests[:batch]
+        thread = get_ident()
+        self._dropped[thread] = self._dropped.get(thread, 0) + batch
+
+    @property
+    def dropped(self) -> int:
+        """The number of records that were dropped because there were more than `max_records`."""
+        return sum(list(self._dropped.values()))
 
     def __repr__(self) -> str:
         """Show the totals only: this is part of the repr of each store that records into it."""
         return f"<RequestTrace of {self.total_requests} requests, {self.total_bytes} bytes>"
 
+    def __str__(self) -> str:
+        return text_table(labelled(self.summary()))
+
+    def _repr_html_(self) -> str:
+        return html_table(labelled(self.summary()))
+
     def clear(self) -> None:
         """Remove all records."""
         self.requests.clear()
+        self._dropped.clear()
 
     @property
     def total_requests(self) -> int:
-        """The number of requests."""
+        """The number of requests, without those that were dropped."""
         return len(self.requests)
 
     @property
@@ -90,18 +117,29 @@ class RequestTrace:
         return sum(record.length for record in list(self.requests))
 
     def summary(self) -> dict[str, Any]:
-        """Return totals, and the smallest, largest and mean request in bytes if there was any."""
-        lengths = [record.length for record in list(self.requests)]
-        summary: dict[str, Any] = {
-            "total_requests": len(lengths),
-            "total_bytes": sum(lengths),
-            "unique_files": len({record.path for record in list(self.requests)}),
-        }
-        if lengths:
-            summary["min_request_size"] = min(lengths)
-            summary["max_request_size"] = max(lengths)
-            summary["mean_request_size"] = sum(lengths) / len(lengths)
-        return summary
+        """Return what the records add up to.
+
+        Returns
+        -------
+        dict
+            In this order:
+
+            - `total_requests`, `total_bytes`, `unique_files`: requests, bytes asked for, and objects;
+            - `min_request_size`, `max_request_size`, `mean_request_size`: bytes asked for in one request; only if there
+              was a request;
+            - `bytes_received`: bytes that arrived;
+            - `unique_bytes`, `duplicate_bytes`: of these, the bytes of the objects, each counted once, and the others,
+              which had arrived before;
+            - `amplification`: `bytes_received / unique_bytes`; None if nothing arrived;
+            - `most_in_flight`: the most requests in flight at once; the ranges of one `get_ranges` call are one;
+            - `wall_time`, `idle_time`: seconds from the first request to the last byte, and seconds in between with
+              nothing in flight;
+            - `p50_duration`, `p95_duration`: seconds that half, and 95 %, of the requests did not exceed; None if no
+              duration is known;
+            - `errors`: requests that failed, or whose body did;
+            - `dropped`: records dropped, which all other numbers leave out.
+        """
+        return summarize(list(self.requests), self.dropped)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return a pandas DataFrame with one row per request and one column per field of `RequestRecord`.
@@ -118,3 +156,34 @@ class RequestTrace:
             raise ModuleNotFoundError(msg, name="pandas") from error
         columns = [column.name for column in fields(RequestRecord)]
         return pd.DataFrame([asdict(record) for record in list(self.requests)], columns=columns)
+
+    def plot(self, ax: Axes | Iterable[Axes] | None = None) -> Figure:
+        """Draw the requests over time, and where in their objects they read.
+
+        The upper panel has a bar for each request, from its beginning to the last byte that arrived; the fewer bytes,
+        the paler. The lower panel shows the offset of the bytes over time: reading in sequence is a rising line. Bytes
+        that had been received before are red. Several objects are on top of each other, scaled to the same height.
+
+        Parameters
+        ----------
+        ax
+            A matplotlib Axes to draw both panels into, or two for one panel each; by default a new figure's.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure. pyplot is not used: save it by `savefig`; notebooks display it.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If matplotlib is not installed.
+        TypeError
+            If `ax` is anything else.
+        """
+        try:
+            from obspec_utils.wrappers.tracing._plot import plot  # noqa: PLC0415 - needs an extra
+        except ModuleNotFoundError as error:
+            msg = 'RequestTrace.plot() needs matplotlib: pip install "obspec-utils[plot]"'
+            raise ModuleNotFoundError(msg, name="matplotlib") from error
+        return plot(list(self.requests), ax)

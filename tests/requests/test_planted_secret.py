@@ -105,6 +105,7 @@ class Told:
 
 @pytest.fixture
 def told(caplog: pytest.LogCaptureFixture) -> Iterator[Told]:
+    caplog.set_level(logging.INFO, "asyncio")  # it logs in nameless threads, which get a name then
     caplog.set_level(logging.DEBUG)
     told = Told(caplog)
     with warnings.catch_warnings(record=True) as warned:

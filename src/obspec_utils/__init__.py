@@ -6,6 +6,7 @@ with parallel range requests; cache, split and trace the requests of a store.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from obspec_utils._about import VERSION
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from obspec_utils._explain import Explanation, Network, explain
 
 __version__ = VERSION
+
+# A library must not write anything itself; see docs/guide/logging.md.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
     "Explanation",

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["redacted", "redacted_netloc", "shown"]
+__all__ = ["redact_error", "redacted", "redacted_netloc", "shown"]
 
 # A text without any of these has no credentials.
-_SUSPECT = re.compile(r"[@?#=:]")
+_SUSPECT = re.compile(r"[@?#=:%]")
 # `//user:password@`. A password that is not percent-encoded may have any of "/?#@", so match up to the last "@".
 _PASSWORD = re.compile(r"(?s)(?<=//)[^/?#]*:.*@")
 # `//token@`. URLs of Azure's file systems have a container in this place.
@@ -24,6 +24,8 @@ _END = r"\s\"'`<>"
 # Any query of an http(s) URL. In other URLs "?" and "#" may be part of a key, so match only what looks like a query.
 _WEB_QUERY = re.compile(rf"(?i)((?:https?:|(?<!:))//[^\s?]*)\?[^{_END}]+")
 _QUERY = re.compile(rf"([?#])[^{_END}]*=[^{_END}]*")
+# A query in a path, as obstore's errors show it.
+_ENCODED_QUERY = re.compile(rf"(?i)(%3F|%23)[^{_END}]*(?:=|%3D)[^{_END}]*")
 # `token=SECRET` or `'Authorization': 'Bearer SECRET'` in the repr of a user's own store or options.
 _NAMED = re.compile(
     r"""(?ix) (?<![\w-])
@@ -49,7 +51,17 @@ def redacted(text: str) -> str:
         for pattern in (_PASSWORD, _USER, _BARE):
             before = pattern.sub("***@", before)
     text = _WEB_QUERY.sub(r"\1?...", before + rest)
-    return _NAMED.sub(r"\1***", _QUERY.sub(r"\1...", text))
+    text = _ENCODED_QUERY.sub(r"\1...", _QUERY.sub(r"\1...", text))
+    return _NAMED.sub(r"\1***", text)
+
+
+def redact_error(error: Exception) -> None:
+    """Redact the text of an error of obstore, which shows signed URLs in full. Its type and traceback stay."""
+    is_its_own = type(error).__module__.startswith("obstore") or type(error) is FileNotFoundError
+    if is_its_own and len(error.args) == 1 and isinstance(error.args[0], str):
+        text = redacted(error.args[0])
+        if text != error.args[0]:
+            error.args = (text,)
 
 
 def redacted_netloc(scheme: str, netloc: str) -> str:

@@ -123,6 +123,25 @@ async def which_version_is_read(store: S3Store) -> None:
         CachingReadableStore(SplittingReadableStore(store, check_version=check_version), check_version=check_version)
 
 
+class CountingCallback:
+    def set_size(self, size: int) -> None: ...
+
+    def relative_update(self, inc: int = 1) -> None: ...
+
+
+def show_progress(bytes_done: int, bytes_total: int | None) -> None: ...
+
+
+async def progress_is_shown(store: S3Store) -> None:
+    for progress in (True, False, None, show_progress, CountingCallback()):
+        EagerStoreReader(store, "path", progress=progress)
+        open_reader(store, "path", progress=progress)
+        await open_reader_async(store, "path", progress=progress)
+        cached = CachingReadableStore(SplittingReadableStore(store, progress=progress))
+        assert_type(cached.prefetch(["path"], progress=progress), dict[str, Exception])
+        assert_type(await cached.prefetch_async(["path"], progress=progress), dict[str, Exception])
+
+
 def the_least_a_reader_needs(store: Get) -> bytes:
     return EagerStoreReader(store, "path").read(None)
 

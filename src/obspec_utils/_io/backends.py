@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from obspec_utils._io.cache_threads import CACHE_THREADS, resolve
 from obspec_utils._io.concurrency import gather, gather_async
-from obspec_utils._io.gc_pause import raise_if_interrupted
+from obspec_utils._io.gc_pause import call_after_pause, current_scope, raise_if_interrupted
 from obspec_utils._io.interruptible import in_own_thread, interruptible
+from obspec_utils._io.logs import async_method_of, method_of
+from obspec_utils._io.progress import INTERVAL
 from obspec_utils._io.response import has_method
+from obspec_utils._redact import redact_error
 
 if TYPE_CHECKING:
     import threading
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from obspec_utils._io.progress import Progress
     from obspec_utils._io.response import Response
 
 __all__ = ["ASYNC", "SYNC", "AsyncBackend", "Backend", "SyncBackend", "run", "run_sync"]
@@ -80,6 +84,10 @@ class Backend(Protocol):
         """Run a job for each number below `count`, at most `limit` at a time; return the results in order."""
         ...
 
+    async def watch(self, progress: Progress, job: Awaitable[T]) -> T:
+        """Wait for a job, and show its progress in the caller's thread or task."""
+        ...
+
     def task(self) -> asyncio.Task[Any] | None:
         """Return the running task; None in a thread."""
         ...
@@ -113,7 +121,11 @@ class SyncBackend(Backend):
     async def invoke(self, store: Any, method: str, path: str, **arguments: object) -> Any:  # noqa: ANN401
         """Call the method, unless the caller was interrupted."""
         raise_if_interrupted()
-        return getattr(store, method)(path, **arguments)
+        try:
+            return method_of(store, method)(path, **arguments)
+        except Exception as error:
+            redact_error(error)
+            raise
 
     async def body(self, response: Response) -> Buffer:
         """Read the body."""
@@ -137,6 +149,22 @@ class SyncBackend(Backend):
     ) -> list[T]:
         """Run the jobs here and in helper threads."""
         return gather(lambda number: run(job(number)), count, limit, stop)
+
+    async def watch(self, progress: Progress, job: Awaitable[T]) -> T:
+        """Run the job here, inside the pause of a caller who shows the progress, see `watched`."""
+        scope = current_scope()
+        shown_by_caller = [] if scope is None else scope.watched
+        shown_by_caller.append(progress)
+        try:
+            result = await job
+        except BaseException:
+            call_after_pause(progress.close)
+            raise
+        finally:
+            shown_by_caller.remove(progress)
+        is_interrupted = scope is not None and scope.interrupted
+        call_after_pause(progress.close if is_interrupted else progress.end)
+        return result
 
     def task(self) -> None:
         """Return None."""
@@ -170,7 +198,11 @@ class AsyncBackend(Backend):
 
     async def invoke(self, store: Any, method: str, path: str, **arguments: object) -> Any:  # noqa: ANN401
         """Call the async method."""
-        return await getattr(store, f"{method}_async")(path, **arguments)
+        try:
+            return await async_method_of(store, f"{method}_async")(path, **arguments)
+        except Exception as error:
+            redact_error(error)
+            raise
 
     async def body(self, response: Response) -> Buffer:
         """Read the body."""
@@ -194,6 +226,24 @@ class AsyncBackend(Backend):
     ) -> list[T]:
         """Run the jobs as tasks."""
         return await gather_async(job, count, limit)
+
+    async def watch(self, progress: Progress, job: Awaitable[T]) -> T:
+        """Run the job in a task of its own, and show the progress in this one, which holds nothing others wait for."""
+        running = asyncio.ensure_future(job)
+        try:
+            while not (await asyncio.wait((running,), timeout=INTERVAL))[0]:
+                progress.update()
+            result = running.result()
+            progress.end()
+        except BaseException:
+            running.cancel()
+            await asyncio.wait((running,))
+            progress.close()
+            raise
+        else:
+            return result
+        finally:
+            del running  # break the cycle error -> traceback -> frame
 
     def task(self) -> asyncio.Task[Any] | None:
         """Return the running task."""

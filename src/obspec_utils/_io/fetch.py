@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from dataclasses import dataclass
+from logging import INFO
 from typing import TYPE_CHECKING, cast
 
+from obspec_utils._io.allocation import WriteTarget, allocate
 from obspec_utils._io.backends import SYNC, run
 from obspec_utils._io.errors import is_transient
+from obspec_utils._io.gc_pause import raise_if_interrupted
+from obspec_utils._io.logs import log
 from obspec_utils._io.request import send_range_or_whole
 from obspec_utils._io.retry import Attempts, RetryBudget
 from obspec_utils._version import Version
@@ -17,8 +21,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from obspec_utils._io.allocation import WriteTarget
     from obspec_utils._io.backends import Backend
+    from obspec_utils._io.progress import Counter
     from obspec_utils._io.response import Response
     from obspec_utils._ranges import ByteRange
 
@@ -43,6 +47,7 @@ class _Parts:
     first: Response | None
     targets: Sequence[WriteTarget] | None
     budget: RetryBudget
+    counters: Sequence[Counter]
 
     async def fetch(self, number: int) -> Buffer:
         """Fetch a part by number: that of the first response if there is one, then those of the spans."""
@@ -74,6 +79,16 @@ class _Parts:
                         raise
                     first_error = first_error or error
                     delay = attempts.delay_after(error, reading=response is not None)
+                if delay is not None:
+                    log(
+                        INFO,
+                        "Retry bytes %s to %s of %r in %s s: %s",
+                        span.start,
+                        span.stop,
+                        self.path,
+                        delay,
+                        first_error,
+                    )
                 if delay is None or await self.backend.sleep(delay, self.budget.stop):
                     raise first_error
                 response = None
@@ -93,14 +108,36 @@ class _Parts:
         return response.meta is not None and self.version.comparable(Version.of(response.meta))
 
     async def _read(self, response: Response, span: ByteRange, target: WriteTarget | None) -> Buffer:
-        if target is None and response.span == span:
-            return await self.backend.body(response)
+        if target is None and self.counters and response.streams:  # as it arrives, to count the bytes
+            memory = allocate(span.length)
+            await self._write(response, span, WriteTarget(memory, 0))
+            return memory.view
         if target is None:
-            return b"".join([piece async for piece in self._pieces(response, span)])
-        position = 0
-        async for piece in self._pieces(response, span):
-            position = target.write(position, piece)
+            whole = response.span == span
+            body = await self.backend.body(response) if whole else await self._join(response, span)
+            self._count(span.length)
+            return body
+        await self._write(response, span, target)
         return b""
+
+    async def _join(self, response: Response, span: ByteRange) -> bytes:
+        return b"".join([piece async for piece in self._pieces(response, span)])
+
+    async def _write(self, response: Response, span: ByteRange, target: WriteTarget) -> None:
+        position = 0
+        try:
+            async for piece in self._pieces(response, span):
+                position = target.write(position, piece)
+                if self.counters:
+                    self._count(memoryview(piece).nbytes)
+                    raise_if_interrupted()
+        except BaseException:
+            self._count(-position)  # they are requested again, or the whole object is
+            raise
+
+    def _count(self, length: int) -> None:
+        for counter in self.counters:
+            counter.add(length)
 
     async def _pieces(self, response: Response, span: ByteRange) -> AsyncIterator[Buffer]:
         """Read a part's bytes as they arrive; if the server ignored the range, skip the other bytes."""
@@ -132,6 +169,7 @@ async def fetch_parts(
     *,
     first: Response | None = None,
     targets: Sequence[WriteTarget] | None = None,
+    counters: Sequence[Counter] = (),
 ) -> list[Buffer]:
     """Fetch byte ranges of one version of an object, one request each; only a part that fails is retried.
 
@@ -148,6 +186,8 @@ async def fetch_parts(
     targets
         Where to write the bytes of each part (`first`, then the spans); the returned buffers are empty then. After an
         error their content is undefined.
+    counters
+        Where to count the bytes as they arrive. Bytes that are requested again are subtracted first.
 
     Raises
     ------
@@ -155,7 +195,7 @@ async def fetch_parts(
         If a response is of another version.
     """
     count = len(spans) + (first is not None)
-    parts = _Parts(backend, store, path, spans, version, first, targets, RetryBudget(count))
+    parts = _Parts(backend, store, path, spans, version, first, targets, RetryBudget(count), counters)
     if count == 1:
         return [await parts.fetch(0)]
     return await backend.gather(parts.fetch, count, limit, parts.budget.stop)

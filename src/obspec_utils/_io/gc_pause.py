@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COLLECTION_INTERVAL",
     "PauseScope",
+    "Watched",
     "call_after_pause",
     "collect_due",
     "current_scope",
@@ -47,6 +48,14 @@ T = TypeVar("T")
 COLLECTION_INTERVAL = 0.1
 
 
+class Watched(Protocol):
+    """What a waiting caller does from time to time."""
+
+    def update(self) -> None:
+        """Show the progress."""
+        ...
+
+
 class PauseScope:
     """One outermost pause.
 
@@ -54,12 +63,15 @@ class PauseScope:
     ----------
     callbacks
         Calls of users' functions, postponed until the pause ends.
+    watched
+        Updated by the caller every 0.1 s if another thread does the work, see `in_own_thread`.
     interrupted
         Whether Ctrl-C interrupted the caller.
     """
 
     def __init__(self) -> None:
         self.callbacks: list[Callable[[], None]] = []
+        self.watched: list[Watched] = []
         self.interrupted = False
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from obspec import Attributes, ObjectMeta
 
+    from obspec_utils._io.progress import Counter
+
 __all__ = ["YIELD_AFTER", "Body", "InMemoryBody", "Result", "join", "join_async", "slice_async"]
 
 # obstore's default, so that code written for its results gets chunks of the same size.
@@ -134,6 +136,12 @@ class Result:
     range: tuple[int, int]
     attributes: Attributes
     _body: Body = field(repr=False)
+
+    def count(self, counter: Counter) -> None:
+        """Count the bytes that will arrive, if this result is not in memory."""
+        counters = getattr(self._body, "counters", None)
+        if counters is not None:
+            counters.append(counter)
 
     def parts(self, *, whole: bool = False) -> BufferList:
         """Return all bytes without a copy; the buffers may reach beyond `range`.

@@ -11,13 +11,21 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from obspec_utils._io.concurrency import limiter
-from obspec_utils._io.gc_pause import COLLECTION_INTERVAL, PauseScope, collect_due, paused, paused_here, run_callbacks
+from obspec_utils._io.gc_pause import (
+    COLLECTION_INTERVAL,
+    PauseScope,
+    collect_due,
+    is_paused,
+    paused,
+    paused_here,
+    run_callbacks,
+)
 from obspec_utils._io.threads import in_main_thread, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["in_own_thread", "interruptible"]
+__all__ = ["in_own_thread", "interruptible", "watched"]
 
 T = TypeVar("T")
 
@@ -25,6 +33,16 @@ T = TypeVar("T")
 def interruptible(function: Callable[..., T], *args: object) -> T:
     """Call a function inside `paused()`; from the main thread, in a thread that Ctrl-C does not reach."""
     return in_own_thread(function, *args) if in_main_thread() else paused(function, *args)
+
+
+def watched(function: Callable[..., T], *args: object) -> T:
+    """Call a function as `interruptible` does, and show its progress in the calling thread meanwhile.
+
+    Inside a pause the caller may hold what other threads wait for. Then progress is shown by the caller of the
+    outermost call if that waits for another thread, as the main thread does, and else only at the end.
+    """
+    is_nested = is_paused() and not in_main_thread()
+    return function(*args) if is_nested else in_own_thread(function, *args)
 
 
 def in_own_thread(function: Callable[..., T], *args: object) -> T:
@@ -63,6 +81,8 @@ class _Call(PauseScope):
         # the thread that is waited for can't run.
         while not self.done.acquire(timeout=COLLECTION_INTERVAL):
             collect_due()
+            for progress in self.watched[:]:
+                progress.update()
 
     def run(self) -> None:
         # Takes a token if there is one; never waits for it, so no caller starves.

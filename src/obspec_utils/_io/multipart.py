@@ -6,9 +6,11 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from obspec_utils._io.allocation import Allocation, WriteTarget, allocate
-from obspec_utils._io.backends import ASYNC, SYNC, run_sync
+from obspec_utils._io.backends import ASYNC, SYNC, run
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.fetch import fetch_parts
+from obspec_utils._io.gc_pause import call_after_pause
+from obspec_utils._io.interruptible import interruptible, watched
 from obspec_utils._io.single_flight import SingleFlight
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange, chain, split
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from obspec_utils._io.backends import Backend
+    from obspec_utils._io.progress import Counter, Progress
     from obspec_utils._io.response import Response
     from obspec_utils._ranges import ByteRanges
     from obspec_utils._version import Version
@@ -39,9 +42,21 @@ class MultipartBody:
 
     The other parts are fetched by `load` and kept, so the body can be read again. They must have the `version` of the
     first response.
+
+    Attributes
+    ----------
+    counters
+        Where to count the bytes that arrive.
     """
 
-    def __init__(self, store: object, first: Response, limits: PartLimits, version: Version) -> None:
+    def __init__(
+        self,
+        store: object,
+        first: Response,
+        limits: PartLimits,
+        version: Version,
+        progress: Progress | None = None,
+    ) -> None:
         self._store = store
         self._path = first.path
         self.version = version
@@ -54,6 +69,8 @@ class MultipartBody:
         self._buffers: list[Buffer] = []
         self._parts = BufferList([])
         self._in_flight: SingleFlight[_Fetched] = SingleFlight()
+        self._progress = progress
+        self.counters: list[Counter] = [] if progress is None else [progress.counter(version.size)]
 
     @property
     def requests(self) -> int:
@@ -66,8 +83,9 @@ class MultipartBody:
         With `whole`, if nothing was fetched yet and bodies can be read as they arrive, the parts are written into one
         buffer.
         """
-        if self._parts.stop < stop:
-            run_sync(self._load, SYNC, stop, whole)
+        if self._parts.stop < stop or not stop:
+            call = interruptible if self._progress is None else watched
+            call(lambda: run(self._load(SYNC, stop, whole)))
         return self._parts
 
     async def load_async(self, stop: int, *, whole: bool = False) -> BufferList:
@@ -81,6 +99,8 @@ class MultipartBody:
 
         while self._parts.stop < stop:
             await self._in_flight.run_many(backend, [None], fetch_missing, find=_nothing, keep=self._keep)
+        if not self.version.size and self._progress is not None:
+            call_after_pause(self._progress.end)
 
     def window(self, position: int) -> BufferList:
         """Return the parts from 0 to beyond `position`."""
@@ -118,7 +138,9 @@ class MultipartBody:
 
     async def _fetch(self, backend: Backend, stop: int, *, whole: bool) -> _Fetched:
         plan = self._plan(stop, whole=whole)
-        buffers = await fetch_parts(
+        for counter in self.counters:
+            counter.restart(self._parts.stop)
+        fetching = fetch_parts(
             backend,
             self._store,
             self._path,
@@ -127,7 +149,10 @@ class MultipartBody:
             self._limits.max_concurrent,
             first=plan.first,
             targets=plan.targets,
+            counters=self.counters,
         )
+        progress = self._progress
+        buffers = await (fetching if progress is None else backend.watch(progress, fetching))
         return plan.fetched(buffers)
 
 

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from logging import INFO, WARNING
 from typing import TYPE_CHECKING, Any, cast
 
 from obspec_utils._io.backends import SYNC, run
 from obspec_utils._io.errors import is_range_ignored, is_range_unsupported, is_transient
 from obspec_utils._io.fork import check_fork
+from obspec_utils._io.logs import log
 from obspec_utils._io.response import Response, response_of, unwrap
 from obspec_utils._ranges import ByteRange
 from obspec_utils._redact import redacted
@@ -84,7 +86,10 @@ async def send_range_or_whole(
             if not (is_range_unsupported(error) and backend.has(store, "get")):
                 raise
             if last or not is_range_ignored(error):
-                return await _send_whole(backend, store, path, span, options, error)
+                whole = await _send_whole(backend, store, path, span, options, error)
+                if is_range_ignored(error) and whole.span.length:  # not of an empty object
+                    log(WARNING, "The server ignored a range, and sends all of %r: %s", path, error)
+                return whole
     raise AssertionError
 
 
@@ -123,6 +128,7 @@ async def send_first(
     except Exception as error:
         if not is_transient(error):
             raise
+        log(INFO, "Retry the first request for %r in %s s: %s", path, FIRST_RETRY_DELAY, error)
     await backend.sleep(FIRST_RETRY_DELAY)
     return await send_range_or_whole(backend, store, path, span, options)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 import warnings
+from logging import WARNING
 
 from obspec_utils._io.gc_pause import call_after_pause
+from obspec_utils._io.logs import log
 from obspec_utils._redact import redacted
 
 __all__ = ["CircuitBreaker"]
@@ -46,7 +48,9 @@ class CircuitBreaker:
         return True
 
     def record_failure(self, error: BaseException) -> None:
-        """Open the circuit. Warn of the first error once this thread holds no lock."""
+        """Open the circuit, and log that. Warn of the first error once this thread holds no lock."""
+        if not self.is_open:
+            log(WARNING, "%s is not used for %g s: %s", self.name, _OPEN_FOR, error, about="caches")
         self._open_until = time.monotonic() + _OPEN_FOR
         if self._has_warned:
             return

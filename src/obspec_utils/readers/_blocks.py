@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from logging import INFO
 from typing import TYPE_CHECKING, cast
 
 from obspec_utils._io.buffers import BufferList, concat
 from obspec_utils._io.fetch import read_first
 from obspec_utils._io.gc_pause import held
+from obspec_utils._io.logs import log
 from obspec_utils._ranges import (
     MAX_CONCURRENT_REQUESTS,
     REQUEST_SIZE,
@@ -155,7 +157,8 @@ class BlockStrategy(CachedBlocks):
         begun = stream.position
         try:
             parts = stream.read_to(min(stop, stream.stop))
-        except Exception:  # noqa: BLE001 - the blocks are requested again, which raises the error
+        except Exception as error:  # noqa: BLE001 - the blocks are requested again, which raises the error
+            log(INFO, "Request the rest of %r again: %s", self._path, error)
             return {}
         received = stream.position - begun
         self._policy.note_fetch(stream.position, received)
@@ -265,7 +268,8 @@ class BlockStrategy(CachedBlocks):
                 self._ranges_ignored = not response.ranged  # a server may serve ranges sometimes
                 stream = ResponseStream(response, self._block_size)
             parts = stream.read_to(span.stop, start=span.start)
-        except Exception:  # noqa: BLE001 - the range is requested again, with retries, which raises the error
+        except Exception as error:  # noqa: BLE001 - the range is requested again, with retries, which raises the error
+            log(INFO, "Request bytes %s to %s of %r again: %s", *span, self._path, error)
             return BufferList(self._fetcher.ranges([span], cast("Version", self.version), 1), span.start)
         if stream.position < stream.stop:
             self._stream = stream

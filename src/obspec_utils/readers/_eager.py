@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from obspec import Get
 
 from obspec_utils._io.buffers import BufferList
-from obspec_utils._io.interruptible import interruptible
+from obspec_utils._io.interruptible import interruptible, watched
 from obspec_utils._io.multipart import MultipartBody, PartLimits
 from obspec_utils._io.not_found import raise_not_found
 from obspec_utils._io.request import request_first
+from obspec_utils._progress import progress_setting
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._validation import positive_int
 from obspec_utils.readers._file import StoreReader
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from obspec_utils._io.response import Response
+    from obspec_utils._progress import ProgressArgument, ProgressSetting
     from obspec_utils._version import CheckVersion
     from obspec_utils.readers._strategy import CachedPiece
 
@@ -33,8 +35,16 @@ class _WholeStrategy(Strategy):
 
     __slots__ = ("_parts",)
 
-    def __init__(self, store: object, path: str, versions: VersionOptions, limits: PartLimits) -> None:
+    def __init__(
+        self,
+        store: object,
+        path: str,
+        versions: VersionOptions,
+        limits: PartLimits,
+        progress: ProgressSetting | None,
+    ) -> None:
         super().__init__(store, path, versions)
+        self._progress = progress
         self._limits = limits
         self._parts: BufferList | None = None
         self._requests = 0
@@ -62,7 +72,8 @@ class _WholeStrategy(Strategy):
 
     def load_from(self, first: Response) -> BufferList:
         """Read the first response and fetch the rest."""
-        body = MultipartBody(self._store, first, self._limits, self._versions.version_of(first))
+        progress = None if self._progress is None else self._progress.start(self._path)
+        body = MultipartBody(self._store, first, self._limits, self._versions.version_of(first), progress)
         if self.version is not None:
             self.version.check(self._path, body.version)
         self._parts = parts = body.load(body.version.size)
@@ -100,6 +111,11 @@ class EagerStoreReader(StoreReader):
         "etag", "date", or "size" for nothing else; for servers that send different ETags or dates for the same bytes.
     version
         The id of the version to read, such as a version id of S3, instead of the current one.
+    progress
+        Show how many bytes have arrived: True for a bar by tqdm (extra `progress`) if standard error is a terminal or
+        this is a notebook; an fsspec `Callback`; or a function of the number of bytes so far and in all. Called in the
+        caller's thread, at most 10 times a second, and once all bytes have arrived. If it raises, so does the call.
+        None (default) for nothing.
 
     Raises
     ------
@@ -135,11 +151,12 @@ class EagerStoreReader(StoreReader):
         *,
         check_version: CheckVersion = "auto",
         version: str | None = None,
+        progress: ProgressArgument = None,
     ) -> None:
-        versions = VersionOptions(check_version, version)
-        self._set_up(store, path, versions, request_size, file_size, max_concurrent_requests)
+        versions, setting = VersionOptions(check_version, version), progress_setting(progress)
+        self._set_up(store, path, versions, request_size, file_size, max_concurrent_requests, setting)
         with raise_not_found(store, path, version):
-            interruptible(self._strategy.load, 0, 0)
+            (interruptible if setting is None else watched)(self._strategy.load, 0, 0)
 
     def _set_up(
         self,
@@ -149,11 +166,12 @@ class EagerStoreReader(StoreReader):
         request_size: int,
         file_size: int | None = None,
         max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
+        progress: ProgressSetting | None = None,
     ) -> _WholeStrategy:
         limits = PartLimits(
             positive_int("request_size", request_size), positive_int("max_concurrent_requests", max_concurrent_requests)
         )
-        strategy = _WholeStrategy(store, path, versions, limits)
+        strategy = _WholeStrategy(store, path, versions, limits, progress)
         super().__init__(
             store,
             path,
@@ -161,6 +179,7 @@ class EagerStoreReader(StoreReader):
             request_size=limits.request_size,
             file_size=None if file_size is None else positive_int("file_size", file_size, least=0),
             max_concurrent_requests=limits.max_concurrent,
+            progress=progress,
             **versions.arguments,
         )
         return strategy
@@ -173,8 +192,16 @@ class EagerStoreReader(StoreReader):
         return reader
 
     @classmethod
-    def _from_response(cls, store: Any, versions: VersionOptions, first: Response, request_size: int) -> Self:  # noqa: ANN401 - the constructor's arguments
+    def _from_response(
+        cls,
+        store: Any,  # noqa: ANN401 - the constructor's
+        versions: VersionOptions,
+        first: Response,
+        request_size: int,
+        progress: ProgressSetting | None,
+    ) -> Self:
         """Make a reader of an object whose first response has arrived."""
         reader = cls.__new__(cls)
-        reader._set_up(store, first.path, versions, request_size).load_from(first)  # noqa: SLF001 - of this class
+        strategy = reader._set_up(store, first.path, versions, request_size, progress=progress)  # noqa: SLF001 - of this class
+        strategy.load_from(first)
         return reader

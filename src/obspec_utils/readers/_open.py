@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from obspec_utils._io.backends import ASYNC
 from obspec_utils._io.cache_threads import Threads
 from obspec_utils._io.concurrency import MAX_HELPERS, limiter
-from obspec_utils._io.interruptible import interruptible
+from obspec_utils._io.gc_pause import current_scope
+from obspec_utils._io.interruptible import interruptible, watched
 from obspec_utils._io.not_found import raise_not_found
 from obspec_utils._io.request import request_first
+from obspec_utils._progress import CountedFor, progress_setting
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE
 from obspec_utils._validation import check_path, check_store, positive_int
 from obspec_utils.readers._eager import EagerStoreReader
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
     from obspec import Get, ObjectMeta
 
+    from obspec_utils._io.gc_pause import PauseScope
+    from obspec_utils._progress import ProgressArgument, ProgressSetting
     from obspec_utils._version import CheckVersion
     from obspec_utils.readers._parallel import ReadAhead
 
@@ -44,6 +49,7 @@ def open_reader(
     read_ahead: ReadAhead = "auto",
     check_version: CheckVersion = "auto",
     version: str | None = None,
+    progress: ProgressArgument = None,
 ) -> EagerStoreReader | ParallelStoreReader:
     """Open an object with the reader that suits its size.
 
@@ -70,6 +76,11 @@ def open_reader(
         "etag", "date", or "size" for nothing else; for servers that send different ETags or dates for the same bytes.
     version
         The id of the version to read, such as a version id of S3, instead of the current one.
+    progress
+        Show how many bytes of an object that is loaded whole have arrived: True for a bar by tqdm (extra `progress`) if
+        standard error is a terminal or this is a notebook; an fsspec `Callback`; or a function of the number of bytes
+        so far and in all. Called in the caller's thread, at most 10 times a second, and once all bytes have arrived. If
+        it raises, so does the call. None (default) for nothing.
 
     Returns
     -------
@@ -100,9 +111,10 @@ def open_reader(
     memory = positive_int("memory", memory)
     check_store(store, path)
     check_path(path)
-    versions = VersionOptions(check_version, version)
+    versions, setting = VersionOptions(check_version, version), progress_setting(progress)
     with raise_not_found(store, path, version):
-        return interruptible(_open, store, path, versions, memory, check_read_ahead(read_ahead))
+        call = interruptible if setting is None else watched
+        return call(_open, store, path, versions, memory, check_read_ahead(read_ahead), setting)
 
 
 async def open_reader_async(
@@ -113,6 +125,7 @@ async def open_reader_async(
     read_ahead: ReadAhead = "auto",
     check_version: CheckVersion = "auto",
     version: str | None = None,
+    progress: ProgressArgument = None,
 ) -> EagerStoreReader | ParallelStoreReader:
     """Open an object as `open_reader` does, without blocking the event loop.
 
@@ -120,8 +133,8 @@ async def open_reader_async(
 
     Parameters
     ----------
-    store, path, memory, read_ahead, check_version, version
-        See `open_reader`.
+    store, path, memory, read_ahead, check_version, version, progress
+        See `open_reader`. Progress is shown by the calling task.
 
     Returns
     -------
@@ -129,11 +142,28 @@ async def open_reader_async(
         A binary file, open for reading, as `io.BufferedIOBase` describes it.
     """
     opening = partial(open_reader, memory=memory, read_ahead=read_ahead, check_version=check_version, version=version)
-    return await _opening.call(_counted, opening, store, path)
+    setting = progress_setting(progress)
+    shown = None if setting is None else setting.start(path)
+    if shown is None:
+        return await _opening.call(_counted, opening, store, path)
+    scopes: list[PauseScope] = []
+    counted: Any = CountedFor(shown)  # an argument of this library's own
+    try:
+        opened = _opening.call(_counted, partial(opening, progress=counted), store, path, scopes)
+        return await ASYNC.watch(shown, opened)
+    except BaseException:
+        for scope in scopes:
+            scope.interrupted = True  # the thread sends no further request
+        raise
 
 
-def _counted(opening: Callable[[Get, str], Reader], store: Get, path: str) -> Reader:
+def _counted(
+    opening: Callable[[Get, str], Reader], store: Get, path: str, scopes: list[PauseScope] | None = None
+) -> Reader:
     """Open an object in a thread that counts among the helper threads of the process, if there may be one more."""
+    scope = current_scope()
+    if scopes is not None and scope is not None:
+        scopes.append(scope)
     counts = limiter.acquire()
     try:
         return opening(store, path)
@@ -143,12 +173,17 @@ def _counted(opening: Callable[[Get, str], Reader], store: Get, path: str) -> Re
 
 
 def _open(
-    store: Get, path: str, versions: VersionOptions, memory: int, read_ahead: ReadAhead
+    store: Get,
+    path: str,
+    versions: VersionOptions,
+    memory: int,
+    read_ahead: ReadAhead,
+    progress: ProgressSetting | None,
 ) -> EagerStoreReader | ParallelStoreReader:
     chunk_size = min(_CHUNK_SIZE, max(1, memory // _MIN_CHUNKS))
     first = request_first(store, path, chunk_size, versions.options)
     if cast("ObjectMeta", first.meta)["size"] <= memory:
         # One batch of parts, unless they would be too small or too large.
         part_size = min(max(chunk_size, -(-memory // MAX_CONCURRENT_REQUESTS)), REQUEST_SIZE)
-        return EagerStoreReader._from_response(store, versions, first, part_size)  # noqa: SLF001 - of this package
+        return EagerStoreReader._from_response(store, versions, first, part_size, progress)  # noqa: SLF001 - of this package
     return ParallelStoreReader._from_response(store, versions, first, chunk_size, memory // chunk_size, read_ahead)  # noqa: SLF001 - of this package

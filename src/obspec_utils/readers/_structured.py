@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from logging import INFO
 from typing import TYPE_CHECKING, cast
 
 from obspec_utils._io.gc_pause import held
+from obspec_utils._io.logs import log
 from obspec_utils._ranges import coalesce_blocks
 from obspec_utils.exceptions import ObjectChangedError
 from obspec_utils.readers._blocks import BlockStrategy
@@ -185,5 +187,6 @@ class StructuredStrategy(BlockStrategy):
             return self._fetcher.ranges(spans, cast("Version", self.version), connections)
         except ObjectChangedError:
             raise
-        except Exception:  # noqa: BLE001 - what is to be read is fetched by itself, which raises the error
+        except Exception as error:  # noqa: BLE001 - what is to be read is fetched by itself, which raises the error
+            log(INFO, "Read-ahead of %r failed: %s", self._path, error)
             return None

@@ -6,12 +6,14 @@ import asyncio
 import ssl
 from contextlib import suppress
 from http import HTTPStatus
+from logging import INFO
 from typing import TYPE_CHECKING
 
 import aiohttp
 from yarl import URL
 
 from obspec_utils._io.gc_pause import raise_if_interrupted
+from obspec_utils._io.logs import log
 from obspec_utils._io.retry import Backoff
 from obspec_utils._redact import redacted
 from obspec_utils.stores._aiohttp_errors import (
@@ -119,7 +121,7 @@ class Sender:
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 is_final = isinstance(error, _NOT_RETRIED) or (isinstance(error, _NO_HTTP) and backoff.retries)
                 delay = None if is_final else backoff.delay()
-                failure = self._failure(method, path, error) if delay is None else None
+                failure: Exception | str = self._failure(method, path, error)
             else:
                 # A server that refuses HEAD alone is asked by a GET.
                 if may_renew and response.status in _REFUSED and method != "HEAD":
@@ -132,11 +134,11 @@ class Sender:
                 if delay is None:
                     return response
                 await discard(response, self.timeout)
-                failure = None
+                failure = f"{method} of {path!r}: status {response.status}"
             if delay is None:
-                assert failure is not None  # noqa: S101 - for type checkers
-                # Outside of the `except`: the error that it has there has the URL with its query, and the headers.
-                raise failure
+                assert isinstance(failure, Exception)  # noqa: S101 - for type checkers
+                raise failure  # outside of the `except`, where its context has the URL with its query, and the headers
+            log(INFO, "Retry in %.1f s: %s", delay, failure)
             await asyncio.sleep(delay)
 
     async def _renew(self, site: Site, attempts: int, path: str, response: aiohttp.ClientResponse) -> None:

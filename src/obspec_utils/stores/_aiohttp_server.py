@@ -5,9 +5,11 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from functools import partial
+from logging import WARNING
 from typing import TYPE_CHECKING
 
 from obspec_utils._io.gc_pause import call_after_pause
+from obspec_utils._io.logs import log
 from obspec_utils._version import Version
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class Server:
             f"The server of {site!r} ignores ranges: each read of a part transfers the object from its start. "
             "Read whole objects, or use CachingReadableStore."
         )
+        log(WARNING, "%s", msg)
         call_after_pause(partial(warnings.warn, msg, RuntimeWarning, 3))
 
     def is_replaced_by_page(self, path: str, content_type: str) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from io import BytesIO
+from logging import INFO
 from typing import TYPE_CHECKING
 
 import aiohttp
 
 from obspec_utils._io.gc_pause import raise_if_interrupted
+from obspec_utils._io.logs import log
 from obspec_utils._io.retry import Attempts, RetryBudget
 from obspec_utils.exceptions import IncompleteReadError
 from obspec_utils.stores._aiohttp_errors import RequestTimeoutError
@@ -188,6 +190,7 @@ class Stream:
         delay = self._attempts.delay_after(failure, reading=True)
         if delay is None:
             raise failure from error
+        log(INFO, "Request the rest of %r in %s s: %s", self._path, delay, failure)
         await asyncio.sleep(delay)
         reply, response = await self._reopen(self.span)
         try:

@@ -9,6 +9,7 @@ from obspec_utils._io.get_result import Result
 from obspec_utils._io.interruptible import interruptible
 from obspec_utils._io.multipart import MultipartBody, PartLimits
 from obspec_utils._io.request import request_first, send_first
+from obspec_utils._progress import progress_setting
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange
 from obspec_utils._validation import check_choice, positive_int
 from obspec_utils._version import CHECK_VERSION, Version
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from obspec import GetOptions, ObjectMeta
 
     from obspec_utils._io.response import Response
+    from obspec_utils._progress import ProgressArgument
     from obspec_utils._version import CheckVersion
     from obspec_utils.protocols import ReadableStore
 
@@ -43,6 +45,11 @@ class SplittingReadableStore(StoreWrapper):
     check_version
         What is compared beside the size: "auto" (the ETag, or else the date), "etag", "date", or "size" for nothing
         else; for servers that send different ETags or dates for the same bytes.
+    progress
+        Show how many bytes of each result have arrived while it is read: True for a bar by tqdm (extra `progress`) if
+        standard error is a terminal or this is a notebook; an fsspec `Callback`; or a function of the number of bytes
+        so far and in all. Called in the caller's thread or task, at most 10 times a second, and once all bytes have
+        arrived. If it raises, so does the call. Pickling drops what can't be pickled. None (default) for nothing.
 
     Raises
     ------
@@ -67,17 +74,20 @@ class SplittingReadableStore(StoreWrapper):
         max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
         *,
         check_version: CheckVersion = "auto",
+        progress: ProgressArgument = None,
     ) -> None:
         super().__init__(store)
         self._request_size = positive_int("request_size", request_size)
         self._max_concurrent_requests = positive_int("max_concurrent_requests", max_concurrent_requests)
         self._check_version: CheckVersion = check_choice("check_version", check_version, CHECK_VERSION)
+        self._progress = progress_setting(progress)
 
     def _arguments(self) -> tuple[object, ...]:
         return self._request_size, self._max_concurrent_requests
 
     def _options(self) -> dict[str, Any]:
-        return {} if self._check_version == "auto" else {"check_version": self._check_version}
+        options = {} if self._check_version == "auto" else {"check_version": self._check_version}
+        return options if self._progress is None else {**options, "progress": self._progress}
 
     def _limits(self) -> PartLimits:
         return PartLimits(self._request_size, self._max_concurrent_requests)
@@ -97,7 +107,8 @@ class SplittingReadableStore(StoreWrapper):
         # The first response has met the conditions; the other parts have to be of its version.
         meta = cast("ObjectMeta", first.meta)
         version = Version.of(meta, self._check_version, (options or {}).get("version"))
-        body = MultipartBody(self._store, first, self._limits(), version)
+        progress = None if self._progress is None else self._progress.start(first.path)
+        body = MultipartBody(self._store, first, self._limits(), version, progress)
         return Result(meta, (0, meta["size"]), first.attributes or {}, body)
 
     def get(self, path: str, *, options: GetOptions | None = None) -> Result:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from obspec_utils._about import VERSION
 from obspec_utils._io.fork import check_fork
 from obspec_utils._io.interruptible import interruptible
+from obspec_utils._io.logs import async_method_of, method_of
 from obspec_utils._io.multipart import PartLimits
 from obspec_utils._io.response import has_method
-from obspec_utils._redact import redacted
+from obspec_utils._redact import redact_error, redacted
 from obspec_utils._validation import check_store
 
 if TYPE_CHECKING:
@@ -125,7 +126,21 @@ class StoreWrapper:
 
     def _forward(self, method: str, *args: object, **options: object) -> Any:  # noqa: ANN401 - any store's result
         """Call a method of the wrapped store so that Ctrl-C ends the call at once."""
-        return interruptible(partial(getattr(self._checked_store, method), *args, **options))
+        call = method_of(self._checked_store, method)
+        try:
+            return interruptible(partial(call, *args, **options))
+        except Exception as error:
+            redact_error(error)
+            raise
+
+    async def _forward_async(self, method: str, *args: object, **options: object) -> Any:  # noqa: ANN401 - any result
+        """Call an async method of the wrapped store."""
+        call = async_method_of(self._checked_store, method)
+        try:
+            return await call(*args, **options)
+        except Exception as error:
+            redact_error(error)
+            raise
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - as typed as the store's own attribute
         """Forward any other public attribute to the wrapped store."""
@@ -158,7 +173,7 @@ class StoreWrapper:
 
     async def get_async(self, path: str, *, options: GetOptions | None = None) -> GetResultAsync:
         """Get an object as `obspec.GetAsync` does; the body is read when the result is consumed."""
-        result: GetResultAsync = await self._checked_store.get_async(path, **drop_none(options=options))
+        result: GetResultAsync = await self._forward_async("get_async", path, **drop_none(options=options))
         return result
 
     def get_range(self, path: str, *, start: int, end: int | None = None, length: int | None = None) -> Buffer:
@@ -170,8 +185,8 @@ class StoreWrapper:
         self, path: str, *, start: int, end: int | None = None, length: int | None = None
     ) -> Buffer:
         """Return the bytes from `start` up to `end`, or `length` bytes, as `obspec.GetRangeAsync` does."""
-        buffer: Buffer = await self._checked_store.get_range_async(
-            path, start=start, **drop_none(end=end, length=length)
+        buffer: Buffer = await self._forward_async(
+            "get_range_async", path, start=start, **drop_none(end=end, length=length)
         )
         return buffer
 
@@ -200,7 +215,9 @@ class StoreWrapper:
     ) -> Sequence[Buffer]:
         """Return several ranges as `obspec.GetRangesAsync` does; options such as `coalesce` are forwarded."""
         ranges = drop_none(ends=ends, lengths=lengths)
-        buffers: Sequence[Buffer] = await self._checked_store.get_ranges_async(path, starts=starts, **ranges, **options)
+        buffers: Sequence[Buffer] = await self._forward_async(
+            "get_ranges_async", path, starts=starts, **ranges, **options
+        )
         return buffers
 
     def head(self, path: str) -> ObjectMeta:
@@ -210,5 +227,5 @@ class StoreWrapper:
 
     async def head_async(self, path: str) -> ObjectMeta:
         """Return an object's metadata, such as its size and ETag, as `obspec.HeadAsync` does."""
-        meta: ObjectMeta = await self._checked_store.head_async(path)
+        meta: ObjectMeta = await self._forward_async("head_async", path)
         return meta

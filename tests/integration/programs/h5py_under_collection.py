@@ -22,9 +22,10 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 
+from obspec_utils._io import interruptible, progress
 from obspec_utils.caches import DiskCache, MemoryCache
 from obspec_utils.fsspec import ObspecFileSystem
-from obspec_utils.readers import BufferedStoreReader, _blocks, _fetcher
+from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, _blocks, _fetcher
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
 from tests.integration.readers import PIECE, SMALL_READERS
 from tests.servers import ObjectServer
@@ -204,6 +205,54 @@ def beside_the_loop_of_fsspec(kind: str, url: str) -> None:
     in_threads(by_tasks, lambda: [read_through_h5py(fs.open(path)) for path in FILES])
 
 
+OPEN: list[h5py.File] = []
+
+
+def show(done: int, total: int | None) -> None:
+    """Wait for h5py's lock, and leave h5py objects and cycles to the collector, as a callback for progress may."""
+    assert done <= total
+    RECENT.append(Cycle(OPEN[0]["d0"], [[] for _ in range(100)]))
+    gc.collect(0)
+
+
+def with_progress(load) -> None:
+    """One thread loads objects without h5py; another reads them under h5py and joins its fetches."""
+    interruptible.COLLECTION_INTERVAL = progress.INTERVAL = 0.001
+    content = make_file()
+    OPEN.append(h5py.File(io.BytesIO(content), "r"))
+    part = len(content) // 4
+    below = SplittingReadableStore(LitteringStore(content, seconds=0.001), request_size=part, progress=show)
+    store = CachingReadableStore(below, max_size=len(content) + 1)
+
+    def read() -> None:
+        for path in FILES:
+            read_through_h5py(unloaded(EagerStoreReader(store, path, part, progress=show)))
+
+    in_threads(lambda: load(store), read)
+    OPEN.clear()
+
+
+def load_eagerly(store) -> None:
+    for path in FILES:
+        EagerStoreReader(store._store, path, progress=show)
+        EagerStoreReader(store, path, progress=show)
+
+
+def prefetch_files(store) -> None:
+    store.clear_cache()
+    store.prefetch(FILES[:1], progress=show)
+
+
+def progress_in_the_main_thread() -> None:
+    interruptible.COLLECTION_INTERVAL = progress.INTERVAL = 0.001
+    content = make_file()
+    OPEN.append(h5py.File(io.BytesIO(content), "r"))
+    store = LitteringStore(content, seconds=0.001)
+    part = len(content) // 4
+    until_time_is_up(lambda: read_through_h5py(unloaded(EagerStoreReader(store, FILES[0], part, progress=show))))
+    OPEN.clear()
+
+
 def s3_store(url: str):
     return ObjectServer(url).s3_store("collected")
 
@@ -230,6 +279,9 @@ SCENES = {
     "aiohttp two-threads": lambda url: two_threads("blocks", aiohttp_store(url)),
     "fsspec caching": lambda url: beside_the_loop_of_fsspec("caching", url),
     "fsspec blocks": lambda url: beside_the_loop_of_fsspec("blocks", url),
+    "progress main": lambda _: progress_in_the_main_thread(),
+    "progress eager": lambda _: with_progress(load_eagerly),
+    "progress prefetch": lambda _: with_progress(prefetch_files),
     **{f"two-threads {kind}": lambda _, kind=kind: two_threads(kind) for kind in CACHES},
     **{f"joined-flight {kind}": lambda _, kind=kind: joined_flight(kind) for kind in CACHES},
 }

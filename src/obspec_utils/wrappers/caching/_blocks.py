@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
+from logging import INFO
 from typing import TYPE_CHECKING, Any, cast
 
+from obspec_utils._io.logs import log
 from obspec_utils._ranges import covered_size
 from obspec_utils.caches._protocol import NO_LEASE
 from obspec_utils.exceptions import ObjectChangedError
@@ -169,7 +171,8 @@ class BlockLoader:
             return await self.get_or_fetch(call, entry, numbers, response, ahead=ahead)
         except (ObjectChangedError, FileNotFoundError):
             raise
-        except Exception:  # noqa: BLE001 - the error of the blocks ahead is raised when they are read
+        except Exception as error:  # noqa: BLE001 - the error of the blocks ahead is raised when they are read
+            log(INFO, "Read-ahead of %r failed: %s", call.path, error)
             return None
 
     async def fetch_uncached(

@@ -12,6 +12,7 @@ from obspec_utils.wrappers.caching._keys import cache_key
 
 if TYPE_CHECKING:
     from obspec_utils._io.backends import Backend
+    from obspec_utils._io.progress import Counter
 
 __all__ = ["RequestContext"]
 
@@ -26,6 +27,8 @@ class RequestContext:
         The path as the caller passed it.
     max_requests
         The maximum number of requests in flight, if it is less than the store's own limit.
+    counter
+        Where to count the bytes that arrive.
 
     Attributes
     ----------
@@ -38,6 +41,7 @@ class RequestContext:
     backend: Backend
     path: str
     max_requests: int | None = None
+    counter: Counter | None = None
     key: str = field(init=False)
     waited: float = field(default=0.0, init=False)
 

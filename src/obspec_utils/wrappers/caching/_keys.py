@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from hashlib import sha256
 from math import isfinite
 from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import quote
 from zlib import crc32
 
+from obspec_utils._redact import redacted
 from obspec_utils._validation import check_path
 from obspec_utils._version import Version
 
@@ -42,7 +44,7 @@ def cache_key(path: str) -> str:
 
 def record_key(namespace: str, path: str) -> str:
     """Return the key of the record of an object's version."""
-    return _join(namespace, path)
+    return _join(namespace, _without_credentials(path))
 
 
 def block_key(namespace: str, path: str, entry: Entry, number: int) -> str | None:
@@ -51,7 +53,13 @@ def block_key(namespace: str, path: str, entry: Entry, number: int) -> str | Non
     if not version.has_validator:
         return None
     tag = version.last_modified if version.e_tag is None else version.e_tag.removeprefix("W/")
-    return _join(namespace, path, str(tag), str(version.size), str(entry.block_size), str(number))
+    return _join(namespace, _without_credentials(path), str(tag), str(version.size), str(entry.block_size), str(number))
+
+
+def _without_credentials(path: str) -> str:
+    """Return a path, or what names it if it seems to have credentials: a signature in a query, or a password."""
+    shown = redacted(path)
+    return path if shown == path else f"{shown}#{sha256(path.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def _join(*parts: str) -> str:
@@ -60,10 +68,16 @@ def _join(*parts: str) -> str:
 
 
 def write_record(entry: Entry) -> bytes | None:
-    """Return the record of a version; None if it has no validator, or `read_record` would refuse it."""
+    """Return the record of a version; None if it has no validator, or `read_record` would refuse it.
+
+    None, too, if the path, which is in the record, seems to have credentials: then each process validates the version.
+    """
     if not entry.version.has_validator:  # none that the store compares; its metadata may have others
         return None
     try:
+        path = entry.meta.get("path", "")
+        if redacted(path) != path:
+            return None
         meta = {name: _written(value) for name, value in entry.meta.items()}
         attributes = dict(entry.attributes)
         record = {"checked": entry.validated_at, "meta": meta, "attributes": list(attributes.items())}

@@ -13,6 +13,7 @@ from obspec_utils.wrappers.caching._context import RequestContext
 if TYPE_CHECKING:
     from obspec_utils._io.backends import Backend
     from obspec_utils._io.buffers import BufferList
+    from obspec_utils._io.progress import Counter
     from obspec_utils._io.response import Response
     from obspec_utils.wrappers.caching._blocks import BlockLoader
     from obspec_utils.wrappers.caching._entries import Entry
@@ -57,11 +58,11 @@ class LazyBody:
         """Return buffers that hold the byte at `position` and some that follow."""
         return await self._window(ASYNC, position)
 
-    async def prefetch(self, backend: Backend, max_requests: int | None) -> None:
+    async def prefetch(self, backend: Backend, max_requests: int | None, counter: Counter | None) -> None:
         """Load all bytes into the cache, at most a window of them at a time."""
         position = self.span.start
         while position < self.span.stop:
-            position = (await self._window(backend, position, max_requests)).stop
+            position = (await self._window(backend, position, max_requests, counter)).stop
 
     async def _load(self, backend: Backend, stop: int) -> BufferList:
         found: list[BufferList] = []
@@ -71,13 +72,19 @@ class LazyBody:
             position = found[-1].stop
         return concat(found)
 
-    async def _window(self, backend: Backend, position: int, max_requests: int | None = None) -> BufferList:
+    async def _window(
+        self,
+        backend: Backend,
+        position: int,
+        max_requests: int | None = None,
+        counter: Counter | None = None,
+    ) -> BufferList:
         block_size = self.entry.block_size
         stop = position + max(self.blocks.window, block_size)
         stop = min(max(stop - stop % block_size, position + 1), self.span.stop)
         response, self.response = self.response, None
         if self.owner is not backend.owner():  # only its own event loop can read its body
             response = None
-        call = RequestContext(backend, self.path, max_requests)
+        call = RequestContext(backend, self.path, max_requests, counter)
         blocks = await self.blocks.load(call, self.entry, [ByteRange(position, stop)], response=response)
         return concat([blocks[number] for number in sorted(blocks)])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from logging import WARNING
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.errors import is_condition_refused
 from obspec_utils._io.fetch import fetch_parts
 from obspec_utils._io.get_result import Result
+from obspec_utils._io.logs import log
 from obspec_utils._io.request import send_first, send_get
 from obspec_utils._io.response import Response, response_of
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange, coalesce_blocks, split
@@ -131,6 +133,7 @@ class Origin:
                 raise
             response = await self._request(call, first, {})  # fails as well if a permission is missing
             self._refuses_conditions = True
+            log(WARNING, "Revalidate without conditions, which %s refuses: %s", self._store, error)
         entry = self.entry(response.meta, response.attributes, validated_at)  # type: ignore[arg-type] # set by a get
         if not response.ranged and first.start < entry.size:  # the server ignores ranges
             entry.block_size = max(entry.size, 1)
@@ -186,8 +189,12 @@ class Origin:
             If the object has another version by now.
         """
         is_whole = numbers == [0] and entry.block_size >= entry.size
+        if call.counter is not None:
+            call.counter.size = entry.size
         if first is not None and is_whole and isinstance(first.source, Result):
             result, is_sync = first.source, call.backend.owner() is None
+            if call.counter is not None:
+                result.count(call.counter)
             parts = result.parts(whole=contiguous) if is_sync else await result.parts_async(whole=contiguous)
             _check_length(call.path, parts, entry)
             return {0: parts}
@@ -208,10 +215,12 @@ class Origin:
     async def _fetch(
         self, call: RequestContext, spans: Sequence[ByteRange], entry: Entry, first: Response | None = None
     ) -> list[Buffer]:
-        limit = self._limits.max_concurrent
-        limit = min(limit, call.max_requests or limit)
+        limit = min(self._limits.max_concurrent, call.max_requests or self._limits.max_concurrent)
         self._counters.add(requests=len(spans))
-        return await fetch_parts(call.backend, self._store, call.path, spans, entry.version, limit, first=first)
+        counters = () if call.counter is None else (call.counter,)
+        return await fetch_parts(
+            call.backend, self._store, call.path, spans, entry.version, limit, first=first, counters=counters
+        )
 
     async def fetch_ranges(
         self, call: RequestContext, entry: Entry, ranges: list[ByteRange]

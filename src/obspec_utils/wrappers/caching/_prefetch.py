@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from obspec_utils._io.backends import ASYNC, SYNC, run_sync
-from obspec_utils._io.concurrency import gather, gather_async
-from obspec_utils._io.interruptible import interruptible
+from obspec_utils._io.backends import ASYNC, SYNC, run
+from obspec_utils._io.interruptible import interruptible, watched
 from obspec_utils._redact import redacted, shown
 from obspec_utils._validation import check_path, positive_int
 
@@ -14,37 +13,59 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
     from obspec_utils._io.backends import Backend
+    from obspec_utils._io.progress import Counter, Progress
+    from obspec_utils._progress import ProgressSetting
 
 __all__ = ["prefetch", "prefetch_async"]
 
-_Fetch: TypeAlias = "Callable[[Backend, str, int], Coroutine[object, object, None]]"
+_Fetch: TypeAlias = "Callable[[Backend, str, int, Counter | None], Coroutine[object, object, int]]"
 _IsCached: TypeAlias = "Callable[[str], bool]"
 
 
-def prefetch(fetch: _Fetch, is_cached: _IsCached, paths: Iterable[str], max_requests: int) -> dict[str, Exception]:
+def prefetch(
+    fetch: _Fetch, is_cached: _IsCached, paths: Iterable[str], max_requests: int, setting: ProgressSetting | None
+) -> dict[str, Exception]:
     """Fetch objects with at most `max_requests` requests in flight; return an error for each that is not cached."""
     todo, requests_each = _plan(paths, max_requests)
-    failed: dict[str, Exception] = {}
-
-    def fetch_one(number: int) -> None:
-        run_sync(_try, fetch, SYNC, todo[number], requests_each, failed)
-
-    interruptible(gather, fetch_one, len(todo), max_requests)
+    progress = None if setting is None else setting.start("prefetch", len(todo))
+    call = interruptible if progress is None else watched
+    failed = call(lambda: run(_fetch_all(SYNC, fetch, todo, max_requests, requests_each, progress)))
     return failed | _evicted(is_cached, todo, failed)
 
 
 async def prefetch_async(
-    fetch: _Fetch, is_cached: _IsCached, paths: Iterable[str], max_requests: int
+    fetch: _Fetch, is_cached: _IsCached, paths: Iterable[str], max_requests: int, setting: ProgressSetting | None
 ) -> dict[str, Exception]:
     """Fetch objects as `prefetch` does, on the running event loop."""
     todo, requests_each = _plan(paths, max_requests)
+    progress = None if setting is None else setting.start("prefetch", len(todo))
+    failed = await _fetch_all(ASYNC, fetch, todo, max_requests, requests_each, progress)
+    return failed | _evicted(is_cached, todo, failed)
+
+
+async def _fetch_all(
+    backend: Backend,
+    fetch: _Fetch,
+    todo: list[str],
+    max_requests: int,
+    requests_each: int,
+    progress: Progress | None,
+) -> dict[str, Exception]:
     failed: dict[str, Exception] = {}
 
     async def fetch_one(number: int) -> None:
-        await _try(fetch, ASYNC, todo[number], requests_each, failed)
+        path = todo[number]
+        counter, size = None if progress is None else progress.counter(), 0
+        try:
+            size = await fetch(backend, path, requests_each, counter)
+        except Exception as error:  # noqa: BLE001 - reported, path by path
+            failed[path] = error
+        if counter is not None:
+            counter.settled = size
 
-    await gather_async(fetch_one, len(todo), max_requests)
-    return failed | _evicted(is_cached, todo, failed)
+    fetching = backend.gather(fetch_one, len(todo), max_requests)
+    await (fetching if progress is None else backend.watch(progress, fetching))
+    return failed
 
 
 def _plan(paths: Iterable[str], max_requests: int) -> tuple[list[str], int]:
@@ -67,10 +88,3 @@ def _evicted(is_cached: _IsCached, todo: list[str], failed: dict[str, Exception]
         )
         for path in gone
     }
-
-
-async def _try(fetch: _Fetch, backend: Backend, path: str, max_requests: int, failed: dict[str, Exception]) -> None:
-    try:
-        await fetch(backend, path, max_requests)
-    except Exception as error:  # noqa: BLE001 - reported, path by path
-        failed[path] = error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from obspec_utils._io.backends import ASYNC, SYNC, run_sync
 from obspec_utils._io.interruptible import interruptible
+from obspec_utils._progress import progress_setting
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS
 from obspec_utils._redact import redacted
 from obspec_utils.wrappers._wrapper import StoreWrapper
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from obspec_utils._io.backends import Backend
+    from obspec_utils._io.progress import Counter
+    from obspec_utils._progress import ProgressArgument
     from obspec_utils._version import CheckVersion
     from obspec_utils.caches import Cache
     from obspec_utils.protocols import ReadableStore
@@ -210,7 +213,11 @@ class CachingReadableStore(CachedReads):
         self.clear_cache()
 
     def prefetch(
-        self, paths: Iterable[str], *, max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS
+        self,
+        paths: Iterable[str],
+        *,
+        max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
+        progress: ProgressArgument = None,
     ) -> dict[str, Exception]:
         """Fetch whole objects into the cache, several at a time.
 
@@ -221,22 +228,34 @@ class CachingReadableStore(CachedReads):
         max_concurrent_requests
             The maximum number of requests in flight. An object that is cached whole takes one `get` of the wrapped
             store, which may split it into more.
+        progress
+            Show how many bytes have arrived or were cached: True for a bar by tqdm (extra `progress`) if standard error
+            is a terminal or this is a notebook; an fsspec `Callback`; or a function of the number of bytes so far and
+            in all, which is None until the sizes of all objects are known. Called in the caller's thread or task, at
+            most 10 times a second, and once all bytes have arrived. If it raises, so does the call.
 
         Returns
         -------
         dict
             The error for each path that is not cached. Whether shared caches stored the values is not checked.
         """
-        return prefetch(self._fetch_whole, self._is_cached, paths, max_concurrent_requests)
+        setting = progress_setting(progress)
+        return prefetch(self._fetch_whole, self._is_cached, paths, max_concurrent_requests, setting)
 
     async def prefetch_async(
-        self, paths: Iterable[str], *, max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS
+        self,
+        paths: Iterable[str],
+        *,
+        max_concurrent_requests: int = MAX_CONCURRENT_REQUESTS,
+        progress: ProgressArgument = None,
     ) -> dict[str, Exception]:
         """Fetch whole objects into the cache as `prefetch` does, on the running event loop."""
-        return await prefetch_async(self._fetch_whole, self._is_cached, paths, max_concurrent_requests)
+        setting = progress_setting(progress)
+        return await prefetch_async(self._fetch_whole, self._is_cached, paths, max_concurrent_requests, setting)
 
-    async def _fetch_whole(self, backend: Backend, path: str, max_requests: int) -> None:
-        found = await self._read_through(RequestContext(backend, path, max_requests), WHOLE, whole=True, lazy=True)
+    async def _fetch_whole(self, backend: Backend, path: str, max_requests: int, counter: Counter | None) -> int:
+        call = RequestContext(backend, path, max_requests, counter)
+        found = await self._read_through(call, WHOLE, whole=True, lazy=True)
         if not isinstance(found, Lookup):
             name = redacted(path)
             msg = (
@@ -245,7 +264,8 @@ class CachingReadableStore(CachedReads):
             )
             raise ValueError(msg)  # noqa: TRY004 - it is not the type of an argument that is wrong
         if not found.blocks:
-            await self._lazy_body(backend, path, found).prefetch(backend, max_requests)
+            await self._lazy_body(backend, path, found).prefetch(backend, max_requests, counter)
+        return found.entry.size
 
     def _is_cached(self, path: str) -> bool:
         return bool(self._tiers) or self._entries.has_all(self._entries.find(cache_key(path)))

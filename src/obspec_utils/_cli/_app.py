@@ -52,9 +52,11 @@ def _main(
         typer.echo(context.get_help())
 
 
-@app.command("glob")
+@app.command("glob", short_help="List the objects whose URLs match a pattern.")
 def _glob_command(
-    pattern: Annotated[str, typer.Argument(metavar="URL-PATTERN", help='Such as "s3://bucket/data/**/*.nc".')],
+    patterns: Annotated[
+        list[str], typer.Argument(metavar="URL-PATTERN...", help='Such as "s3://bucket/data/**/*.nc", in quotes.')
+    ],
     *,
     long: Annotated[bool, typer.Option("--long", "-l", help="Print size and date, too.")] = False,
     config: Config = None,
@@ -64,11 +66,11 @@ def _glob_command(
 
     Exits with 1 if there is none.
     """
-    found = _glob.run(pattern, config or [], long=long, as_json=json)
+    found = _glob.run(patterns, config or [], long=long, as_json=json)
     raise typer.Exit(0 if found else 1)
 
 
-@app.command("inspect")
+@app.command("inspect", short_help="Show the layout of a file, and what reading it costs.")
 def _inspect_command(url: Url, *, config: Config = None, json: Json = False) -> None:
     """Show how an HDF5, NetCDF4 or TIFF file is laid out, what reading it costs, and what would make it cheaper.
 
@@ -77,7 +79,7 @@ def _inspect_command(url: Url, *, config: Config = None, json: Json = False) -> 
     _inspect.run(url, config or [], as_json=json)
 
 
-@app.command("explain")
+@app.command("explain", short_help="Compare readers on one object, and recommend one.")
 def _explain_command(
     url: Url,
     *,
@@ -97,7 +99,7 @@ def _explain_command(
     _explain.run(url, config or [], workload, network, plot=plot, as_json=json)
 
 
-@app.command("demo")
+@app.command("demo", short_help="Compare readers on a server on this machine.")
 def _demo_command(*, json: Json = False) -> None:
     """Read a NetCDF4 file from a server on this machine with every reader, and compare.
 

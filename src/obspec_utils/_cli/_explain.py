@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from obspec_utils._cli._output import Progress, print_json, print_text
-from obspec_utils._cli._stores import locate
+from obspec_utils._cli._stores import locate, missing_as
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,8 @@ def run(
     progress = Progress()
     progress.show(f"Reading {path or 'the object'} with every reader, as {name} does ...")
     try:
-        explanation = explain(store, path, name, network=network)
+        with missing_as(url):
+            explanation = explain(store, path, name, network=network)
     finally:
         progress.clear()
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -18,22 +19,22 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-def run(pattern: str, settings: Sequence[str], *, long: bool, as_json: bool) -> bool:
+def run(patterns: Sequence[str], settings: Sequence[str], *, long: bool, as_json: bool) -> bool:
     """Print the URLs of the objects that match, as they arrive; return whether there are any."""
+    objects = chain.from_iterable(_matches(pattern, settings) for pattern in patterns)
+    return bool(_print_json(objects) if as_json else _print_lines(objects, long=long))
+
+
+def _matches(pattern: str, settings: Sequence[str]) -> Iterator[dict[str, Any]]:
     store, path, root = locate(pattern, settings, is_pattern=True)
-    encode = root.startswith("http")
-    objects = (
-        {
-            "url": root + (quote(meta["path"]) if encode else meta["path"]),
-            "size": meta["size"],
-            "last_modified": meta["last_modified"].isoformat(),
-        }
-        for meta in glob_objects(store, path)
-    )
-    count = _print_json(objects) if as_json else _print_lines(objects, long=long)
-    if not count:
+    is_encoded = root.startswith("http")
+    found = False
+    for meta in glob_objects(store, path):
+        found = True
+        name = quote(meta["path"]) if is_encoded else meta["path"]
+        yield {"url": root + name, "size": meta["size"], "last_modified": meta["last_modified"].isoformat()}
+    if not found:
         sys.stderr.write(f"obspec-utils: no object matches {redacted(pattern)}\n")
-    return bool(count)
 
 
 def _print_lines(objects: Iterator[dict[str, Any]], *, long: bool) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,9 +15,9 @@ from obstore.store import HTTPStore, LocalStore, from_url
 from obspec_utils._redact import redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["Location", "locate"]
+__all__ = ["Location", "locate", "missing_as"]
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://([^/]*)(.*)", re.IGNORECASE | re.DOTALL)
 _WEB_URL = re.compile(r"([^?#]*)([?#]?.*)", re.DOTALL)
@@ -48,6 +49,16 @@ class Location(NamedTuple):
     store: Any
     path: str
     root: str
+
+
+@contextmanager
+def missing_as(url: str) -> Iterator[None]:
+    """Name a missing object by its URL, where its path in the store tells less."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        msg = f"no such object: {redacted(url)}"
+        raise FileNotFoundError(msg) from error
 
 
 def locate(url: str, settings: Sequence[str] = (), *, is_pattern: bool = False) -> Location:
@@ -84,6 +95,8 @@ def locate(url: str, settings: Sequence[str] = (), *, is_pattern: bool = False) 
 
 def _kind(scheme: str, netloc: str) -> str:
     """Return which of obstore's stores has the URLs of a scheme."""
+    if scheme == "file":
+        return "local"
     if scheme in _HTTP:
         return "http" if netloc else _no_bucket(scheme)
     try:
@@ -94,7 +107,7 @@ def _kind(scheme: str, netloc: str) -> str:
     if kind == "memory":
         msg = "a memory:// URL has no objects in a new process"
         raise ValueError(msg)
-    return kind if netloc or kind == "local" else _no_bucket(scheme)
+    return kind if netloc else _no_bucket(scheme)
 
 
 def _no_bucket(scheme: str) -> str:

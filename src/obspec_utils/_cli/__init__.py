@@ -18,8 +18,9 @@ def main() -> None:
     except KeyboardInterrupt:
         code = 130
     except ModuleNotFoundError as error:
-        if error.name not in _REQUIRED:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _REQUIRED:
             raise
-        sys.stderr.write(f'obspec-utils requires {error.name}: pip install "obspec-utils[cli]"\n')
+        sys.stderr.write(f'obspec-utils requires {missing}: pip install "obspec-utils[cli]"\n')
         code = 2
     sys.exit(code)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from obspec_utils._cli._output import Progress, print_json, print_text
 from obspec_utils._cli._stores import locate, missing_as
+from obspec_utils._redact import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,10 +55,10 @@ def run(
     store, path, _ = locate(url, settings)
     name = workload or _WORKLOADS.get(PurePosixPath(path.lower()).suffix, "read-all")
     progress = Progress()
-    progress.show(f"Reading {path or 'the object'} with every reader, as {name} does ...")
+    progress.show(f"Reading with every reader, as {redacted(name)} does ...")
     try:
         with missing_as(url):
-            explanation = explain(store, path, name, network=network)
+            explanation = replace(explain(store, path, name, network=network), path=redacted(url))
     finally:
         progress.clear()
     if as_json:

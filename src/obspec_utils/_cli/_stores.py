@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import contextmanager
 from datetime import timedelta
@@ -104,9 +105,6 @@ def _kind(scheme: str, netloc: str) -> str:
     except Exception as error:
         msg = f"there is no store for {redacted(scheme)}:// URLs: use s3, gs, az, abfs, http, https or file"
         raise ValueError(msg) from error
-    if kind == "memory":
-        msg = "a memory:// URL has no objects in a new process"
-        raise ValueError(msg)
     return kind if netloc else _no_bucket(scheme)
 
 
@@ -116,7 +114,7 @@ def _no_bucket(scheme: str) -> str:
 
 
 def _local(path: str) -> Location:
-    absolute = Path(path).expanduser().absolute()
+    absolute = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - which takes ".." away
     return Location(LocalStore(), absolute.as_posix().lstrip("/"), "/" if absolute.root else "")
 
 

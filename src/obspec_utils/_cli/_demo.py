@@ -53,18 +53,18 @@ class Row(NamedTuple):
     """Cost of one read."""
 
     reader: str
-    source: str
+    over: str
     requests: int
-    megabytes: float
+    bytes: int
     seconds: float
-    in_flight: int
+    most_in_flight: int
     means: tuple[float, ...]
 
     def __str__(self) -> str:
         """Return a line of the table."""
         return (
-            f"{self.reader:<20}  {self.source:<10}  {self.requests:>8}  {self.megabytes:>5.0f}"
-            f"  {self.seconds:>7.2f}  {self.in_flight:>9}"
+            f"{self.reader:<20}  {self.over:<10}  {self.requests:>8}  {self.bytes / 1e6:>5.0f}"
+            f"  {self.seconds:>7.2f}  {self.most_in_flight:>9}"
         )
 
 
@@ -160,7 +160,7 @@ def _measure(url: str, reader: str, source: str, opened: Callable[[], Any]) -> R
         means = read_means(file)
     seconds = time.perf_counter() - begin
     log = _take_log(url)
-    return Row(reader, source, log["requests"], log["bytes"] / 1e6, seconds, log["most_in_flight"], means)
+    return Row(reader, source, log["requests"], log["bytes"], seconds, log["most_in_flight"], means)
 
 
 def _take_log(url: str) -> dict[str, int]:
@@ -186,14 +186,14 @@ def _picture(url: str) -> str | None:
 def _interpret(rows: list[Row]) -> str:
     """Summarise the table in a sentence."""
     ours = [row for row in rows if row.reader in {reader.__name__ for reader in _READERS}]
-    bare = [row for row in ours if row.source == _BARE]
-    warm = [row for row in ours if row.source == _WARM]
+    bare = [row for row in ours if row.over == _BARE]
+    warm = [row for row in ours if row.over == _WARM]
     fast, slow = min(bare, key=lambda row: row.seconds), max(rows, key=lambda row: row.seconds)
     return (
         f"Every row computed {'the same' if len({row.means for row in rows}) == 1 else 'DIFFERENT'} means. Without a "
-        f"cache {fast.reader} ({fast.requests} requests, up to {fast.in_flight} at once) was "
+        f"cache {fast.reader} ({fast.requests} requests, up to {fast.most_in_flight} at once) was "
         f"{slow.seconds / fast.seconds:.0f} times as fast as {slow.reader} ({slow.requests} requests, up to "
-        f"{slow.in_flight} at once). From a warm cache the readers together sent "
+        f"{slow.most_in_flight} at once). From a warm cache the readers together sent "
         f"{sum(row.requests for row in warm)} requests, and none took longer than "
         f"{max(row.seconds for row in warm):.1f} s."
     )

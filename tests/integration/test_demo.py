@@ -1,0 +1,76 @@
+"""The demo of the command line, and the server that it reads from."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+from obstore.store import HTTPStore
+
+SIZE = 300_000
+CONTENT = bytes(number % 251 for number in range(SIZE))
+
+
+@pytest.fixture
+def server(tmp_path):
+    """The server, as fast as it can be, and its URL."""
+    file = tmp_path / "object"
+    file.write_bytes(CONTENT)
+    command = [sys.executable, "-m", "obspec_utils._cli._demo_server", str(file), "0", "1e12"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process, f"http://127.0.0.1:{int(process.stdout.readline())}"
+        process.stdin.close()
+
+
+def take_log(url):
+    with urlopen(f"{url}/-/log") as response:
+        return json.load(response)
+
+
+def test_the_server_sends_ranges_and_counts(server):
+    _, url = server
+    store = HTTPStore(url, client_options={"allow_http": True})
+    assert store.get("object").bytes() == CONTENT
+    assert store.get_range("object", start=10, end=20) == CONTENT[10:20]
+    assert store.get("object", options={"range": {"suffix": 7}}).bytes() == CONTENT[-7:]
+    assert store.get("object", options={"range": {"offset": SIZE - 3}}).bytes() == CONTENT[-3:]
+    meta = store.head("object")
+    assert (meta["size"], meta["e_tag"]) == (SIZE, '"demo"')
+    assert take_log(url) == {"requests": 5, "bytes": SIZE + 10 + 7 + 3, "most_in_flight": 1}
+    assert take_log(url) == {"requests": 0, "bytes": 0, "most_in_flight": 0}
+
+
+def test_a_range_past_the_end_is_cut(server):
+    request = Request(f"{server[1]}/object", headers={"Range": f"bytes={SIZE - 2}-{SIZE + 100}"})
+    with urlopen(request) as response:
+        assert response.headers["Content-Range"] == f"bytes {SIZE - 2}-{SIZE - 1}/{SIZE}"
+        assert response.read() == CONTENT[-2:]
+
+
+def test_the_server_ends_when_its_stdin_closes(server):
+    process, _ = server
+    process.stdin.close()
+    assert process.wait(30) == 0
+
+
+@pytest.mark.slow
+def test_the_demo_reads_the_same_with_every_reader(tmp_path):
+    command = [str(Path(sysconfig.get_path("scripts"), "obspec-utils")), "demo", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=170, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    rows = {(row["reader"], row["over"]): row for row in told["rows"]}
+    assert len({tuple(row["means"]) for row in told["rows"]}) == 1
+    assert {row["requests"] for (_, over), row in rows.items() if over == "warm cache"} == {0}
+    assert rows["open_reader", "the store"]["bytes"] < 10e6
+    assert rows["EagerStoreReader", "the store"]["most_in_flight"] > 4
+    assert rows["one streaming GET", "the store"]["requests"] == 1
+    assert rows["fsspec's default", "the store"]["most_in_flight"] == 1
+    picture = Path(told["picture"])
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    picture.unlink()

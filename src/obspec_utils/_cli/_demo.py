@@ -173,13 +173,12 @@ def _picture(url: str) -> str | None:
     """Write a picture of the requests of `open_reader`, if matplotlib is installed; return the file's name."""
     if not find_spec("matplotlib"):
         return None
-    trace: Any = RequestTrace()
-    if not hasattr(trace, "plot"):
-        return None
+    trace = RequestTrace()
     with open_reader(TracingReadableStore(_store(url), trace), _PATH) as file:
         read_means(file)
+    figure = trace.plot()
     with tempfile.NamedTemporaryFile(prefix="obspec-utils-demo-", suffix=".png", delete=False) as picture:
-        trace.plot().figure.savefig(picture.name)
+        figure.savefig(picture, format="png")
     return picture.name
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["advice_for_hdf5", "advice_for_tiff"]
 
 _MIB = 1 << 20
-# So many separate pieces of metadata are worth a copy of the file.
-_MANY_PIECES = 8
+# So many requests for metadata are worth a copy of the file.
+_MANY_REQUESTS = 8
 _MIN_PAGE, _MAX_PAGE = _MIB, 8 * _MIB
 # Chunks of less than this cost more in requests and index than in bytes, from so many on; those of more are slow to
 # read a part of. What to aim at lies between.
@@ -41,7 +41,7 @@ def advice_for_tiff(metadata: Metadata, arrays: Sequence[Array]) -> tuple[Advice
 
 
 def _for_metadata(metadata: Metadata, opening: Cost) -> Iterator[Advice]:
-    if metadata.pieces < _MANY_PIECES:
+    if opening.requests < _MANY_REQUESTS:
         return
     page = min(max(_MIN_PAGE, 1 << (metadata.bytes - 1).bit_length()), _MAX_PAGE)
     pages = -(-metadata.bytes // page)

@@ -88,7 +88,7 @@ def _inspect_tiff(reader: ParallelStoreReader) -> Inspection:
 
 def _opening(reader: ParallelStoreReader, structure: FileStructure, first_size: int) -> tuple[Extent, Cost]:
     ranges, batches = find_metadata(structure, reader, first_size)
-    return extent_of(ranges), cost(batches)
+    return extent_of(ranges, reader.size), cost(batches)
 
 
 def _inspection(

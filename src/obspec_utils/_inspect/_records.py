@@ -42,7 +42,7 @@ class Metadata:
     start, stop
         The byte range from the first of them to the last.
     pieces
-        Number of byte ranges that have them, where gaps of up to 64 KiB are read with what they lie between.
+        Number of requests that fetch them if all places are known: whole pages of 4 KiB, and short gaps between them.
     page_size
         Bytes of a page, if the file collects its metadata in pages; else None.
     """

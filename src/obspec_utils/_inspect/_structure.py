@@ -30,15 +30,13 @@ class Extent(NamedTuple):
     pieces: int
 
 
-def extent_of(ranges: list[ByteRange]) -> Extent:
-    """Return how scattered byte ranges are."""
+def extent_of(ranges: list[ByteRange], size: int) -> Extent:
+    """Return how scattered byte ranges of a file of `size` bytes are."""
     ranges = sorted(ranges)
     if not ranges:
         return Extent(0, 0, 0, 0, 0)
-    total = sum(span.length for span in ranges)
     apart = merge_near(ranges, 0, 0)
-    pieces = merge_near(ranges, MAX_GAP, len(ranges) * MAX_GAP)
-    return Extent(len(ranges), min(total, _length(apart)), apart[0].start, apart[-1].stop, len(pieces))
+    return Extent(len(ranges), _length(apart), apart[0].start, apart[-1].stop, len(_pages(apart, size)))
 
 
 def find_metadata(

@@ -33,17 +33,11 @@ def write_model(path):
 
 def write_scene(path):
     """Write a GeoTIFF in strips, without overviews."""
-    profile = {
-        "width": 3000,
-        "height": 2000,
-        "count": 3,
-        "crs": "EPSG:32633",
-        "transform": from_origin(5e5, 5e6, 10, 10),
-    }
     pixels = np.random.default_rng(0).integers(0, 255, (3, 2000, 3000), "u1")
+    options = {"driver": "GTiff", "dtype": "uint8", "width": 3000, "height": 2000, "count": 3, "crs": "EPSG:32633"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PendingDeprecationWarning)  # rasterio's own, about affine
-        with rasterio.open(path, "w", driver="GTiff", dtype="uint8", **profile) as image:
+        with rasterio.open(path, "w", transform=from_origin(5e5, 5e6, 10, 10), **options) as image:
             image.write(pixels)
 
 
@@ -59,6 +53,8 @@ def environment(object_server, tmp_path):
     return names | {
         "AWS_ENDPOINT": object_server.url,
         "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-west-2",
+        "AWS_SKIP_SIGNATURE": "true",
         "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "false",
         "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]]),
     }

@@ -70,8 +70,8 @@ def cost_of_chunks(chunks: Sequence[ByteRange]) -> Cost:
     mean = size // len(chunks)
     if mean > _MAX_BATCH // 2:
         return cost([batch for chunk in chunks for batch in _in_parts(chunk.length, _CHUNK_SIZE)])
-    if mean < _MIN_CHUNK:  # by blocks of an access pattern
-        return cost([Batch(1, span.length) for span in coalesce(chunks, MAX_GAP, _CHUNK_SIZE)])
+    if mean < _MIN_CHUNK:
+        return cost(list(_scan(coalesce(chunks, 0, _CHUNK_SIZE))))
     return cost(list(_read_ahead(chunks)))
 
 
@@ -95,6 +95,20 @@ def _read_ahead(chunks: Sequence[ByteRange]) -> Iterable[Batch]:
         batch.append(chunk)
         size += chunk.length
     yield _requests(batch)
+
+
+def _scan(spans: Sequence[ByteRange]) -> Iterable[Batch]:
+    """Return the batches in which ranges are fetched by blocks: in steps that double."""
+    batch = size = 0
+    step = _CHUNK_SIZE
+    for span in spans:
+        if batch and (batch == MAX_CONCURRENT_REQUESTS or size + span.length > step):
+            yield Batch(batch, size)
+            step = min(2 * step, MEMORY // 2)
+            batch = size = 0
+        batch += 1
+        size += span.length
+    yield Batch(batch, size)
 
 
 def _requests(chunks: list[ByteRange]) -> Batch:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -11,6 +13,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 from obstore.store import HTTPStore
+
+from tests.servers.fixtures import wait_until
 
 SIZE = 300_000
 CONTENT = bytes(number % 251 for number in range(SIZE))
@@ -21,9 +25,11 @@ def server(tmp_path):
     """The server, as fast as it can be, and its URL."""
     file = tmp_path / "object"
     file.write_bytes(CONTENT)
-    command = [sys.executable, "-m", "obspec_utils._cli._demo_server", str(file), "0", "1e12"]
+    command = [sys.executable, "-m", "obspec_utils._cli._demo_server", "0", "1e12", str(file)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield process, f"http://127.0.0.1:{int(process.stdout.readline())}"
+        port, size = map(int, process.stdout.readline().split())
+        assert size == SIZE
+        yield process, f"http://127.0.0.1:{port}"
         process.stdin.close()
 
 
@@ -74,3 +80,16 @@ def test_the_demo_reads_the_same_with_every_reader(tmp_path):
     picture = Path(told["picture"])
     assert picture.read_bytes().startswith(b"\x89PNG")
     picture.unlink()
+
+
+def test_ctrl_c_ends_the_demo_and_leaves_no_file(tmp_path):
+    """The server's process writes the file, in its own time, and removes it."""
+    command = [str(Path(sysconfig.get_path("scripts"), "obspec-utils")), "demo"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as demo:
+        assert demo.stderr.readline() == "Writing a NetCDF4 file of 104 variables ...\n"
+        wait_until(lambda: list(tmp_path.iterdir()))
+        demo.send_signal(signal.SIGINT)
+        out, err = demo.communicate(timeout=60)
+    assert (demo.returncode, out, err) == (130, "", "")
+    wait_until(lambda: not list(tmp_path.iterdir()))

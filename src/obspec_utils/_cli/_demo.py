@@ -13,13 +13,12 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.request import urlopen
 
 from obstore.store import HTTPStore
 
-from obspec_utils._cli._demo_file import VARIABLES, check_modules, read_means, write_file
+from obspec_utils._cli._demo_file import VARIABLES, check_modules, read_means
 from obspec_utils._cli._demo_server import LOG_PATH
 from obspec_utils._cli._output import Progress, print_json, print_text
 from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader, open_reader
@@ -72,16 +71,13 @@ def run(*, as_json: bool) -> None:
     """Print the cost of each reader, over the store alone and through a cache, and of others."""
     check_modules()
     progress = Progress()
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, _PATH)
-        progress.show(f"Writing a NetCDF4 file of {VARIABLES} variables ...")
-        write_file(file)
-        with file.open("rb") as local:
-            read_means(local)  # imports what no reader is to be charged for
-        with _serving(file) as url:
-            show = _Table(file.stat().st_size, progress, is_silent=as_json)
-            rows = [show(row) for row in _rows(url, show)]
-            picture = _picture(url)
+    progress.show(f"Writing a NetCDF4 file of {VARIABLES} variables ...")
+    with _serving() as (url, size):
+        with EagerStoreReader(_store(url), _PATH) as file:
+            read_means(file)  # imports what no reader is to be charged for
+        show = _Table(size, progress, is_silent=as_json)
+        rows = [show(row) for row in _rows(url, show)]
+        picture = _picture(url)
     progress.clear()
     if as_json:
         print_json({"rows": [row._asdict() for row in rows], "picture": picture})
@@ -115,14 +111,21 @@ class _Table:
 
 
 @contextmanager
-def _serving(file: Path) -> Iterator[str]:
-    """Serve a file from another process; yield its URL."""
-    command = [sys.executable, "-m", "obspec_utils._cli._demo_server", str(file), str(_LATENCY), str(_BANDWIDTH)]
-    # In a session of its own, so that Ctrl-C does not reach it. It ends when its stdin closes.
+def _serving() -> Iterator[tuple[str, int]]:
+    """Serve the demo's file from another process; yield its URL without the path, and its size.
+
+    That process has a session of its own, so that Ctrl-C does not reach it. It ends when its stdin closes, however this
+    process ends, and leaves no file.
+    """
+    command = [sys.executable, "-m", "obspec_utils._cli._demo_server", str(_LATENCY), str(_BANDWIDTH)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as server:  # noqa: S603 - of this package
         assert server.stdin is not None and server.stdout is not None  # noqa: S101, PT018 - for type checkers
         try:
-            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+            ready = server.stdout.readline().split()
+            if not ready:
+                msg = "the server of the demo has not started: see the error above"
+                raise OSError(msg)
+            yield f"http://127.0.0.1:{int(ready[0])}", int(ready[1])
         finally:
             server.stdin.close()
 

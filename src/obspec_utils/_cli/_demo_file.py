@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["VARIABLES", "check_modules", "read_means", "write_file"]
+__all__ = ["VARIABLES", "check_modules", "make_content", "read_means"]
 
 _GROUPS = ("atmosphere", "ice", "land", "ocean")
 _VARIABLES_PER_GROUP = 26
@@ -27,8 +26,8 @@ def check_modules() -> None:
             raise ModuleNotFoundError(msg, name=error.name) from error
 
 
-def write_file(file: Path) -> None:
-    """Write a NetCDF4 file of about 110 MB: four groups of 26 variables, as xarray and h5netcdf lay them out."""
+def make_content() -> bytes:
+    """Return a NetCDF4 file of about 110 MB: four groups of 26 variables, as xarray and h5netcdf lay them out."""
     numpy, xarray = import_module("numpy"), import_module("xarray")
     random = numpy.random.default_rng(seed=0)
 
@@ -39,7 +38,10 @@ def write_file(file: Path) -> None:
     names = [f"field_{number:02}" for number in range(_VARIABLES_PER_GROUP)]
     groups = {group: xarray.Dataset({name: variable(name) for name in names}) for group in _GROUPS}
     tree = xarray.DataTree.from_dict({"/": xarray.Dataset(attrs={"title": "A model run"}), **groups})
-    tree.to_netcdf(file, engine="h5netcdf")
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "demo.nc")
+        tree.to_netcdf(file, engine="h5netcdf")
+        return file.read_bytes()
 
 
 def read_means(file: Any) -> tuple[float, ...]:  # noqa: ANN401 - any binary file

@@ -1,6 +1,7 @@
 """A server of one object as slow as cloud storage, for the demo: a process of its own.
 
-`python -m obspec_utils._cli._demo_server FILE LATENCY BANDWIDTH` prints its port, and ends when its stdin closes.
+`python -m obspec_utils._cli._demo_server LATENCY BANDWIDTH [FILE]` prints its port and the size of the object, and ends
+when its stdin closes. The object is the demo's, or a file.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ import os
 import re
 import sys
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock, Thread
+
+from obspec_utils._cli._demo_file import make_content
 
 __all__ = ["LOG_PATH"]
 
@@ -129,11 +133,12 @@ class _Handler(BaseHTTPRequestHandler):
         return sent
 
 
-def _main(file: str, latency: str, bandwidth: str) -> None:
-    server = _Server(Path(file).read_bytes(), float(latency), float(bandwidth))
+def _main(latency: str, bandwidth: str, file: str | None = None) -> None:
+    content = make_content() if file is None else Path(file).read_bytes()
+    server = _Server(content, float(latency), float(bandwidth))
     Thread(target=server.serve_forever, daemon=True).start()
-    sys.stdout.write(f"{server.server_port}\n")
-    sys.stdout.flush()
+    with suppress(BrokenPipeError):  # of a parent that has ended
+        os.write(1, f"{server.server_port} {len(content)}\n".encode())
     while os.read(0, 4096):  # until the parent ends
         pass
 

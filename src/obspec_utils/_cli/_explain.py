@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,8 @@ def run(
     """Print a comparison of readers, and write a picture of it."""
     from obspec_utils._explain import explain  # noqa: PLC0415 - not needed by other commands
 
+    if plot is not None:
+        _check_plot(plot)
     store, path, _ = locate(url, settings)
     name = workload or _WORKLOADS.get(PurePosixPath(path.lower()).suffix, "read-all")
     progress = Progress()
@@ -67,3 +70,13 @@ def run(
         print_text(str(explanation))
     if plot is not None:
         explanation.plot().savefig(plot)
+
+
+def _check_plot(plot: Path) -> None:
+    """Raise an error before the work if no picture could be written after it."""
+    if not find_spec("matplotlib"):
+        msg = '--plot requires matplotlib: pip install "obspec-utils[plot]"'
+        raise ModuleNotFoundError(msg, name="matplotlib")
+    if not plot.parent.is_dir():
+        msg = f"there is no folder for --plot {plot}"
+        raise FileNotFoundError(msg)

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from obspec_utils import __version__
+from obspec_utils._cli._errors import message_of
+from obspec_utils._cli._output import Progress
 from obspec_utils._cli._run import run as run_here
 from tests.servers.fixtures import wait_until
 
@@ -113,7 +115,7 @@ def test_glob_of_local_files(tmp_path):
         (tmp_path / "a%41 b" / name).write_bytes(b"x")
     expected = [f"{tmp_path.as_posix()}/a%41 b/{name}" for name in ("1.nc", "2.nc")]
     assert sorted(run("glob", tmp_path / "a*" / "[12].nc")[0].splitlines()) == expected
-    assert sorted(run("glob", f"{tmp_path.as_uri()}/**")[0].splitlines()) == expected
+    assert sorted(run("glob", f"{(tmp_path / 'a%41 b').as_uri()}/**")[0].splitlines()) == expected
 
 
 @pytest.mark.parametrize(("option", "expected"), [([], ""), (["--json"], "[]\n")])
@@ -173,6 +175,7 @@ def test_credentials_come_from_the_environment(bucket, s3):
     ("arguments", "expected"),
     [
         (["frob"], "No such command 'frob'. (see obspec-utils --help)"),
+        ([f"https://u:{SECRET}@host/a?b={SECRET}"], "No such command 'https://***@host/a?...'"),
         (["inspect"], "Missing argument 'URL'. (see obspec-utils inspect --help)"),
         (["inspect", "a.nc", "--frob"], "No such option: --frob"),
         (["inspect", "nothing/here.nc"], "no such object: nothing/here.nc"),
@@ -202,6 +205,44 @@ def test_credentials_come_from_the_environment(bucket, s3):
 def test_errors_are_one_line(arguments, expected, capsys):
     assert run_here(arguments) == 2
     assert only_line(*capsys.readouterr()).startswith(f"obspec-utils: {expected}")
+
+
+def test_what_obstore_adds_to_errors_is_left_out(capsys):
+    assert run_here(["inspect", "http://127.0.0.1:9/a.nc"]) == 2
+    line = only_line(*capsys.readouterr())
+    assert "Debug source" not in line
+    assert "after 2 retries" in line
+
+
+def test_missing_credentials_are_told():
+    asked = "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 5s"
+    message = message_of(OSError(f"{asked}\n\nDebug source:\nGeneric {{"))
+    assert message.startswith("no credentials: set those of the store in the environment, such as AWS_ACCESS_KEY_ID")
+    assert message.endswith(f"({asked})")
+
+
+def test_errors_that_are_no_sentences_have_their_type():
+    assert message_of(KeyError("a")) == "KeyError: 'a'"
+    assert message_of(SystemExit(3)) is None
+    panic = type("PanicException", (BaseException,), {})  # which obstore raises for some settings
+    assert message_of(panic("Expected config prefix")) == "PanicException: Expected config prefix"
+
+
+def test_the_traceback_of_an_error_can_be_shown(monkeypatch):
+    monkeypatch.setenv("OBSPEC_UTILS_DEBUG", "1")
+    with pytest.raises(FileNotFoundError):
+        run_here(["inspect", "nothing/here.nc"])
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_is_one_line(is_terminal, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+    progress = Progress()
+    progress.show("one")
+    progress.show("two")
+    progress.clear()
+    erase = "\r\x1b[K"
+    assert capsys.readouterr().err == (f"{erase}one{erase}two{erase}" if is_terminal else "one\n")
 
 
 def test_the_exit_code_of_an_error():

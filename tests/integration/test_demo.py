@@ -85,11 +85,11 @@ def test_the_demo_reads_the_same_with_every_reader(tmp_path):
 def test_ctrl_c_ends_the_demo_and_leaves_no_file(tmp_path):
     """The server's process writes the file, in its own time, and removes it."""
     command = [str(Path(sysconfig.get_path("scripts"), "obspec-utils")), "demo"]
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as demo:
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen(command, env=os.environ | {"TMPDIR": str(tmp_path)}, **options) as demo:
         assert demo.stderr.readline() == "Writing a NetCDF4 file of 104 variables ...\n"
         wait_until(lambda: list(tmp_path.iterdir()))
-        demo.send_signal(signal.SIGINT)
+        os.killpg(demo.pid, signal.SIGINT)  # as a terminal does
         out, err = demo.communicate(timeout=60)
     assert (demo.returncode, out, err) == (130, "", "")
     wait_until(lambda: not list(tmp_path.iterdir()))

@@ -53,7 +53,6 @@ def _run(arguments: Sequence[str]) -> int:
         code = command.main(list(arguments), prog_name=_PROGRAM, standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:  # by `| head`
-        _discard_output()
         return 1
     except BaseException as error:
         message = message_of(error)
@@ -64,8 +63,3 @@ def _run(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{_PROGRAM}: {message}\n")
         return FAILURE
     return code if isinstance(code, int) else 0
-
-
-def _discard_output() -> None:
-    """Let the interpreter flush what is left of the output without an error."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,6 +16,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock, Thread
+from typing import cast
 
 from obspec_utils._cli._demo_file import make_content
 
@@ -55,7 +56,7 @@ class _Server(ThreadingHTTPServer):
             self._most_in_flight, self._requests, self._bytes = self._in_flight, 0, 0
             return log
 
-    def handle_error(self, *_: object) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
         """Ignore clients that close the connection before they have read a response."""
 
 
@@ -64,12 +65,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: _Server
+
+    @property
+    def _counted(self) -> _Server:
+        return cast("_Server", self.server)
 
     def do_GET(self) -> None:
         """Send a range of the object, at the server's pace."""
         if self.path == LOG_PATH:
-            self._send(HTTPStatus.OK, memoryview(json.dumps(self.server.take_log()).encode()))
+            self._send(HTTPStatus.OK, memoryview(json.dumps(self._counted.take_log()).encode()))
         else:
             self._send_object()
 
@@ -77,26 +81,26 @@ class _Handler(BaseHTTPRequestHandler):
         """Send the headers of the object."""
         self._send_object(with_body=False)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Print nothing."""
 
     def _send_object(self, *, with_body: bool = True) -> None:
-        self.server.count(1)
+        self._counted.count(1)
         sent = 0
         try:
-            time.sleep(self.server.latency)
-            size = len(self.server.content)
+            time.sleep(self._counted.latency)
+            size = len(self._counted.content)
             span = self._range(size)
             if span is None:
-                body, status, content_range = self.server.content, HTTPStatus.OK, None
+                body, status, content_range = self._counted.content, HTTPStatus.OK, None
             else:
-                body, status = self.server.content[slice(*span)], HTTPStatus.PARTIAL_CONTENT
+                body, status = self._counted.content[slice(*span)], HTTPStatus.PARTIAL_CONTENT
                 content_range = f"bytes {span[0]}-{span[1] - 1}/{size}"
             self._send_headers(status, len(body), content_range)
             if with_body:
                 sent = self._send_slowly(body)
         finally:
-            self.server.count(-1, sent)
+            self._counted.count(-1, sent)
 
     def _range(self, size: int) -> tuple[int, int] | None:
         """Return the requested byte range, or None for the whole object."""
@@ -127,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
             piece = body[sent : sent + _PIECE]
             self.wfile.write(piece)
             sent += len(piece)
-            ahead = sent / self.server.bandwidth - (time.perf_counter() - begin)
+            ahead = sent / self._counted.bandwidth - (time.perf_counter() - begin)
             if ahead > 0:
                 time.sleep(ahead)
         return sent

@@ -76,7 +76,7 @@ def test_the_guide_to_the_command_line_runs(environment, tmp_path):
     found = commands()
     assert [command.split()[1] for command, _ in found] == ["glob", "glob", "inspect", "inspect", "explain", "demo"]
     for command, shown in found:
-        assert max(map(len, shown.splitlines())) <= 80, command
+        assert max(map(len, shown.splitlines())) <= (100 if "explain" in command else 80), command
         if "demo" in command:  # which has a test of its own
             continue
         done = subprocess.run(

@@ -186,6 +186,8 @@ def test_credentials_come_from_the_environment(bucket, s3):
         ),
         (["inspect", "s3:///a.nc"], "the URL must have a bucket or host, such as s3://bucket/key"),
         (["inspect", "memory:///a.nc"], "there is no store for memory:// URLs"),
+        (["inspect", "s3://bucket/"], "s3://bucket/ names no object: add its path"),
+        (["explain", "https://host"], "https://host names no object: add its path"),
         (["inspect", "http://127.0.0.1:9/a.nc"], "Generic HTTP error: Error performing GET http://127.0.0.1:9/a.nc"),
         (["inspect", f"https://u:{SECRET}@127.0.0.1:9/a?b={SECRET}"], "GET of '' in AiohttpStore("),
         (["inspect", __file__], f"{__file__.lstrip('/')!r} begins with b'"),

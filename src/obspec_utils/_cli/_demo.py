@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -32,10 +33,9 @@ from obspec_utils.wrappers import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-
 __all__ = ["run"]
 
-_PATH = "model.nc"
+_HOST, _PATH = "127.0.0.1", "model.nc"
 _LATENCY, _BANDWIDTH = 0.030, 50e6
 _BARE, _COLD, _WARM = "the store", "cold cache", "warm cache"
 _WIDTH = 80
@@ -70,6 +70,7 @@ class Row(NamedTuple):
 def run(*, as_json: bool) -> None:
     """Print the cost of each reader, over the store alone and through a cache, and of others."""
     check_modules()
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = _HOST  # in this process, for all clients
     progress = Progress()
     progress.show(f"Writing a NetCDF4 file of {VARIABLES} variables ...")
     with _serving() as (url, size):
@@ -125,7 +126,7 @@ def _serving() -> Iterator[tuple[str, int]]:
             if not ready:
                 msg = "the server of the demo has not started: see the error above"
                 raise OSError(msg)
-            yield f"http://127.0.0.1:{int(ready[0])}", int(ready[1])
+            yield f"http://{_HOST}:{int(ready[0])}", int(ready[1])
         finally:
             server.stdin.close()
 

@@ -91,6 +91,8 @@ def locate(url: str, settings: Sequence[str] = (), *, is_pattern: bool = False) 
     if kind == "http":
         return _web(url, scheme, netloc, path, options, is_pattern=is_pattern)
     root = f"{scheme}://{netloc}"
+    if not is_pattern:
+        _check_key(url, path)
     return Location(from_url(root, **options, retry_config=_RETRIES), path.lstrip("/"), f"{root}/")
 
 
@@ -113,6 +115,12 @@ def _no_bucket(scheme: str) -> str:
     raise ValueError(msg)
 
 
+def _check_key(url: str, path: str) -> None:
+    if not path.strip("/"):
+        msg = f"{redacted(url)} names no object: add its path"
+        raise ValueError(msg)
+
+
 def _local(path: str) -> Location:
     absolute = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - which takes ".." away
     return Location(LocalStore(), absolute.as_posix().lstrip("/"), "/" if absolute.root else "")
@@ -128,6 +136,8 @@ def _web(url: str, scheme: str, netloc: str, path: str, options: dict[str, Any],
         from obspec_utils.stores import AiohttpStore  # noqa: PLC0415 - an extra
 
         return Location(AiohttpStore(url), "", redacted(url))
+    if not is_pattern:
+        _check_key(url, path)
     config = options.pop("config", {})
     if config:
         msg = f"{next(iter(config))!r} is no setting of an HTTP client: use timeout, connect_timeout or another one"

@@ -27,8 +27,8 @@ MISSING = echo "*** NOT RUN: make $@ found no $(1). ***" >&2; test "$$CI" != tru
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 18
 
-demo: $(VENV)/.demo  ## read a NetCDF4 file from an object server with every reader
-	@$(RUN) python -m examples.quickstart
+demo: $(VENV)/.demo  ## run `obspec-utils demo`: read a NetCDF4 file from a slow server with every reader
+	@$(RUN) obspec-utils demo
 
 test: $(VENV)/.test $(SERVERS)  ## run the tests, but slow ones, in parallel, in a few minutes
 	$(RUN) python -m pytest $(PARALLEL) -m "not slow" $(ARGS)
@@ -89,10 +89,12 @@ clean:  ## remove everything that was set up or built
 $(VENV)/bin/python: | $(UV)
 	@$(UV) venv --quiet --allow-existing $(VENV)
 
+DEMO_EXTRAS = $(foreach extra,aiohttp cli fsspec plot,--extra $(extra))
+
 # Install a group of pyproject.toml and the package itself, editable.
 $(VENV)/.%: pyproject.toml $(LOCK) | $(VENV)/bin/python
 	@$(UV) pip install --quiet --python $(VENV) --require-hashes --constraints $(LOCK) -r pyproject.toml \
-	  $(if $(filter unit,$*),--all-extras) --group $*
+	  $(if $(filter unit,$*),--all-extras) $(if $(filter demo,$*),$(DEMO_EXTRAS)) --group $*
 	@$(UV) pip install --quiet --python $(VENV) --no-deps --editable .
 	@touch $@
 

@@ -1,0 +1,82 @@
+"""Compare readers on one object."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from obspec_utils._cli._output import Progress, print_json, print_text
+from obspec_utils._cli._stores import locate, missing_as
+from obspec_utils._redact import redacted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from obspec_utils._explain import Network
+
+__all__ = ["network", "run"]
+
+# By the end of a URL. Anything else is read from its start to its end.
+_WORKLOADS = {
+    **dict.fromkeys((".nc", ".nc4", ".h5", ".hdf5", ".hdf", ".he5"), "h5netcdf"),
+    **dict.fromkeys((".tif", ".tiff", ".jp2", ".grib", ".grib2"), "rasterio"),
+    **dict.fromkeys((".parquet", ".geoparquet", ".pq"), "parquet"),
+}
+_LATENCY, _BANDWIDTH, _CONNECTIONS = 0.030, 50e6, 64
+
+
+def network(latency: float | None, bandwidth: float | None, connections: int | None) -> Network | None:
+    """Return the network to compute, if any of its properties is given; the others are those of cloud storage."""
+    if latency is bandwidth is connections is None:
+        return None
+    from obspec_utils._explain import Network  # noqa: PLC0415 - not needed by other commands
+
+    return Network(
+        _LATENCY if latency is None else latency,
+        _BANDWIDTH if bandwidth is None else bandwidth,
+        _CONNECTIONS if connections is None else connections,
+    )
+
+
+def run(
+    url: str,
+    settings: Sequence[str],
+    workload: str | None,
+    network: Network | None,
+    *,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Print a comparison of readers, and write a picture of it."""
+    from obspec_utils._explain import explain  # noqa: PLC0415 - not needed by other commands
+
+    if plot is not None:
+        _check_plot(plot)
+    store, path, _ = locate(url, settings)
+    name = workload or _WORKLOADS.get(PurePosixPath(path.lower()).suffix, "read-all")
+    progress = Progress()
+    progress.show(f"Reading with every reader, as {redacted(name)} does ...")
+    try:
+        with missing_as(url):
+            explanation = replace(explain(store, path, name, network=network), path=redacted(url))
+    finally:
+        progress.clear()
+    if as_json:
+        print_json(explanation.to_dict())
+    else:
+        print_text(str(explanation))
+    if plot is not None:
+        explanation.plot().savefig(plot)
+
+
+def _check_plot(plot: Path) -> None:
+    """Raise an error before the work if no picture could be written after it."""
+    if not find_spec("matplotlib"):
+        msg = '--plot requires matplotlib: pip install "obspec-utils[plot]"'
+        raise ModuleNotFoundError(msg, name="matplotlib")
+    if not plot.parent.is_dir():
+        msg = f"there is no folder for --plot {plot}"
+        raise FileNotFoundError(msg)

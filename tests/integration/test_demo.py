@@ -1,0 +1,95 @@
+"""The demo of the command line, and the server that it reads from."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+from obstore.store import HTTPStore
+
+from tests.servers.fixtures import wait_until
+
+SIZE = 300_000
+CONTENT = bytes(number % 251 for number in range(SIZE))
+
+
+@pytest.fixture
+def server(tmp_path):
+    """The server, as fast as it can be, and its URL."""
+    file = tmp_path / "object"
+    file.write_bytes(CONTENT)
+    command = [sys.executable, "-m", "obspec_utils._cli._demo_server", "0", "1e12", str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        port, size = map(int, process.stdout.readline().split())
+        assert size == SIZE
+        yield process, f"http://127.0.0.1:{port}"
+        process.stdin.close()
+
+
+def take_log(url):
+    with urlopen(f"{url}/-/log") as response:
+        return json.load(response)
+
+
+def test_the_server_sends_ranges_and_counts(server):
+    _, url = server
+    store = HTTPStore(url, client_options={"allow_http": True})
+    assert store.get("object").bytes() == CONTENT
+    assert store.get_range("object", start=10, end=20) == CONTENT[10:20]
+    assert store.get("object", options={"range": {"suffix": 7}}).bytes() == CONTENT[-7:]
+    assert store.get("object", options={"range": {"offset": SIZE - 3}}).bytes() == CONTENT[-3:]
+    meta = store.head("object")
+    assert (meta["size"], meta["e_tag"]) == (SIZE, '"demo"')
+    assert take_log(url) == {"requests": 5, "bytes": SIZE + 10 + 7 + 3, "most_in_flight": 1}
+    assert take_log(url) == {"requests": 0, "bytes": 0, "most_in_flight": 0}
+
+
+def test_a_range_past_the_end_is_cut(server):
+    request = Request(f"{server[1]}/object", headers={"Range": f"bytes={SIZE - 2}-{SIZE + 100}"})
+    with urlopen(request) as response:
+        assert response.headers["Content-Range"] == f"bytes {SIZE - 2}-{SIZE - 1}/{SIZE}"
+        assert response.read() == CONTENT[-2:]
+
+
+def test_the_server_ends_when_its_stdin_closes(server):
+    process, _ = server
+    process.stdin.close()
+    assert process.wait(30) == 0
+
+
+@pytest.mark.slow
+def test_the_demo_reads_the_same_with_every_reader(tmp_path):
+    proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")  # which the demo does not use
+    command = [str(Path(sysconfig.get_path("scripts"), "obspec-utils")), "demo", "--json"]
+    environment = os.environ | proxies | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=170, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    rows = {(row["reader"], row["over"]): row for row in told["rows"]}
+    assert len({tuple(row["means"]) for row in told["rows"]}) == 1
+    assert {row["requests"] for (_, over), row in rows.items() if over == "warm cache"} == {0}
+    assert rows["open_reader", "the store"]["bytes"] < 10e6
+    assert rows["EagerStoreReader", "the store"]["most_in_flight"] > 4
+    assert rows["one streaming GET", "the store"]["requests"] == 1
+    assert rows["fsspec's default", "the store"]["most_in_flight"] == 1
+    assert Path(told["picture"]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_ctrl_c_ends_the_demo_and_leaves_no_file(tmp_path):
+    """The server's process writes the file, in its own time, and removes it."""
+    command = [str(Path(sysconfig.get_path("scripts"), "obspec-utils")), "demo"]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen(command, env=os.environ | {"TMPDIR": str(tmp_path)}, **options) as demo:
+        assert demo.stderr.readline() == "Writing a NetCDF4 file of 104 variables ...\n"
+        wait_until(lambda: list(tmp_path.iterdir()))
+        os.killpg(demo.pid, signal.SIGINT)  # as a terminal does
+        out, err = demo.communicate(timeout=60)
+    assert (demo.returncode, out, err) == (130, "", "")
+    wait_until(lambda: not list(tmp_path.iterdir()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from time import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from obspec_utils._io.progress import Progress
@@ -152,6 +153,7 @@ class _Bar:
 
     def __init__(self, name: str) -> None:
         self._name = redacted(name).rpartition("/")[2]
+        self._begin = time()
         self._bar: Any = None
 
     def show(self, done: int, total: int | None) -> None:
@@ -159,6 +161,7 @@ class _Bar:
             # Without tqdm's thread, which takes the lock of all bars and may collect garbage of h5py meanwhile.
             kind = type("tqdm", (_tqdm(),), {"monitor_interval": 0})
             self._bar = kind(desc=self._name, total=total, unit="B", unit_scale=True, unit_divisor=1024)
+            self._bar.start_t = self._bar.last_print_t = self._begin  # else the first bytes would take no time
         self._bar.total = total
         self._bar.update(done - self._bar.n)
 

@@ -56,6 +56,17 @@ def only_line(out, err):
 
 
 @pytest.fixture
+def run_in_process(capsys):
+    """Run the command in this process; return its output, and what it wrote to stderr."""
+
+    def run(*arguments, code=0):
+        assert run_here([str(argument) for argument in arguments]) == code
+        return capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
 def s3(object_server):
     """The options that make the object server an S3 server."""
     settings = {
@@ -103,10 +114,10 @@ def test_glob_prints_urls(bucket, s3):
     ]
 
 
-def test_glob_over_http_prints_urls_that_can_be_read(bucket):
-    out, _ = run("glob", f"{bucket.url}/bucket/2024/?%20c*")
+def test_glob_over_http_prints_urls_that_can_be_read(bucket, run_in_process):
+    out, _ = run_in_process("glob", f"{bucket.url}/bucket/2024/?%20c*")
     assert out == f"{bucket.url}/bucket/2024/b%20c%23.nc\n"
-    assert run("glob", out.strip())[0] == out
+    assert run_in_process("glob", out.strip())[0] == out
 
 
 def test_glob_of_local_files(tmp_path):
@@ -119,8 +130,8 @@ def test_glob_of_local_files(tmp_path):
 
 
 @pytest.mark.parametrize(("option", "expected"), [([], ""), (["--json"], "[]\n")])
-def test_glob_without_a_match(bucket, s3, option, expected):
-    out, err = run("glob", "s3://bucket/nothing/*", *option, *s3, code=1)
+def test_glob_without_a_match(bucket, s3, option, expected, run_in_process):
+    out, err = run_in_process("glob", "s3://bucket/nothing/*", *option, *s3, code=1)
     assert (out, err) == (expected, "obspec-utils: no object matches s3://bucket/nothing/*\n")
 
 
@@ -146,20 +157,22 @@ def test_inspect_from_every_kind_of_store(bucket, s3, files, tmp_path, source):
         assert len(bucket.log()) == 2 * told["requests"]
 
 
-def test_inspect_a_raster_of_a_signed_url(bucket):
+def test_inspect_a_raster_of_a_signed_url(bucket, run_in_process):
     url = f"{bucket.url}/bucket/grid.tif?signature={SECRET}"
-    out, err = run("inspect", url)
+    out, err = run_in_process("inspect", url)
     assert out.startswith(f"{bucket.url}/bucket/grid.tif?...: TIFF, ")
     assert SECRET not in out + err
-    assert SECRET not in run("inspect", url, "--json")[0]
+    assert SECRET not in run_in_process("inspect", url, "--json")[0]
 
 
-def test_explain(bucket, s3, tmp_path):
-    out, _ = run("explain", "s3://bucket/climate.nc", "--workload", "read-all", *s3, "--latency", "0.1")
+def test_explain(bucket, s3, tmp_path, run_in_process):
+    out, _ = run_in_process("explain", "s3://bucket/climate.nc", "--workload", "read-all", *s3, "--latency", "0.1")
     assert "open_reader" in out
     picture = tmp_path / "out.png"
     url = f"{bucket.url}/bucket/climate.nc"
-    told = json.loads(run("explain", url, "--json", "--plot", picture, "--bandwidth", "1e6", "--connections", "4")[0])
+    told = json.loads(
+        run_in_process("explain", url, "--json", "--plot", picture, "--bandwidth", "1e6", "--connections", "4")[0]
+    )
     assert (told["workload"], told["network"]) == ("h5netcdf", {"latency": 0.03, "bandwidth": 1e6, "connections": 4})
     assert picture.read_bytes().startswith(b"\x89PNG")
 

@@ -8,12 +8,16 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
+from threading import Thread
 from urllib.request import Request, urlopen
 
 import pytest
 from obstore.store import HTTPStore
 
+from obspec_utils._cli._demo_server import Server
+from obspec_utils._cli._run import run
 from tests.servers.fixtures import wait_until
 
 SIZE = 300_000
@@ -21,16 +25,15 @@ CONTENT = bytes(number % 251 for number in range(SIZE))
 
 
 @pytest.fixture
-def server(tmp_path):
-    """The server, as fast as it can be, and its URL."""
-    file = tmp_path / "object"
-    file.write_bytes(CONTENT)
-    command = [sys.executable, "-m", "obspec_utils._cli._demo_server", "0", "1e12", str(file)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        port, size = map(int, process.stdout.readline().split())
-        assert size == SIZE
-        yield process, f"http://127.0.0.1:{port}"
-        process.stdin.close()
+def url():
+    """The URL of a server, as fast as it can be."""
+    server = Server(CONTENT, latency=0, bandwidth=1e12)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 def take_log(url):
@@ -38,8 +41,7 @@ def take_log(url):
         return json.load(response)
 
 
-def test_the_server_sends_ranges_and_counts(server):
-    _, url = server
+def test_the_server_sends_ranges_and_counts(url):
     store = HTTPStore(url, client_options={"allow_http": True})
     assert store.get("object").bytes() == CONTENT
     assert store.get_range("object", start=10, end=20) == CONTENT[10:20]
@@ -51,27 +53,37 @@ def test_the_server_sends_ranges_and_counts(server):
     assert take_log(url) == {"requests": 0, "bytes": 0, "most_in_flight": 0}
 
 
-def test_a_range_past_the_end_is_cut(server):
-    request = Request(f"{server[1]}/object", headers={"Range": f"bytes={SIZE - 2}-{SIZE + 100}"})
+def test_a_range_past_the_end_is_cut(url):
+    request = Request(f"{url}/object", headers={"Range": f"bytes={SIZE - 2}-{SIZE + 100}"})
     with urlopen(request) as response:
         assert response.headers["Content-Range"] == f"bytes {SIZE - 2}-{SIZE - 1}/{SIZE}"
         assert response.read() == CONTENT[-2:]
 
 
-def test_the_server_ends_when_its_stdin_closes(server):
-    process, _ = server
-    process.stdin.close()
-    assert process.wait(30) == 0
+def test_the_server_ends_when_its_stdin_closes(tmp_path):
+    file = tmp_path / "object"
+    file.write_bytes(CONTENT)
+    command = [sys.executable, "-m", "obspec_utils._cli._demo_server", "0", "1e12", str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        port, size = map(int, server.stdout.readline().split())
+        assert size == SIZE
+        with urlopen(f"http://127.0.0.1:{port}/object") as response:
+            assert response.read() == CONTENT
+        server.stdin.close()
+        assert server.wait(30) == 0
 
 
 @pytest.mark.slow
-def test_the_demo_reads_the_same_with_every_reader(tmp_path):
-    proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")  # which the demo does not use
-    command = [str(Path(sysconfig.get_path("scripts"), "obspec-utils")), "demo", "--json"]
-    environment = os.environ | proxies | {"TMPDIR": str(tmp_path)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=170, check=False)
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+def test_the_demo_reads_the_same_with_every_reader(tmp_path, monkeypatch, capsys):
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # which the demo does not use
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert run(["demo", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == "Writing a NetCDF4 file of 104 variables ...\n"
+    told = json.loads(out)
     rows = {(row["reader"], row["over"]): row for row in told["rows"]}
     assert len({tuple(row["means"]) for row in told["rows"]}) == 1
     assert {row["requests"] for (_, over), row in rows.items() if over == "warm cache"} == {0}

@@ -48,7 +48,7 @@ def test_getting_started(object_server, store, files, capsys):  # noqa: F811
     run(cached, "getting-started.md", names)
     printed = capsys.readouterr().out
     assert printed.startswith(f"{values.mean(axis=(1, 2))}\n{np.arange(10.0)}\n1 requests, ")
-    assert printed.splitlines()[-1].startswith("hits ")
+    assert printed.splitlines()[-1].startswith("MemoryCache(268435456)  ")
 
 
 def test_the_guide_to_hdf5(store, capsys):  # noqa: F811

@@ -53,6 +53,15 @@ def test_scattered_metadata_is_measured_and_to_be_paged(scattered_file, paged_fi
     assert abs(paged.metadata.structures - scattered.metadata.structures) < 5
 
 
+def test_metadata_that_is_read_with_the_data_between():
+    def write(file):
+        file.create_dataset("many", data=np.zeros((60_000, 64), "u1"), chunks=(1, 64))
+
+    inspection = inspected(hdf5(write))
+    assert inspection.metadata.pieces == 1
+    assert " lies between data over " in inspection.advice[0].text
+
+
 def test_only_metadata_is_read(scattered_file):
     store, trace = traced(scattered_file)
     inspection = inspect(store, "a")

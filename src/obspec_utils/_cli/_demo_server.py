@@ -20,14 +20,14 @@ from typing import cast
 
 from obspec_utils._cli._demo_file import make_content
 
-__all__ = ["LOG_PATH"]
+__all__ = ["LOG_PATH", "Server"]
 
 LOG_PATH = "/-/log"
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _PIECE = 64 << 10
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
     """Serves one object at any path, and counts."""
 
     daemon_threads = True
@@ -67,8 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     @property
-    def _counted(self) -> _Server:
-        return cast("_Server", self.server)
+    def _counted(self) -> Server:
+        return cast("Server", self.server)
 
     def do_GET(self) -> None:
         """Send a range of the object, at the server's pace."""
@@ -139,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _main(latency: str, bandwidth: str, file: str | None = None) -> None:
     content = make_content() if file is None else Path(file).read_bytes()
-    server = _Server(content, float(latency), float(bandwidth))
+    server = Server(content, float(latency), float(bandwidth))
     Thread(target=server.serve_forever, daemon=True).start()
     with suppress(BrokenPipeError):  # of a parent that has ended
         os.write(1, f"{server.server_port} {len(content)}\n".encode())

@@ -67,7 +67,7 @@ def _reason(chosen: ExplanationRow, ran: Sequence[ExplanationRow]) -> str:
         return ""
     best = min(others, key=lambda row: row.seconds)
     if best.seconds < chosen.seconds:
-        return f"{best.reader} is no more than 10 % faster ({seconds(best.seconds)}) and less simple"
+        return f"{best.reader} is hardly faster ({seconds(best.seconds)})"
     return f"the next fastest, {best.reader}, takes {seconds(best.seconds)}"
 
 

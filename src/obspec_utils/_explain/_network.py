@@ -30,7 +30,7 @@ class Network:
     between takes the time that it took. Requests are sent one at a time, which takes 0.3 ms each. What connections
     share, such as the bandwidth of the machine, and the time to make them are not part of the model.
 
-    Parameters
+    Attributes
     ----------
     latency
         Seconds from a request to the first byte of its response.

@@ -79,6 +79,8 @@ def explain(
     Examples
     --------
     ```python
+    from obspec_utils import Network, explain
+
     print(explain(store, "a.nc", "h5netcdf", network=Network(latency=0.03, bandwidth=50e6)))
     ```
     """

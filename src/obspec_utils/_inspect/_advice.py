@@ -46,7 +46,8 @@ def _for_metadata(metadata: Metadata, opening: Cost) -> Iterator[Advice]:
     page = min(max(_MIN_PAGE, 1 << (metadata.bytes - 1).bit_length()), _MAX_PAGE)
     pages = -(-metadata.bytes // page)
     after = cost([Batch(1, min(page, _MIB)), Batch(pages, pages * page)])
-    where = f"in {count(metadata.pieces)} pieces over {size(metadata.stop - metadata.start)}"
+    pieces = "between data" if metadata.pieces == 1 else f"in {count(metadata.pieces)} pieces"
+    where = f"{pieces} over {size(metadata.stop - metadata.start)}"
     small = f" Its pages of {size(metadata.page_size)} are too small." if metadata.page_size else ""
     yield Advice(
         "paging",

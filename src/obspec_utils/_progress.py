@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from inspect import iscoroutinefunction
 from time import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -96,7 +97,7 @@ def progress_setting(value: Any) -> ProgressSetting | None:  # noqa: ANN401 - ch
     if value is True:
         if _is_watched():
             _tqdm()
-    elif isinstance(value, type) or not (callable(value) or _is_callback(value)):
+    elif isinstance(value, type) or iscoroutinefunction(value) or not (callable(value) or _is_callback(value)):
         expected = "True, an fsspec Callback, a function of (bytes_done, bytes_total), or None"
         msg = f"progress must be {expected}, got {shown(value)}"
         raise TypeError(msg)

@@ -227,7 +227,11 @@ def test_a_missing_tqdm_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.requests == []
 
 
-@pytest.mark.parametrize("value", [5, "o", 0, [], Updates, "secret_key=SECRET"])
+async def never_awaited(_: int, __: int | None) -> None:
+    """Show nothing."""
+
+
+@pytest.mark.parametrize("value", [5, "o", 0, [], Updates, "secret_key=SECRET", never_awaited])
 @pytest.mark.parametrize("name", [*SYNC, *ASYNC])
 def test_other_values_are_refused(name: str, value: Any) -> None:
     store = ArrivingStore()

@@ -8,6 +8,7 @@ from inspect import iscoroutinefunction
 from time import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from obspec_utils._io.gc_pause import paused
 from obspec_utils._io.progress import Progress
 from obspec_utils._redact import redacted, shown
 
@@ -150,7 +151,10 @@ def _tqdm() -> Any:  # noqa: ANN401 - a class that depends on where this runs
 
 
 class _Bar:
-    """A progress bar, made for the first update."""
+    """A progress bar, made for the first update.
+
+    All bars share a lock, which the reading thread may wait for under h5py: collection is paused while one is held.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = redacted(name).rpartition("/")[2]
@@ -158,6 +162,12 @@ class _Bar:
         self._bar: Any = None
 
     def show(self, done: int, total: int | None) -> None:
+        paused(self._show, done, total)
+
+    def close(self) -> None:
+        paused(self._close)
+
+    def _show(self, done: int, total: int | None) -> None:
         if self._bar is None:
             # Without tqdm's thread, which takes the lock of all bars and may collect garbage of h5py meanwhile.
             kind = type("tqdm", (_tqdm(),), {"monitor_interval": 0})
@@ -166,7 +176,7 @@ class _Bar:
         self._bar.total = total
         self._bar.update(done - self._bar.n)
 
-    def close(self) -> None:
+    def _close(self) -> None:
         bar, self._bar = self._bar, None
         if bar is not None:
             bar.close()

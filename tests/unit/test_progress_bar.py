@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
 import threading
@@ -61,6 +62,17 @@ def test_a_bar_is_closed_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(ZeroDivisionError):
         EagerStoreReader(store, "o", PART, None, 1, progress=True)  # type: ignore[arg-type]
     assert terminal.getvalue().endswith("\n")
+
+
+@pytest.mark.parametrize("name", [*SYNC, *ASYNC])
+def test_no_garbage_is_collected_while_bars_are_locked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be h5py's, whose lock another thread may hold that waits for the lock of the bars."""
+    store, terminal, collects = ArrivingStore(streams=False), Terminal(), list[bool]()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(terminal, "write", lambda text: collects.append(gc.isenabled()) or len(text))
+    run(name, store, BAR)
+    assert set(collects) == {False}
+    assert is_soon(gc.isenabled)
 
 
 def test_the_time_of_a_bar_is_that_since_the_call(monkeypatch: pytest.MonkeyPatch) -> None:

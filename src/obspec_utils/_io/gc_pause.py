@@ -44,8 +44,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-# In seconds: how often collection is looked after while pauses last.
-COLLECTION_INTERVAL = 0.1
+COLLECTION_INTERVAL = 0.1  # seconds between looks after collection while pauses last
 
 
 class Watched(Protocol):
@@ -53,7 +52,9 @@ class Watched(Protocol):
 
     def update(self) -> None:
         """Show the progress."""
-        ...
+
+    def close(self) -> None:
+        """Show no more: the caller was interrupted."""
 
 
 class PauseScope:

@@ -40,6 +40,7 @@ _SECRET = re.compile(
 )
 # Names of files, places and kinds, which have one of the words above.
 _PUBLIC = re.compile(r"(_(file|id|endpoint|uri|path|url|type)|skip_signature|application_credentials)$")
+_ADDRESS = re.compile(r"(endpoint(_url(_s3)?)?|proxy_url)$")
 _VARIABLES = {"s3": "AWS", "gcs": "GOOGLE", "azure": "AZURE_STORAGE"}
 _PREFIX = re.compile(r"^(aws|google|azure_storage|azure)_")
 
@@ -159,6 +160,9 @@ def _options(settings: Sequence[str], kind: str) -> dict[str, Any]:
             raise ValueError(msg)
         if _SECRET.search(key) and not _PUBLIC.search(key):
             raise ValueError(_refusal(key, kind))
+        if _ADDRESS.search(key) and "://" not in value:  # about which obstore panics
+            msg = f"--config {key} must be a URL, such as https://host:9000"
+            raise ValueError(msg)
         (client if key in _CLIENT_OPTIONS else config)[key] = value
     given = {"config": config, "client_options": client}
     return {name: options for name, options in given.items() if options}

@@ -81,6 +81,21 @@ def test_http_that_is_not_allowed(run_in_process):
     assert err.startswith("obspec-utils: requests without TLS need --config allow_http=true (")
 
 
+@pytest.mark.parametrize("option", ["--long", "--json"])
+def test_glob_prints_no_password(object_server, option, run_in_process):
+    object_server.put("bucket/a.nc", b"hello")
+    host = object_server.url.removeprefix("http://")
+    out, err = run_in_process("glob", option, f"http://user:HUSHHUSH@{host}/bucket/*.nc", code=0)
+    assert f"http://{host}/bucket/a.nc" in out
+    assert "HUSHHUSH" not in out + err
+
+
+def test_the_workload_of_a_signed_url_is_that_of_its_path(object_server, run_in_process):
+    object_server.put("bucket/a.nc", b"hello")
+    out, _ = run_in_process("explain", f"{object_server.url}/bucket/a.nc?signature=x.tif", "--json")
+    assert json.loads(out)["workload"] == "h5netcdf"
+
+
 def test_numbers_in_shapes_are_not_highlighted_in_part(capsys, monkeypatch):
     def on_terminal(**options):
         return Console(force_terminal=True, color_system="standard", **options)

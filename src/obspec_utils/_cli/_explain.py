@@ -63,7 +63,8 @@ def run(
     if plot is not None:
         _check_plot(plot)
     store, path, _ = locate(url, settings)
-    name = workload or _WORKLOADS.get(PurePosixPath(path.lower()).suffix, "read-all")
+    key = path or url.partition("?")[0]  # the store of a signed URL has one object, of no name
+    name = workload or _WORKLOADS.get(PurePosixPath(key.lower()).suffix, "read-all")
     progress = Progress()
     progress.show(f"Reading with every reader, as {redacted(name)} does ...")
     try:

@@ -145,7 +145,8 @@ def _web(url: str, scheme: str, netloc: str, path: str, options: dict[str, Any],
         raise ValueError(msg)
     client: Any = {"allow_http": scheme == "http", **options.get("client_options", {})}
     store = HTTPStore(root, client_options=client, retry_config=_RETRIES)
-    return Location(store, unquote(path).lstrip("/"), f"{root}/")
+    host = netloc.rpartition("@")[2]  # without a password
+    return Location(store, unquote(path).lstrip("/"), f"{scheme}://{host}/")
 
 
 def _options(settings: Sequence[str], kind: str) -> dict[str, Any]:

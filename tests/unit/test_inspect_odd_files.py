@@ -11,6 +11,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 from obspec_utils._inspect import inspect
+from obspec_utils.readers import ParallelStoreReader
 from tests.unit._inspected import hdf5, inspected, kinds, raster, traced
 
 pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # rasterio's own, about affine
@@ -49,6 +50,16 @@ def test_large_chunks_that_compress_well_are_not_tiny():
     content = hdf5(lambda file: file.create_dataset("a", data=np.zeros((4096, 4096)), **options))
     assert inspected(content).arrays[0].stored_bytes < 64 * (64 << 10)
     assert kinds(inspected(content)) == []
+
+
+def test_the_cost_of_huge_chunks_is_that_of_the_reader():
+    content = hdf5(lambda file: file.create_dataset("a", data=np.zeros((64, 1 << 20), "u1"), chunks=(32, 1 << 20)))
+    store, trace = traced(content)
+    cost = inspect(store, "a").arrays[0].cost
+    with ParallelStoreReader(store, "a", read_ahead="metadata") as reader, h5py.File(reader) as file:
+        trace.clear()
+        assert not file["a"][()].any()
+    assert cost.requests == pytest.approx(trace.total_requests, abs=2)
 
 
 def test_values_in_heaps_have_unknown_costs():

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Console
 from rich.highlighter import RegexHighlighter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Progress", "print_json", "print_text"]
 
@@ -16,7 +19,7 @@ class _Numbers(RegexHighlighter):
     """Highlights numbers that are words of their own: rich's own highlighter takes the middle of 1500x1400 for one."""
 
     base_style = "repr."
-    highlights: ClassVar[list[str]] = [r"(?<![^\s(])(?P<number>\d[\d,.]*)(?=[\s,;)%]|$)"]
+    highlights: ClassVar[Sequence[str]] = [r"(?<![^\s(])(?P<number>\d[\d,.]*)(?=[\s,;)%]|$)"]
 
 
 def print_text(text: str) -> None:

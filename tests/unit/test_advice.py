@@ -50,8 +50,7 @@ def test_the_reason_has_the_numbers():
         "the next fastest, third, takes 1.5 s."
     )
     assert recommend([row("simple", 1.05, requests=1, round_trips=1), row("other", 1.0)]) == (
-        "Use simple(store, path): it takes 1.05 s, 1 request (1 in sequence) and 1 MiB; "
-        "other is hardly faster (1 s)."
+        "Use simple(store, path): it takes 1.05 s, 1 request (1 in sequence) and 1 MiB; other is hardly faster (1 s)."
     )
     assert recommend([row("simple", 1.0)]).endswith("and 1 MiB.")
 

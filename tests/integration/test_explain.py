@@ -265,6 +265,17 @@ def test_a_plot_has_a_bar_for_each_reader(store):
     figure.canvas.draw()
 
 
+def test_the_title_of_a_plot_is_within_it():
+    store, path = MemoryStore(), "a/long/path" * 20
+    store.put(path, b"1")
+    figure = explain(store, path, "read-all").plot()
+    figure.canvas.draw()
+    title = figure.get_suptitle()
+    (text,) = (it for it in figure.texts if it.get_text() == title)
+    extent = text.get_window_extent()
+    assert figure.bbox.x0 <= extent.x0 < extent.x1 <= figure.bbox.x1
+
+
 def test_the_text_fits_and_the_dict_is_json(store):
     explanation = explain(store, "scattered.h5", "h5py", network=SLOW)
     text = str(explanation)

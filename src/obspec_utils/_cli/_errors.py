@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from obspec.exceptions import BaseError as ObspecError
@@ -22,6 +23,8 @@ _NO_CREDENTIALS = (
     "no credentials: set those of the store in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or"
     " read a public bucket with --config skip_signature=true"
 )
+# What a client says of an http:// endpoint that it must not use.
+_REFUSED_HTTP = re.compile(r"http://.*builder error", re.DOTALL)
 
 
 def message_of(error: BaseException) -> str | None:
@@ -37,6 +40,8 @@ def message_of(error: BaseException) -> str | None:
     text = _line(str(error).split("\n\nDebug source", maxsplit=1)[0])
     if any(service in text for service in _METADATA_SERVICES):
         text = f"{_NO_CREDENTIALS} ({text})"
+    if _REFUSED_HTTP.search(text):
+        text = f"requests without TLS need --config allow_http=true ({text})"
     return text if isinstance(error, _CLEAR) and text else f"{type(error).__name__}: {text}"
 
 

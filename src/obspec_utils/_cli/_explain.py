@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import PurePosixPath
@@ -50,13 +51,20 @@ def run(
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Print a comparison of readers, and write a picture of it."""
+    """Print a comparison of readers, and write a picture of it.
+
+    Raises
+    ------
+    ValueError
+        If the workload raised an error with every reader, after all is printed.
+    """
     from obspec_utils._explain import explain  # noqa: PLC0415 - not needed by other commands
 
     if plot is not None:
         _check_plot(plot)
     store, path, _ = locate(url, settings)
-    name = workload or _WORKLOADS.get(PurePosixPath(path.lower()).suffix, "read-all")
+    key = path or url.partition("?")[0]  # the store of a signed URL has one object, of no name
+    name = workload or _WORKLOADS.get(PurePosixPath(key.lower()).suffix, "read-all")
     progress = Progress()
     progress.show(f"Reading with every reader, as {redacted(name)} does ...")
     try:
@@ -70,6 +78,9 @@ def run(
         print_text(str(explanation))
     if plot is not None:
         explanation.plot().savefig(plot)
+    if explanation.recommended is None:
+        msg = f"the workload {explanation.workload} ended in an error with every reader"
+        raise ValueError(msg)
 
 
 def _check_plot(plot: Path) -> None:
@@ -77,6 +88,15 @@ def _check_plot(plot: Path) -> None:
     if not find_spec("matplotlib"):
         msg = '--plot requires matplotlib: pip install "obspec-utils[plot]"'
         raise ModuleNotFoundError(msg, name="matplotlib")
+    from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
+
+    endings = Figure().canvas.get_supported_filetypes()
+    if plot.suffix[1:].lower() not in endings or plot.is_dir():
+        msg = f"--plot must name a file that ends in one of {', '.join(f'.{it}' for it in endings)}, got {plot}"
+        raise ValueError(msg)
     if not plot.parent.is_dir():
         msg = f"there is no folder for --plot {plot}"
         raise FileNotFoundError(msg)
+    if not os.access(plot if plot.exists() else plot.parent, os.W_OK):
+        msg = f"no permission to write --plot {plot}"
+        raise PermissionError(msg)

@@ -48,8 +48,7 @@ def _print_lines(objects: Iterator[dict[str, Any]], *, long: bool) -> int:
 def _print_json(objects: Iterator[dict[str, Any]]) -> int:
     """Print a list, an object a line."""
     count = 0
-    sys.stdout.write("[")
     for count, found in enumerate(objects, 1):
-        sys.stdout.write(f"{',' if count > 1 else ''}\n  {json.dumps(found)}")
-    sys.stdout.write("\n]\n" if count else "]\n")
+        sys.stdout.write(f"{',' if count > 1 else '['}\n  {json.dumps(found)}")
+    sys.stdout.write("\n]\n" if count else "[]\n")
     return count

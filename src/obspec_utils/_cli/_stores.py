@@ -40,6 +40,7 @@ _SECRET = re.compile(
 )
 # Names of files, places and kinds, which have one of the words above.
 _PUBLIC = re.compile(r"(_(file|id|endpoint|uri|path|url|type)|skip_signature|application_credentials)$")
+_ADDRESS = re.compile(r"(endpoint(_url(_s3)?)?|proxy_url)$")
 _VARIABLES = {"s3": "AWS", "gcs": "GOOGLE", "azure": "AZURE_STORAGE"}
 _PREFIX = re.compile(r"^(aws|google|azure_storage|azure)_")
 
@@ -144,7 +145,8 @@ def _web(url: str, scheme: str, netloc: str, path: str, options: dict[str, Any],
         raise ValueError(msg)
     client: Any = {"allow_http": scheme == "http", **options.get("client_options", {})}
     store = HTTPStore(root, client_options=client, retry_config=_RETRIES)
-    return Location(store, unquote(path).lstrip("/"), f"{root}/")
+    host = netloc.rpartition("@")[2]  # without a password
+    return Location(store, unquote(path).lstrip("/"), f"{scheme}://{host}/")
 
 
 def _options(settings: Sequence[str], kind: str) -> dict[str, Any]:
@@ -159,6 +161,9 @@ def _options(settings: Sequence[str], kind: str) -> dict[str, Any]:
             raise ValueError(msg)
         if _SECRET.search(key) and not _PUBLIC.search(key):
             raise ValueError(_refusal(key, kind))
+        if _ADDRESS.search(key) and "://" not in value:  # about which obstore panics
+            msg = f"--config {key} must be a URL, such as https://host:9000"
+            raise ValueError(msg)
         (client if key in _CLIENT_OPTIONS else config)[key] = value
     given = {"config": config, "client_options": client}
     return {name: options for name, options in given.items() if options}

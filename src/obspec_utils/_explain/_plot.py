@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from obspec_utils._text import count, seconds, size
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["plot"]
 
 _CHOSEN, _OTHER, _FAILED = "#1f77b4", "#9bb8cf", "#d0d0d0"
+# In characters: a URL may be long.
+_TITLE_WIDTH = 95
 # For the text behind the longest bar.
 _MARGIN = 1.35
 
@@ -29,7 +32,7 @@ _MARGIN = 1.35
 def plot(title: str, compared: Sequence[ExplanationRow], recommended: str | None) -> Figure:
     """Return a figure with three panels of bars, which share the readers at the left."""
     rows = [row for row in compared if row.trace is not None]
-    figure = Figure(figsize=(11, 1.3 + 0.36 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(8, 1.2 + 0.32 * len(rows)), layout="constrained")
     panels: Sequence[Axes] = figure.subplots(1, 3, sharey=True)
     colours = [_colour(row, recommended) for row in rows]
     _bars(panels[0], "time", [row.seconds for row in rows], seconds, colours)
@@ -37,7 +40,7 @@ def plot(title: str, compared: Sequence[ExplanationRow], recommended: str | None
     _bars(panels[2], "requests", [float(row.requests) for row in rows], lambda it: count(int(it)), colours)
     panels[0].set_yticks(range(len(rows)), [_label(row) for row in rows])
     panels[0].invert_yaxis()
-    figure.suptitle(title, fontsize="medium")
+    figure.suptitle(fill(title, _TITLE_WIDTH), fontsize="medium")
     return figure
 
 

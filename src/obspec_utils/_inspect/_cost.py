@@ -58,8 +58,7 @@ def cost_of_whole(size: int) -> Cost:
 
 def cost_of_range(size: int) -> Cost:
     """Return the cost of reading `size` bytes that lie one after the other, by one read."""
-    part = min(max(_CHUNK_SIZE, -(-size // MAX_CONCURRENT_REQUESTS)), REQUEST_SIZE)
-    return cost(_in_parts(size, part))
+    return cost(_one_read(size))
 
 
 def cost_of_chunks(chunks: Sequence[ByteRange]) -> Cost:
@@ -69,10 +68,15 @@ def cost_of_chunks(chunks: Sequence[ByteRange]) -> Cost:
         return cost([])
     mean = size // len(chunks)
     if mean > _MAX_BATCH // 2:
-        return cost([batch for chunk in chunks for batch in _in_parts(chunk.length, _CHUNK_SIZE)])
+        return cost([batch for chunk in chunks for batch in _one_read(chunk.length)])
     if mean < _MIN_CHUNK:
         return cost(list(_scan(coalesce(chunks, 0, _CHUNK_SIZE))))
     return cost(list(_read_ahead(chunks)))
+
+
+def _one_read(size: int) -> list[Batch]:
+    part = min(max(_CHUNK_SIZE, -(-size // MAX_CONCURRENT_REQUESTS)), REQUEST_SIZE)
+    return _in_parts(size, part)
 
 
 def _in_parts(size: int, part: int) -> list[Batch]:

@@ -122,8 +122,14 @@ def _array(h5py: Any, path: str, dataset: Any) -> Array:  # noqa: ANN401
         stored_bytes=stored,
         compression=_filters(properties),
         itemsize=dataset.id.get_type().get_size(),
-        cost=costs.get(layout),
+        cost=None if _is_in_heaps(h5py, dataset) else costs.get(layout),
     )
+
+
+def _is_in_heaps(h5py: Any, dataset: Any) -> bool:  # noqa: ANN401
+    """Return whether a dataset stores references to heaps instead of values, as those of variable length are."""
+    dtype = _numpy_dtype(dataset)
+    return dtype is not None and dtype.hasobject and h5py.check_ref_dtype(dtype) is not h5py.Reference
 
 
 def _layout(h5py: Any, properties: Any) -> str:  # noqa: ANN401
@@ -143,10 +149,16 @@ def _chunks(dataset: Any) -> list[ByteRange]:  # noqa: ANN401
     return [ByteRange(chunk.byte_offset, chunk.byte_offset + chunk.size) for chunk in chunks]
 
 
-def _dtype(h5py: Any, dataset: Any) -> str:  # noqa: ANN401
+def _numpy_dtype(dataset: Any) -> Any:  # noqa: ANN401
     try:
-        dtype = dataset.dtype
+        return dataset.dtype
     except (TypeError, ValueError):  # which NumPy does not have
+        return None
+
+
+def _dtype(h5py: Any, dataset: Any) -> str:  # noqa: ANN401
+    dtype = _numpy_dtype(dataset)
+    if dtype is None:
         return "?"
     if h5py.check_string_dtype(dtype) is not None:
         return "string"
@@ -154,6 +166,8 @@ def _dtype(h5py: Any, dataset: Any) -> str:  # noqa: ANN401
         return f"compound of {len(dtype.names)}"
     if dtype.subdtype:
         return "array"
+    if h5py.check_ref_dtype(dtype) is not None:
+        return "reference"
     return "variable length" if dtype.hasobject else str(dtype)[:_MAX_DTYPE]
 
 

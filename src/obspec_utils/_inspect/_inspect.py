@@ -30,7 +30,6 @@ __all__ = ["inspect"]
 # Small blocks of 16 KiB, since metadata lies scattered and is to be read without data; and memory for much of it.
 _CHUNK_SIZE = 256 << 10
 _MAX_CHUNKS = 1024
-_SIGNATURE = 4096
 # First requests of `open_reader`, and of the files that rasterio reads through `opener`.
 _FIRST_SIZE, _FIRST_SIZE_OF_TIFF = 1 << 20, 32 << 10
 
@@ -62,7 +61,7 @@ def inspect(store: Get, path: str) -> Inspection:
         If it is an HDF5 file and h5py is missing.
     """
     with closing(ParallelStoreReader(store, path, _CHUNK_SIZE, _MAX_CHUNKS, read_ahead="metadata")) as reader:
-        first = reader.read(_SIGNATURE)
+        first = reader.read(_CHUNK_SIZE)  # an HDF5 file may begin with a user block
         if hdf5.is_hdf5(first):
             return _inspect_hdf5(reader)
         if tiff.is_tiff(first):

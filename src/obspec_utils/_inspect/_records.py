@@ -72,13 +72,14 @@ class Array:
     chunks
         Number of chunks that are stored.
     stored_bytes
-        Stored size of all of them.
+        Stored size of all of them; of values of variable length, that of the references to them.
     compression
         Name of the compression; None without.
     itemsize
         Bytes of an element.
     cost
-        Estimated cost of reading all of it, once the metadata is in memory; None if its data is in another file.
+        Estimated cost of reading all of it, once the metadata is in memory; None if its data is in another file, or of
+        variable length and in places that only reading it tells.
     """
 
     name: str

@@ -97,7 +97,10 @@ def _arrays(reader: ParallelStoreReader, layout: Layout, first: int, unread: lis
             values, following = _directory(reader, layout, start)
             chain.append((following, _next(name)))
             chain += [(below, f"{name}.{number}") for number, below in reversed(list(enumerate(values[_SUB_IFDS])))]
-            yield _array(name, values)
+            chunks = _chunks(values)
+            yield _array(name, values, chunks)
+            if outside := sum(chunk.stop > reader.size for chunk in chunks):
+                unread.append(f"image {name}: {outside:,} of {len(chunks):,} tiles or strips lie outside of the file")
         except _DAMAGE as error:
             unread.append(f"image {name}: {error}")
 
@@ -146,13 +149,16 @@ def _values(reader: ParallelStoreReader, layout: Layout, field: Field) -> Sequen
     return parse_values(layout, field, _read(reader, field.offset, field.size))
 
 
-def _array(name: str, values: _Values) -> Array:
+def _chunks(values: _Values) -> list[ByteRange]:
+    """Return the tiles or strips that are stored."""
+    offsets, sizes = (TILE_OFFSETS, TILE_BYTE_COUNTS) if values[TILE_OFFSETS] else (STRIP_OFFSETS, STRIP_BYTE_COUNTS)
+    return [ByteRange(at, at + size) for at, size in zip(values[offsets], values[sizes], strict=False) if at and size]
+
+
+def _array(name: str, values: _Values, chunks: list[ByteRange]) -> Array:
     height, width, samples = values.number(_LENGTH), values.number(_WIDTH), values.number(_SAMPLES, 1)
     bits = values.number(_BITS, 1)
     tiled = bool(values[TILE_OFFSETS])
-    offsets, sizes = (values[TILE_OFFSETS], values[TILE_BYTE_COUNTS]) if tiled else (
-        values[STRIP_OFFSETS], values[STRIP_BYTE_COUNTS])  # fmt: skip
-    chunks = [ByteRange(at, at + size) for at, size in zip(offsets, sizes, strict=False) if at and size]
     rows = min(values.number(_ROWS_PER_STRIP, height), height)
     chunk = (values.number(_TILE_LENGTH), values.number(_TILE_WIDTH)) if tiled else (rows, width)
     pixel = () if samples == 1 else (samples,)

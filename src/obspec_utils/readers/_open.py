@@ -133,7 +133,9 @@ async def open_reader_async(
 
     Parameters
     ----------
-    store, path, memory, read_ahead, check_version, version, progress
+    store, path, memory, read_ahead, check_version, version
+        See `open_reader`.
+    progress
         See `open_reader`. Progress is shown by the calling task.
 
     Returns

@@ -96,10 +96,12 @@ def test_a_request_that_was_sent_when_a_response_had_begun_waits_for_its_first_b
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((-0.1, 1e6), ValueError, "latency must be at least 0 seconds, got -0.1"),
-        ((math.nan, 1e6), ValueError, "latency must be at least 0 seconds, got nan"),
-        ((0.1, 0), ValueError, "bandwidth must be a positive number of bytes per second, got 0"),
-        ((0.1, math.nan), ValueError, "bandwidth must be a positive"),
+        ((-0.1, 1e6), ValueError, "latency must be a finite number of at least 0 seconds, got -0.1"),
+        ((math.nan, 1e6), ValueError, "latency must be a finite number of at least 0 seconds, got nan"),
+        ((0.1, 0), ValueError, "bandwidth must be a positive, finite number of bytes per second, got 0"),
+        ((0.1, math.nan), ValueError, "bandwidth must be a positive, finite number"),
+        ((math.inf, 1e6), ValueError, "latency must be a finite number of at least 0 seconds, got inf"),
+        ((0.1, math.inf), ValueError, "bandwidth must be a positive, finite number"),
         (("30ms", 1e6), TypeError, "latency must be a number of seconds, such as 0.03, got '30ms'"),
         ((0.1, None), TypeError, "bandwidth must be a number of bytes per second, such as 50e6, got None"),
         ((0.1, 1e6, 0), ValueError, "connections must be positive, got 0"),

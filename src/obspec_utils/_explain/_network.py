@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from heapq import heappop, heappush, heapreplace
+from math import inf
 from typing import TYPE_CHECKING
 
 from obspec_utils._explain._timeline import Timeline, Transfer
@@ -42,7 +43,7 @@ class Network:
     Raises
     ------
     TypeError, ValueError
-        If a value is not a number, `latency` is negative, or another one is not positive.
+        If a value is not a finite number, `latency` is negative, or another one is not positive.
     """
 
     latency: float
@@ -50,11 +51,11 @@ class Network:
     connections: int = 64
 
     def __post_init__(self) -> None:
-        if not _number("latency", self.latency, "seconds, such as 0.03") >= 0:
-            msg = f"latency must be at least 0 seconds, got {self.latency!r}"
+        if not 0 <= _number("latency", self.latency, "seconds, such as 0.03") < inf:
+            msg = f"latency must be a finite number of at least 0 seconds, got {self.latency!r}"
             raise ValueError(msg)
-        if not _number("bandwidth", self.bandwidth, "bytes per second, such as 50e6") > 0:
-            msg = f"bandwidth must be a positive number of bytes per second, got {self.bandwidth!r}"
+        if not 0 < _number("bandwidth", self.bandwidth, "bytes per second, such as 50e6") < inf:
+            msg = f"bandwidth must be a positive, finite number of bytes per second, got {self.bandwidth!r}"
             raise ValueError(msg)
         object.__setattr__(self, "connections", positive_int("connections", self.connections))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import sys
+from inspect import iscoroutinefunction
+from time import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from obspec_utils._io.progress import Progress
@@ -95,7 +97,7 @@ def progress_setting(value: Any) -> ProgressSetting | None:  # noqa: ANN401 - ch
     if value is True:
         if _is_watched():
             _tqdm()
-    elif isinstance(value, type) or not (callable(value) or _is_callback(value)):
+    elif isinstance(value, type) or iscoroutinefunction(value) or not (callable(value) or _is_callback(value)):
         expected = "True, an fsspec Callback, a function of (bytes_done, bytes_total), or None"
         msg = f"progress must be {expected}, got {shown(value)}"
         raise TypeError(msg)
@@ -152,6 +154,7 @@ class _Bar:
 
     def __init__(self, name: str) -> None:
         self._name = redacted(name).rpartition("/")[2]
+        self._begin = time()
         self._bar: Any = None
 
     def show(self, done: int, total: int | None) -> None:
@@ -159,6 +162,7 @@ class _Bar:
             # Without tqdm's thread, which takes the lock of all bars and may collect garbage of h5py meanwhile.
             kind = type("tqdm", (_tqdm(),), {"monitor_interval": 0})
             self._bar = kind(desc=self._name, total=total, unit="B", unit_scale=True, unit_divisor=1024)
+            self._bar.start_t = self._bar.last_print_t = self._begin  # else the first bytes would take no time
         self._bar.total = total
         self._bar.update(done - self._bar.n)
 

@@ -57,7 +57,8 @@ def redacted(text: str) -> str:
 
 def redact_error(error: Exception) -> None:
     """Redact the text of an error of obstore, which shows signed URLs in full. Its type and traceback stay."""
-    is_its_own = type(error).__module__.startswith("obstore") or type(error) is FileNotFoundError
+    # obstore raises ValueError for paths that can't be.
+    is_its_own = type(error).__module__.startswith("obstore") or type(error) in {FileNotFoundError, ValueError}
     if is_its_own and len(error.args) == 1 and isinstance(error.args[0], str):
         text = redacted(error.args[0])
         if text != error.args[0]:

@@ -189,6 +189,24 @@ def test_an_empty_object(object_server, store):
     assert all(row.error is not None and "OSError" in row.error for row in failed.rows)
 
 
+async def asynchronous(file):
+    file.read()
+
+
+def lazy(file):
+    yield file.read()
+
+
+async def asynchronous_and_lazy(file):
+    yield file.read()
+
+
+def test_what_is_no_raster_is_said_once(store):
+    explanation = explain(store, "frame.parquet", "rasterio")
+    assert len({row.error for row in explanation.rows}) == 1
+    assert "All readers: RasterioIOError: the file not recognized" in " ".join(str(explanation).split())
+
+
 def test_what_is_no_store_path_workload_or_network_is_refused(store):
     with pytest.raises(TypeError, match="store must be a store"):
         explain("s3://bucket", "a", "h5py")
@@ -199,6 +217,9 @@ def test_what_is_no_store_path_workload_or_network_is_refused(store):
         explain(store, "a", "netcdf")
     with pytest.raises(TypeError, match=f"workload must be a function of a file, or one of {names}, got 3"):
         explain(store, "a", 3)
+    for workload in (asynchronous, lazy, asynchronous_and_lazy):
+        with pytest.raises(TypeError, match="workload must read the file when it is called, not be async or a gen"):
+            explain(store, "a", workload)
     with pytest.raises(TypeError, match="network must be a Network such as"):
         explain(store, "a", "read-all", network=0.03)
 

@@ -247,6 +247,19 @@ def test_a_reader_and_the_trace_of_its_store_agree_with_the_server(object_server
     assert summary["amplification"] == 1
 
 
+@pytest.mark.parametrize(("length", "chunks"), [(5, 64), (40, 64), (12, 2), (40, 2)])
+def test_bytes_of_a_long_first_read_are_fetched_and_used(object_server: ObjectServer, length: int, chunks: int) -> None:
+    object_server.put_random("bucket/object", 40 * MIB)
+    reader = ParallelStoreReader(object_server.s3_store("bucket"), "object", max_cached_chunks=chunks)
+    reader.read(length * MIB)
+    stats = reader.stats()
+    assert stats.bytes_fetched == stats.bytes_used == sum(request.sent for request in object_server.log())
+    reader.seek(0)
+    reader.read(MIB)
+    again = sum(request.sent for request in object_server.log()) - stats.bytes_fetched
+    assert reader.stats().bytes_used == stats.bytes_used + again
+
+
 def test_a_trace_under_a_cache_and_a_splitting_store_sees_their_parts(object_server: ObjectServer) -> None:
     object_server.put_random("bucket/object", SIZE)
     tracing, records = traced(object_server.s3_store("bucket"))

@@ -6,7 +6,6 @@ import copy
 import io
 import pickle
 import sys
-import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,8 @@ from obstore.store import LocalStore
 from obspec_utils._io.progress import Progress
 from obspec_utils.readers import EagerStoreReader, open_reader
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
-from tests.unit._arriving import ASYNC, CONTENT, PART, SIZE, SYNC, ArrivingStore, Updates, check_calls, run
-from tests.unit.test_interrupts import is_soon
+from tests.unit._arriving import ASYNC, CONTENT, SIZE, SYNC, ArrivingStore, Updates, check_calls, run
+from tests.unit.test_progress_bar import Terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +73,21 @@ def test_a_load_that_ends_early_is_not_closed(progress: Progress, clock: Clock, 
     clock.now += 1
     progress.end()
     assert calls == [(50, 100), (60, 100)]
+
+
+def test_loads_that_end_one_after_the_other_are_shown_ten_times_a_second(
+    progress: Progress, clock: Clock, calls: list[Any]
+) -> None:
+    """A body that is streamed is loaded batch by batch."""
+    counter = progress.counter(1000)
+    for _ in range(999):
+        counter.add(1)
+        clock.now += 0.002
+        progress.end()
+    assert 18 <= len(calls) <= 20
+    counter.add(1)
+    progress.end()
+    assert calls[-2:] == [(1000, 1000), "closed"]
 
 
 def test_bytes_that_are_requested_again_do_not_count_twice(progress: Progress, clock: Clock, calls: list[Any]) -> None:
@@ -180,48 +194,6 @@ def test_a_callback_of_fsspec(name: str) -> None:
     assert (alike.sizes, alike.value) == ([SIZE], SIZE)
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize("name", [*SYNC, *ASYNC])
-def test_a_bar_in_a_terminal(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, terminal = ArrivingStore(), Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    write = terminal.write
-
-    def arrived(text: str) -> int:
-        store.reported.set()
-        return write(text)
-
-    monkeypatch.setattr(terminal, "write", arrived)
-    run(name, store, BAR)
-    lines = terminal.getvalue().split("\r")
-    assert lines[-1].startswith("prefetch: 100%" if "prefetch" in name else "o: 100%")
-    assert "100k/100k" in lines[-1]
-    assert lines[-1].endswith("\n")
-    assert {type(thread).__name__ for thread in threading.enumerate()}.isdisjoint({"TMonitor"})
-    assert len(lines) > 2
-
-
-def test_a_bar_is_closed_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-
-    class Broken(ArrivingStore):
-        def get(self, path: str, *, options: Any = None) -> Any:
-            if self.requests:
-                assert is_soon(lambda: "o:" in terminal.getvalue())
-                raise ZeroDivisionError
-            return super().get(path, options=options)
-
-    store = Broken(streams=False)
-    with pytest.raises(ZeroDivisionError):
-        EagerStoreReader(store, "o", PART, None, 1, progress=True)  # type: ignore[arg-type]
-    assert terminal.getvalue().endswith("\n")
-
-
 def test_nothing_is_shown_or_needed_where_nobody_looks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -255,7 +227,11 @@ def test_a_missing_tqdm_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.requests == []
 
 
-@pytest.mark.parametrize("value", [5, "o", 0, [], Updates, "secret_key=SECRET"])
+async def never_awaited(_: int, __: int | None) -> None:
+    """Show nothing."""
+
+
+@pytest.mark.parametrize("value", [5, "o", 0, [], Updates, "secret_key=SECRET", never_awaited])
 @pytest.mark.parametrize("name", [*SYNC, *ASYNC])
 def test_other_values_are_refused(name: str, value: Any) -> None:
     store = ArrivingStore()

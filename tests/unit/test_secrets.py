@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 
 import pytest
@@ -231,3 +232,14 @@ def test_a_store_that_cannot_be_read():
 
     with pytest.raises(TypeError, match=r"Can't read 'a\.nc\?\.\.\.'"):
         open_reader(Lists(), SIGNED)
+
+
+def test_a_path_that_obstore_refuses_is_shown_without_credentials():
+    tracing = TracingReadableStore(MemoryStore(), RequestTrace())
+    for path in (f"a//{SIGNED}", URL[len("https:") :]):
+        with pytest.raises(ValueError, match="Could not parse path") as caught:
+            tracing.get(path)
+        assert "SECRET" not in str(caught.value)
+        with pytest.raises(ValueError, match="Could not parse path") as caught:
+            asyncio.run(tracing.get_async(path))
+        assert "SECRET" not in str(caught.value)

@@ -6,6 +6,7 @@ import copy
 import pickle
 import sys
 import threading
+from typing import Any
 
 import pytest
 
@@ -122,6 +123,22 @@ def test_the_oldest_records_are_dropped(max_records: int) -> None:
     )
     trace.clear()
     assert trace.dropped == 0
+
+
+def test_records_that_are_passed_count_among_the_oldest() -> None:
+    given = RequestTrace()
+    for number in range(10):
+        given.add("a", number, 1, 0.0)
+    trace = RequestTrace(given.requests, max_records=4)
+    assert ([record.start for record in trace.requests], trace.dropped) == ([6, 7, 8, 9], 6)
+    trace.add("a", 10, 1, 0.0)
+    assert ([record.start for record in trace.requests], trace.dropped) == ([7, 8, 9, 10], 7)
+
+
+@pytest.mark.parametrize("requests", [100, (), None, "a"])
+def test_requests_that_are_no_list_are_refused(requests: Any) -> None:
+    with pytest.raises(TypeError, match=r"^requests must be a list of RequestRecord, got "):
+        RequestTrace(requests)
 
 
 def test_large_traces_drop_in_batches_and_never_exceed_their_limit() -> None:

@@ -211,7 +211,7 @@ def test_a_dataframe_has_a_row_a_request(store: TracingReadableStore, trace: Req
 
 def test_without_pandas_the_error_says_what_to_install(trace: RequestTrace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'obspec-utils\[pandas\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r'pip install "obspec-utils\[pandas\]"$'):
         trace.to_dataframe()
 
 
@@ -244,3 +244,16 @@ def test_a_pickle_takes_the_records_and_a_callback_that_can_travel(tmp_path: Pat
     assert (len(its_trace.requests), len(trace.requests)) == (2, 1)
     kept = pickle.loads(pickle.dumps(TracingReadableStore(LocalStore(tmp_path), trace, on_request=named), protocol))
     assert kept._on_request.__name__ == "named"
+
+
+@pytest.mark.parametrize("given", [{"end": 5}, {"length": -5}])
+def test_invalid_ranges_ask_for_no_bytes(given: dict[str, int]) -> None:
+    store, trace = MemoryStore(), RequestTrace()
+    store.put("a", bytes(100))
+    tracing = TracingReadableStore(store, trace)
+    with pytest.raises((ValueError, OverflowError)):
+        tracing.get_range("a", start=10, **given)
+    with pytest.raises((ValueError, OverflowError)):
+        tracing.get_ranges("a", starts=[10], **{f"{name}s": [value] for name, value in given.items()})  # type: ignore[arg-type]
+    assert [(record.start, record.length, record.end) for record in trace.requests] == [(0, 0, 0)] * 2
+    assert trace.summary()["min_request_size"] == trace.total_bytes == 0

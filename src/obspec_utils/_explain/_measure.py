@@ -141,6 +141,6 @@ class Run:
             peak_memory=self._peak,
             error=self._error,
             is_cached=isinstance(self._store, CachingReadableStore),
-            trace=RequestTrace(records),
+            trace=RequestTrace(records, max_records=max(1, len(records))),
             timeline=timeline,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from heapq import heappop, heappush, heapreplace
 from math import inf
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from obspec_utils._explain._timeline import Timeline, Transfer
@@ -51,12 +52,16 @@ class Network:
     connections: int = 64
 
     def __post_init__(self) -> None:
-        if not 0 <= _number("latency", self.latency, "seconds, such as 0.03") < inf:
-            msg = f"latency must be a finite number of at least 0 seconds, got {self.latency!r}"
+        latency = _number("latency", self.latency, "seconds, such as 0.03")
+        if not 0 <= latency < inf:
+            msg = f"latency must be a finite number of at least 0 seconds, got {shown(self.latency)}"
             raise ValueError(msg)
-        if not 0 < _number("bandwidth", self.bandwidth, "bytes per second, such as 50e6") < inf:
-            msg = f"bandwidth must be a positive, finite number of bytes per second, got {self.bandwidth!r}"
+        bandwidth = _number("bandwidth", self.bandwidth, "bytes per second, such as 50e6")
+        if not 0 < bandwidth < inf:
+            msg = f"bandwidth must be a positive, finite number of bytes per second, got {shown(self.bandwidth)}"
             raise ValueError(msg)
+        object.__setattr__(self, "latency", latency)
+        object.__setattr__(self, "bandwidth", bandwidth)
         object.__setattr__(self, "connections", positive_int("connections", self.connections))
 
     def __str__(self) -> str:
@@ -98,7 +103,10 @@ def _pass(events: list[tuple[float, float]], now: float, recorded: float, comput
 
 
 def _number(name: str, value: object, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):  # which numbers of numpy are, too
         msg = f"{name} must be a number of {what}, got {shown(value)}"
         raise TypeError(msg)
-    return value
+    try:
+        return float(value)
+    except OverflowError:
+        return inf

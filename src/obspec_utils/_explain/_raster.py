@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["opened"]
 
 _NAME = "raster"
+_OPENED = re.compile(rf"'?/vsiriopener_\w+/{_NAME}'?")
 
 
 @contextmanager
@@ -29,9 +31,11 @@ def opened(file: BinaryIO) -> Iterator[Any]:
     try:
         with rasterio.open(_NAME, opener=container) as dataset:
             yield dataset
-    except RasterioError:
+    except RasterioError as error:
         if container.errors:
             raise container.errors[0] from None
+        # GDAL's name of the file is another one each time.
+        error.args = (_OPENED.sub("the file", str(error)),)
         raise
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from obspec_utils._redact import redacted, shown
@@ -64,7 +65,7 @@ def workload_of(workload: object) -> Workload:
     Raises
     ------
     TypeError
-        If it is neither a str nor callable.
+        If it is neither a str nor callable, or an async function or a generator.
     ValueError
         If there is no built-in workload of that name.
     ModuleNotFoundError
@@ -73,6 +74,9 @@ def workload_of(workload: object) -> Workload:
     if not isinstance(workload, str):
         if not callable(workload):
             msg = f"workload must be a function of a file, or one of {', '.join(WORKLOADS)}, got {shown(workload)}"
+            raise TypeError(msg)
+        if any(is_one(workload) for is_one in (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)):
+            msg = f"workload must read the file when it is called, not be async or a generator, got {shown(workload)}"
             raise TypeError(msg)
         return Workload(redacted(str(getattr(workload, "__name__", type(workload).__name__))), workload)
     if workload not in WORKLOADS:

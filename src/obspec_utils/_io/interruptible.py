@@ -14,6 +14,7 @@ from obspec_utils._io.concurrency import limiter
 from obspec_utils._io.gc_pause import (
     COLLECTION_INTERVAL,
     PauseScope,
+    call_after_pause,
     collect_due,
     is_paused,
     paused,
@@ -53,6 +54,8 @@ def in_own_thread(function: Callable[..., T], *args: object) -> T:
     except BaseException:
         call.interrupted = True
         call.outcome = None  # a traceback may keep the call alive
+        for progress in call.watched[:]:  # here, and not by the thread when its request has ended
+            call_after_pause(progress.close)
         raise
     run_callbacks(call)
     result: T = call.result()

@@ -88,9 +88,7 @@ class Progress:
 
     def update(self) -> None:
         """Show the progress, unless it was shown less than 0.1 s ago."""
-        now = self._clock()
-        if now >= self._next:
-            self._next = now + INTERVAL
+        if self._clock() >= self._next:
             self._report()
 
     def end(self) -> None:
@@ -109,7 +107,7 @@ class Progress:
                     done = min(done, total)
                 done = max(done, before)
                 if (done, total) != self._shown and (not final or done == total or self._clock() >= self._next):
-                    self._shown = done, total
+                    self._shown, self._next = (done, total), self._clock() + INTERVAL
                     self._show(done, total)
             finally:
                 self._showing.release()

@@ -10,12 +10,7 @@ from obspec_utils._io.buffers import BufferList, concat
 from obspec_utils._io.fetch import read_first
 from obspec_utils._io.gc_pause import held
 from obspec_utils._io.logs import log
-from obspec_utils._ranges import (
-    MAX_CONCURRENT_REQUESTS,
-    REQUEST_SIZE,
-    ByteRange,
-    coalesce_blocks,
-)
+from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange, coalesce_blocks
 from obspec_utils.readers._batch import RunningBatches
 from obspec_utils.readers._block_cache import copy_blocks, in_order
 from obspec_utils.readers._cached_blocks import CachedBlocks
@@ -93,7 +88,11 @@ class BlockStrategy(CachedBlocks):
         length = self._chunk_size
         if start < length:  # all of the read if it is short; the rest of a long one follows in parallel
             length = max(length, min(-(-stop // length) * length, REQUEST_SIZE))
-        return self.begin(self._fetcher.first(length))
+        first = self.begin(self._fetcher.first(length))
+        span = ByteRange(start, min(stop, first.stop))
+        kept = self._cached(self._block_indices(span)).values()  # which counts as a use
+        self._policy.used_bytes += max(0, span.length - sum(len(block[2]) for block in kept))
+        return first
 
     def begin(self, response: Response, *, requests: int = 0) -> BufferList:
         """Pin the version of the first response; return and keep its bytes, or none if it is read as it arrives.
@@ -110,10 +109,10 @@ class BlockStrategy(CachedBlocks):
             return BufferList([])
         first = BufferList([read_first(self._store, response, version)])
         self.pin(version)
-        # If the server ignored the range, this is the whole object. Bytes that are not kept count as not read ahead.
+        # If the server ignored the range, this is the whole object.
         numbers = self._block_indices(ByteRange(0, first.stop))[: self._cache.max_blocks]
         kept = min(first.stop, len(numbers) * self._block_size)
-        self._policy.note_fetch(kept, kept)
+        self._policy.note_fetch(kept, first.stop)
         self._add_blocks(deque([first]), numbers, range(0))
         return first
 

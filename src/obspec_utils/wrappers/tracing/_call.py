@@ -139,10 +139,11 @@ class _Callback:
 def requested(start: int, end: int | None, length: int | None) -> RequestedRange:
     """Return the range of a `get_range` call; an empty one if it is invalid: the store raises the error."""
     try:
-        first = index(start)
-        return (first, index(end) - first, "end") if end is not None else (first, index(length or 0), "length")
+        first, style = index(start), "length" if end is None else "end"
+        count = index(length or 0) if end is None else index(end) - first
     except TypeError:
         return NOTHING
+    return (first, count, style) if first >= 0 and count >= 0 else NOTHING
 
 
 def all_requested(

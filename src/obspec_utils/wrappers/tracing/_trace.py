@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from obspec_utils._redact import redacted
+from obspec_utils._redact import redacted, shown
 from obspec_utils._tables import html_table, labelled, text_table
 from obspec_utils._validation import positive_int
 from obspec_utils.wrappers.tracing._record import RequestRecord
@@ -34,9 +34,16 @@ class RequestTrace:
     Parameters
     ----------
     requests
-        A list to record into; its records count, too.
+        A list to record into; its records count, too, and the oldest are dropped if there are more than `max_records`.
     max_records
         The maximum number of records kept, 100,000 by default. Beyond, the oldest are dropped.
+
+    Raises
+    ------
+    TypeError
+        If `requests` is not a list, or `max_records` is not an integer.
+    ValueError
+        If `max_records` is not positive.
 
     Attributes
     ----------
@@ -51,6 +58,10 @@ class RequestTrace:
 
     def __post_init__(self) -> None:
         self.max_records = positive_int("max_records", self.max_records)
+        if not isinstance(self.requests, list):
+            msg = f"requests must be a list of RequestRecord, got {shown(self.requests)}"
+            raise TypeError(msg)
+        self._drop(max(0, len(self.requests) - self.max_records))
 
     def add(
         self,
@@ -72,16 +83,15 @@ class RequestTrace:
         record = RequestRecord(shown, start, length, start + length, timestamp, duration, method, range_style, length)
         self.requests.append(record)
         if len(self.requests) > self.max_records:
-            self._drop()
+            self._drop(max(1, self.max_records // _BATCHES))
         return record
 
-    def _drop(self) -> None:
+    def _drop(self, batch: int) -> None:
         """Drop the oldest records.
 
         Without a lock, which a thread that collects garbage could hold. Of threads that come here at once, each drops
         and counts a batch.
         """
-        batch = max(1, self.max_records // _BATCHES)
         del self.requests[:batch]
         thread = get_ident()
         self._dropped[thread] = self._dropped.get(thread, 0) + batch
@@ -152,7 +162,7 @@ class RequestTrace:
         try:
             import pandas as pd  # noqa: PLC0415 - an extra, needed here only
         except ModuleNotFoundError as error:
-            msg = "RequestTrace.to_dataframe() needs pandas: pip install 'obspec-utils[pandas]'"
+            msg = 'RequestTrace.to_dataframe() needs pandas: pip install "obspec-utils[pandas]"'
             raise ModuleNotFoundError(msg, name="pandas") from error
         columns = [column.name for column in fields(RequestRecord)]
         return pd.DataFrame([asdict(record) for record in list(self.requests)], columns=columns)

@@ -212,7 +212,7 @@ def test_credentials_come_from_the_environment(bucket, s3):
         (["explain", __file__, "--workload", "frob"], "workload must be a function of a file, or one of h5netcdf, "),
         (["explain", "nothing/here.nc"], "no such object: nothing/here.nc"),
         (["explain", __file__, "--plot", "nothing/here.png"], "there is no folder for --plot nothing/here.png"),
-        (["explain", __file__, "--latency=-1"], "latency must be at least 0 seconds, got -1.0"),
+        (["explain", __file__, "--latency=-1"], "latency must be a finite number of at least 0 seconds, got -1.0"),
         (["explain", __file__, "--latency=soon"], "Invalid value for '--latency': "),
         (["glob", "ftp://host/*.nc"], "there is no store for ftp:// URLs"),
     ],

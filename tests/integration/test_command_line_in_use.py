@@ -75,6 +75,19 @@ def test_addresses_are_urls(key, run_in_process):
     assert (out, err) == ("", f"obspec-utils: --config {key.lower()} must be a URL, such as https://host:9000\n")
 
 
+@pytest.mark.parametrize("command", ["inspect", "explain"])
+def test_a_folder_is_no_object(command, tmp_path, run_in_process):
+    assert run_in_process(command, tmp_path) == ("", f"obspec-utils: {tmp_path} is a folder: name a file\n")
+    assert run_in_process(command, tmp_path.as_uri()) == ("", f"obspec-utils: {tmp_path} is a folder: name a file\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path, run_in_process):
+    pipe = tmp_path / "a.nc"
+    os.mkfifo(pipe)
+    assert run_in_process("inspect", pipe) == ("", f"obspec-utils: {pipe} is no regular file: name a file\n")
+
+
 def test_http_that_is_not_allowed(run_in_process):
     options = [f"--config={it}" for it in ("endpoint=http://127.0.0.1:9", "skip_signature=true", "region=us-east-1")]
     _, err = run_in_process("inspect", "s3://b/a.nc", *options)

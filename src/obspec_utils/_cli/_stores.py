@@ -88,7 +88,7 @@ def locate(url: str, settings: Sequence[str] = (), *, is_pattern: bool = False) 
         if options:
             msg = "local files take no --config"
             raise ValueError(msg)
-        return _local(unquote(path) if match else path)
+        return _local(unquote(path) if match else path, is_pattern=is_pattern)
     if kind == "http":
         return _web(url, scheme, netloc, path, options, is_pattern=is_pattern)
     root = f"{scheme}://{netloc}"
@@ -122,8 +122,11 @@ def _check_key(url: str, path: str) -> None:
         raise ValueError(msg)
 
 
-def _local(path: str) -> Location:
+def _local(path: str, *, is_pattern: bool) -> Location:
     absolute = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - which takes ".." away
+    if not is_pattern and absolute.exists() and not absolute.is_file():
+        msg = f"{path or '.'} is {'a folder' if absolute.is_dir() else 'no regular file'}: name a file"
+        raise ValueError(msg)
     return Location(LocalStore(), absolute.as_posix().lstrip("/"), "/" if absolute.root else "")
 
 

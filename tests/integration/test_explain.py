@@ -298,13 +298,13 @@ def test_the_text_fits_and_the_dict_is_json(store):
 def test_a_slow_network_is_told_apart_from_this_machine(object_server, store):
     """Metadata among data: the fewest round trips are best, and what each reader wastes is said."""
     explanation = explain(store, "scattered.h5", "h5py", network=SLOW)
-    assert explanation.recommended == "open_reader"
+    assert explanation.recommended in WHOLE
     assert "where bytes cost more than time, ParallelStoreReader moves only" in explanation.recommendation
     rows = by_reader(explanation)
     assert rows["ParallelStoreReader, no ahead"].seconds > 100 * SLOW.latency
-    assert rows["open_reader"].seconds < 20 * SLOW.latency
+    assert rows["open_reader"].seconds < rows["ParallelStoreReader, no ahead"].seconds / 2
     wastes = {waste.kind: waste for waste in explanation.wastes}
-    assert wastes["unused bytes"].reader == "open_reader"
+    assert wastes["unused bytes"].reader == explanation.recommended
     assert "28.83 MiB that the workload did not read (99%)" in wastes["unused bytes"].text
     assert "ParallelStoreReader(store, path)" in wastes["unused bytes"].setting
     assert wastes["requests in sequence"].reader == "ParallelStoreReader"
@@ -326,10 +326,10 @@ def test_reading_all_in_sequence_leaves_connections_idle(object_server):
     idle = next(waste for waste in explanation.wastes if waste.kind == "idle connections")
     rows = by_reader(explanation)
     assert rows["BufferedStoreReader"].seconds > 4  # 40 MiB over one connection of 10 MB/s
-    assert rows["open_reader"].seconds < 1
+    assert rows["open_reader"].seconds < rows["BufferedStoreReader"].seconds / 2
     assert idle.reader == "BufferedStoreReader"
     assert "max_concurrent_requests=18" in idle.setting
-    assert explanation.recommended == "open_reader"
+    assert explanation.recommended in WHOLE
 
 
 def test_bytes_that_are_evicted_and_received_again_are_said_with_the_memory_that_keeps_them(object_server):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -164,8 +164,9 @@ class RequestTrace:
         except ModuleNotFoundError as error:
             msg = 'RequestTrace.to_dataframe() needs pandas: pip install "obspec-utils[pandas]"'
             raise ModuleNotFoundError(msg, name="pandas") from error
-        columns = [column.name for column in fields(RequestRecord)]
-        return pd.DataFrame([asdict(record) for record in list(self.requests)], columns=columns)
+        records = list(self.requests)
+        names = [column.name for column in fields(RequestRecord)]
+        return pd.DataFrame({name: [getattr(record, name) for record in records] for name in names})
 
     def plot(self, ax: Axes | Iterable[Axes] | None = None) -> Figure:
         """Draw the requests over time, and where in their objects they read.

@@ -50,7 +50,8 @@ test-lowest: $(UV)  ## run unit tests with the lowest versions that pyproject.to
 
 .PHONY: test-unit
 test-unit: $(VENV)/.unit $(SERVERS)
-	$(RUN) python -m pytest $(PARALLEL) tests/unit tests/requests tests/processes $(ARGS)
+	# aiohttp before 3.12 does not wait until the sockets of a closed session are closed.
+	$(RUN) python -m pytest $(PARALLEL) -W "ignore:unclosed:ResourceWarning" tests/unit tests/requests tests/processes $(ARGS)
 
 lint: $(VENV)/.dev  ## check style, types and import rules
 	$(RUN) ruff check .

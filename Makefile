@@ -48,10 +48,9 @@ test-lowest: $(UV)  ## run unit tests with the lowest versions that pyproject.to
 	  $(MAKE) --no-print-directory test-unit VENV=$(TOOLS)/lowest LOCK=requirements/lowest.txt UV_PYTHON=3.11; \
 	else $(call MISSING,Python 3.11); fi
 
-# aiohttp before 3.12 does not wait until the sockets of a closed session are closed.
 .PHONY: test-unit
 test-unit: $(VENV)/.unit $(SERVERS)
-	$(RUN) python -m pytest $(PARALLEL) -W "ignore:unclosed:ResourceWarning" tests/unit tests/requests tests/processes $(ARGS)
+	$(RUN) python -m pytest $(PARALLEL) tests/unit tests/requests tests/processes $(ARGS)
 
 lint: $(VENV)/.dev  ## check style, types and import rules
 	$(RUN) ruff check .

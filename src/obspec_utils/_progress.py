@@ -15,6 +15,8 @@ from obspec_utils._redact import redacted, shown
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from obspec_utils._io.progress import Counter
+
 __all__ = ["CountedFor", "FsspecCallback", "ProgressArgument", "ProgressSetting", "progress_setting"]
 
 
@@ -55,7 +57,7 @@ class ProgressSetting:
     def start(self, name: str, objects: int = 1) -> Progress | None:
         """Return the progress of a call; None if a bar would not be seen."""
         if self._value is True:
-            if not _is_watched():
+            if not _is_interactive():
                 return None
             bar = _Bar(name)
             return Progress(bar.show, bar.close, objects)
@@ -78,7 +80,10 @@ class CountedFor(ProgressSetting):
 class _Counted(Progress):
     def __init__(self, progress: Progress, objects: int) -> None:
         super().__init__(_nothing, _nothing, objects)
-        self.counter = progress.counter  # type: ignore[method-assign]
+        self._shown_by = progress
+
+    def counter(self, size: int | None = None) -> Counter:
+        return self._shown_by.counter(size)
 
 
 def progress_setting(value: Any) -> ProgressSetting | None:  # noqa: ANN401 - checked here
@@ -96,7 +101,7 @@ def progress_setting(value: Any) -> ProgressSetting | None:  # noqa: ANN401 - ch
     if isinstance(value, ProgressSetting):
         return value
     if value is True:
-        if _is_watched():
+        if _is_interactive():
             _tqdm()
     elif isinstance(value, type) or iscoroutinefunction(value) or not (callable(value) or _is_callback(value)):
         expected = "True, an fsspec Callback, a function of (bytes_done, bytes_total), or None"
@@ -130,7 +135,7 @@ class _CallbackUpdates:
             self._callback.relative_update(change)
 
 
-def _is_watched() -> bool:
+def _is_interactive() -> bool:
     """Return whether a bar would be seen: standard error is a terminal, or this is the kernel of a notebook."""
     try:
         if sys.stderr.isatty():

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["redact_error", "redacted", "redacted_netloc", "shown"]
+__all__ = ["error_text", "one_line", "redact_error", "redacted", "redacted_netloc", "shown"]
+
+_MAX_LENGTH = 300
 
 # A text without any of these has no credentials.
 _SUSPECT = re.compile(r"[@?#=:%]")
@@ -53,6 +55,18 @@ def redacted(text: str) -> str:
     text = _WEB_QUERY.sub(r"\1?...", before + rest)
     text = _ENCODED_QUERY.sub(r"\1...", _QUERY.sub(r"\1...", text))
     return _NAMED.sub(r"\1***", text)
+
+
+def one_line(text: str, max_length: int = _MAX_LENGTH) -> str:
+    """Return a text on one line, credentials redacted, and cut if it is longer than `max_length` characters."""
+    text = " ".join(redacted(text).split())
+    return text if len(text) <= max_length else f"{text[:max_length]}..."
+
+
+def error_text(error: BaseException) -> str:
+    """Return an error's type and message, see `one_line`."""
+    name, text = type(error).__name__, str(error).strip()
+    return one_line(f"{name}: {text}" if text else name)
 
 
 def redact_error(error: Exception) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from obspec_utils import __version__
 from obspec_utils._cli._errors import message_of
-from obspec_utils._cli._output import Progress
+from obspec_utils._cli._output import StatusLine
 from obspec_utils._cli._run import run as run_here
 from tests.servers.fixtures import wait_until
 
@@ -252,7 +252,7 @@ def test_the_traceback_of_an_error_can_be_shown(monkeypatch):
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_progress_is_one_line(is_terminal, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
-    progress = Progress()
+    progress = StatusLine()
     progress.show("one")
     progress.show("two")
     progress.clear()

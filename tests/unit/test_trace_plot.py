@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 
 from obspec_utils.wrappers import RequestRecord, RequestTrace
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # of pyparsing, in the lowest matplotlib
+    from matplotlib.colors import to_rgb
+    from matplotlib.figure import Figure
 
 MIB = 1 << 20
 EPOCH = 1.7e9

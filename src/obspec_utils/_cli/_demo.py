@@ -21,7 +21,8 @@ from obstore.store import HTTPStore
 
 from obspec_utils._cli._demo_file import VARIABLES, check_modules, read_means
 from obspec_utils._cli._demo_server import LOG_PATH
-from obspec_utils._cli._output import Progress, print_json, print_text
+from obspec_utils._cli._output import StatusLine, print_json, print_text
+from obspec_utils._inspect._cost import BANDWIDTH, LATENCY
 from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader, open_reader
 from obspec_utils.wrappers import (
     CachingReadableStore,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _HOST, _PATH = "127.0.0.1", "model.nc"
-_LATENCY, _BANDWIDTH = 0.030, 50e6
 _BARE, _COLD, _WARM = "the store", "cold cache", "warm cache"
 _WIDTH = 80
 _READERS = (open_reader, EagerStoreReader, ParallelStoreReader, BufferedStoreReader)
@@ -71,15 +71,15 @@ def run(*, as_json: bool) -> None:
     """Print the cost of each reader, over the store alone and through a cache, and of others."""
     check_modules()
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = _HOST  # in this process, for all clients
-    progress = Progress()
-    progress.show(f"Writing a NetCDF4 file of {VARIABLES} variables ...")
+    status = StatusLine()
+    status.show(f"Writing a NetCDF4 file of {VARIABLES} variables ...")
     with _serving() as (url, size):
         with EagerStoreReader(_store(url), _PATH) as file:
             read_means(file)  # imports what no reader is to be charged for
-        show = _Table(size, progress, is_silent=as_json)
+        show = _Table(size, status, is_silent=as_json)
         rows = [show(row) for row in _rows(url, show)]
         picture = _picture(url)
-    progress.clear()
+    status.clear()
     if as_json:
         print_json({"rows": [row._asdict() for row in rows], "picture": picture})
         return
@@ -91,14 +91,14 @@ def run(*, as_json: bool) -> None:
 class _Table:
     """Prints a table, a row as soon as it is there."""
 
-    def __init__(self, size: int, progress: Progress, *, is_silent: bool) -> None:
-        self._progress = progress
+    def __init__(self, size: int, status: StatusLine, *, is_silent: bool) -> None:
+        self._status = status
         self._is_silent = is_silent
         self._print(_INTRODUCTION.format(megabytes=size / 1e6, variables=VARIABLES))
 
     def announce(self, reader: str, source: str) -> None:
         """Show what is being measured."""
-        self._progress.show(f"Reading with {reader}, {source} ...")
+        self._status.show(f"Reading with {reader}, {source} ...")
 
     def __call__(self, row: Row) -> Row:
         """Print a row, and return it."""
@@ -106,7 +106,7 @@ class _Table:
         return row
 
     def _print(self, text: str) -> None:
-        self._progress.clear()
+        self._status.clear()
         if not self._is_silent:
             print_text(text)
 
@@ -118,7 +118,7 @@ def _serving() -> Iterator[tuple[str, int]]:
     That process has a session of its own, so that Ctrl-C does not reach it. It ends when its stdin closes, however this
     process ends, and leaves no file.
     """
-    command = [sys.executable, "-m", "obspec_utils._cli._demo_server", str(_LATENCY), str(_BANDWIDTH)]
+    command = [sys.executable, "-m", "obspec_utils._cli._demo_server", str(LATENCY), str(BANDWIDTH)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as server:  # noqa: S603 - of this package
         assert server.stdin is not None and server.stdout is not None  # noqa: S101, PT018 - for type checkers
         try:

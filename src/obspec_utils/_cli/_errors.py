@@ -8,7 +8,7 @@ from typing import Any
 from obspec.exceptions import BaseError as ObspecError
 from obstore.exceptions import BaseError
 
-from obspec_utils._redact import redacted
+from obspec_utils._redact import one_line
 
 __all__ = ["FAILURE", "INTERRUPTED", "message_of"]
 
@@ -17,7 +17,7 @@ FAILURE, INTERRUPTED = 2, 130
 # Whose messages are sentences. Others need the type's name.
 _CLEAR = (OSError, ValueError, TypeError, ImportError, BaseError, ObspecError)
 _MAX_LENGTH = 500
-# Where obstore asks for credentials that the environment does not have.
+# Where obstore requests credentials that the environment does not have.
 _METADATA_SERVICES = ("169.254.169.254", "metadata.google.internal")
 _NO_CREDENTIALS = (
     "no credentials: set those of the store in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or"
@@ -32,19 +32,14 @@ def message_of(error: BaseException) -> str | None:
     usage: Any = getattr(error, "format_message", None)
     if usage is not None:  # of typer, or of click
         context: Any = getattr(error, "ctx", None)
-        return f"{_line(usage())}{f' (see {context.command_path} --help)' if context else ''}"
+        return f"{one_line(usage(), _MAX_LENGTH)}{f' (see {context.command_path} --help)' if context else ''}"
     # A panic of obstore, such as about a value that it does not understand, is a BaseException.
     if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
         return None
     # obstore adds many lines about the source of an error.
-    text = _line(str(error).split("\n\nDebug source", maxsplit=1)[0])
+    text = one_line(str(error).split("\n\nDebug source", maxsplit=1)[0], _MAX_LENGTH)
     if any(service in text for service in _METADATA_SERVICES):
         text = f"{_NO_CREDENTIALS} ({text})"
     if _REFUSED_HTTP.search(text):
         text = f"requests without TLS need --config allow_http=true ({text})"
     return text if isinstance(error, _CLEAR) and text else f"{type(error).__name__}: {text}"
-
-
-def _line(text: str) -> str:
-    text = redacted(" ".join(text.split()))
-    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}..."

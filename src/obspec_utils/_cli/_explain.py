@@ -6,10 +6,11 @@ import os
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from obspec_utils._cli._output import Progress, print_json, print_text
+from obspec_utils._cli._output import StatusLine, print_json, print_text
 from obspec_utils._cli._stores import locate, missing_as
+from obspec_utils._inspect._cost import BANDWIDTH, LATENCY
 from obspec_utils._redact import redacted
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ _WORKLOADS = {
     **dict.fromkeys((".tif", ".tiff", ".jp2", ".grib", ".grib2"), "rasterio"),
     **dict.fromkeys((".parquet", ".geoparquet", ".pq"), "parquet"),
 }
-_LATENCY, _BANDWIDTH, _CONNECTIONS = 0.030, 50e6, 64
 
 
 def network(latency: float | None, bandwidth: float | None, connections: int | None) -> Network | None:
@@ -35,11 +35,9 @@ def network(latency: float | None, bandwidth: float | None, connections: int | N
         return None
     from obspec_utils._explain import Network  # noqa: PLC0415 - not needed by other commands
 
-    return Network(
-        _LATENCY if latency is None else latency,
-        _BANDWIDTH if bandwidth is None else bandwidth,
-        _CONNECTIONS if connections is None else connections,
-    )
+    given = {"latency": latency, "bandwidth": bandwidth, "connections": connections}
+    cloud: dict[str, Any] = {"latency": LATENCY, "bandwidth": BANDWIDTH}
+    return Network(**{**cloud, **{name: value for name, value in given.items() if value is not None}})
 
 
 def run(
@@ -65,13 +63,13 @@ def run(
     store, path, _ = locate(url, settings)
     key = path or url.partition("?")[0]  # the store of a signed URL has one object, of no name
     name = workload or _WORKLOADS.get(PurePosixPath(key.lower()).suffix, "read-all")
-    progress = Progress()
-    progress.show(f"Reading with every reader, as {redacted(name)} does ...")
+    status = StatusLine()
+    status.show(f"Reading with every reader, as {redacted(name)} does ...")
     try:
         with missing_as(url):
             explanation = replace(explain(store, path, name, network=network), path=redacted(url))
     finally:
-        progress.clear()
+        status.clear()
     if as_json:
         print_json(explanation.to_dict())
     else:

@@ -12,7 +12,7 @@ from rich.highlighter import RegexHighlighter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Progress", "print_json", "print_text"]
+__all__ = ["StatusLine", "print_json", "print_text"]
 
 
 class _Numbers(RegexHighlighter):
@@ -32,7 +32,7 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON has
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
-class Progress:
+class StatusLine:
     """One line on stderr that says what is being done; elsewhere than in a terminal, only the first one."""
 
     def __init__(self) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from obspec_utils._ranges import REQUEST_SIZE
 from obspec_utils._text import size
 from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader, open_reader
 from obspec_utils.wrappers import CachingReadableStore, SplittingReadableStore
@@ -23,7 +24,6 @@ Wrap: TypeAlias = "Callable[[Any], Any]"
 # A whole object is kept in memory up to here.
 _MAX_WHOLE = 1024 * 1024 * 1024
 _CACHED_OBJECTS = 256 * 1024 * 1024
-_PART = 12 * 1024 * 1024
 # The default memory of open_reader.
 _OPENED_WHOLE = 64 * 1024 * 1024
 
@@ -69,7 +69,7 @@ def candidates(workload: Workload, object_size: int) -> Iterator[Candidate]:
     too_large = f"not run: it would keep {size(object_size)} in memory" if object_size > _MAX_WHOLE else None
     yield replace(_EAGER, refused=too_large)
     yield _CACHED_BLOCKS
-    if _PART < object_size <= _CACHED_OBJECTS:
+    if REQUEST_SIZE < object_size <= _CACHED_OBJECTS:
         yield _CACHED_OBJECT
     yield _NO_READ_AHEAD
 

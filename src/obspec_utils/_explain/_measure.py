@@ -6,11 +6,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from obspec_utils._explain._network import timeline_on
+from obspec_utils._explain._recording_file import RecordingFile
 from obspec_utils._explain._rows import ExplanationRow
-from obspec_utils._explain._timeline import Timeline, Transfer, overlap_size, union
-from obspec_utils._explain._watched import WatchedFile
+from obspec_utils._explain._timeline import Timeline, Transfer, overlap_size
+from obspec_utils._redact import error_text
 from obspec_utils.wrappers import CachingReadableStore, RequestTrace
-from obspec_utils.wrappers.tracing._result import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +104,7 @@ class Run:
     def _work(self, work: Callable[[Any], object]) -> None:
         with self._candidate.open(self._store, self._path) as self._reader:
             self._sample()
-            with WatchedFile(self._reader, self._sample) as file:
+            with RecordingFile(self._reader, self._sample) as file:
                 try:
                     work(file)
                 finally:
@@ -129,18 +129,20 @@ class Run:
         if network is not None:
             timeline = timeline_on(network, transfers, self._begin, self._end)
         received = [(it.start, it.start + it.bytes_received) for it in records]
+        trace = RequestTrace(records, max_records=max(1, len(records)))
+        totals = trace.summary()
         return ExplanationRow(
             reader=name,
             code=self._candidate.code,
-            requests=len(records),
+            requests=totals["total_requests"],
             round_trips=round_trips,
-            bytes_received=sum(stop - start for start, stop in received),
-            unique_bytes=int(sum(stop - start for start, stop in union(received))),
+            bytes_received=totals["bytes_received"],
+            unique_bytes=totals["unique_bytes"],
             bytes_used=overlap_size(received, self._ranges),
             seconds=timeline.seconds,
             peak_memory=self._peak,
             error=self._error,
             is_cached=isinstance(self._store, CachingReadableStore),
-            trace=RequestTrace(records, max_records=max(1, len(records))),
+            trace=trace,
             timeline=timeline,
         )

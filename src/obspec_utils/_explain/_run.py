@@ -88,7 +88,7 @@ def explain(
     check_path(path)
     _check_network(network)
     work = workload_of(workload)
-    size = _rehearse(store, path, work)
+    size = _warm_up(store, path, work)
     compared = list(candidates(work, size))
     rows = tuple(row for candidate in compared for row in _rows(candidate, store, path, work, network))
     settings = {candidate.name: candidate.settings for candidate in compared}
@@ -111,7 +111,7 @@ def _check_network(network: object) -> None:
         raise TypeError(msg)
 
 
-def _rehearse(store: Any, path: str, work: Workload) -> int:  # noqa: ANN401 - any store
+def _warm_up(store: Any, path: str, work: Workload) -> int:  # noqa: ANN401 - any store
     """Run the workload once, so that imports and new connections are not charged to a reader; return the size."""
     with open_reader(store, path) as reader:
         with suppress(Exception):  # it is reported when it is raised again

@@ -5,28 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from obspec_utils._inspect._records import Cost
-from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange, coalesce
+from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, coalesce
+from obspec_utils.readers._chunk_order import FIRST_BATCH, GROWTH, MAX_FIRST, MIN_CHUNK, merge_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["MAX_GAP", "MEMORY", "Batch", "cost", "cost_of_chunks", "cost_of_range", "cost_of_whole"]
+    from obspec_utils._ranges import ByteRange
 
-# The network: that of cloud storage.
-_LATENCY = 0.030
-_BANDWIDTH = 50e6
+__all__ = ["BANDWIDTH", "LATENCY", "Batch", "cost", "cost_of_chunks", "cost_of_range", "cost_of_whole"]
+
+# The network: that of cloud storage, in seconds to the first byte, and bytes per second of a connection.
+LATENCY = 0.030
+BANDWIDTH = 50e6
 _CONNECTIONS = 64
 
-# As the readers have them. What they read ahead differs a little with what was read before.
-MEMORY = 64 << 20
-MAX_GAP = 64 << 10
+# The defaults of the readers. What they read ahead differs a little with what was read before.
+_MEMORY = 64 << 20
 _CHUNK_SIZE = 1 << 20
-_FIRST_CHUNKS = 17
-_FIRST_BYTES = 1 << 20
-_GROWTH = 4
-_MAX_BATCH = MEMORY // 4
-_MAX_REQUEST = 512 << 10
-_MIN_CHUNK = 4096
+_FIRST_CHUNKS = 1 + FIRST_BATCH
+_MAX_BATCH = _MEMORY // 4
 
 
 class Batch(NamedTuple):
@@ -40,19 +38,19 @@ def cost(batches: Sequence[Batch]) -> Cost:
     """Return the cost of batches of requests, each of which is sent when the one before it has been received."""
     batches = [batch for batch in batches if batch.requests]
     round_trips = [-(-batch.requests // _CONNECTIONS) for batch in batches]
-    transfer = [batch.bytes / (_BANDWIDTH * min(batch.requests, _CONNECTIONS)) for batch in batches]
+    transfer = [batch.bytes / (BANDWIDTH * min(batch.requests, _CONNECTIONS)) for batch in batches]
     return Cost(
         requests=sum(batch.requests for batch in batches),
         round_trips=sum(round_trips),
         bytes=sum(batch.bytes for batch in batches),
-        seconds=round(_LATENCY * sum(round_trips) + sum(transfer), 4),
+        seconds=round(LATENCY * sum(round_trips) + sum(transfer), 4),
     )
 
 
 def cost_of_whole(size: int) -> Cost:
     """Return the cost of loading an object of `size` bytes, as `open_reader` does up to 64 MiB."""
     first = min(size, _CHUNK_SIZE)
-    part = min(max(_CHUNK_SIZE, -(-max(MEMORY, size) // MAX_CONCURRENT_REQUESTS)), REQUEST_SIZE)
+    part = min(max(_CHUNK_SIZE, -(-max(_MEMORY, size) // MAX_CONCURRENT_REQUESTS)), REQUEST_SIZE)
     return cost([Batch(1, first), *_in_parts(size - first, part)])
 
 
@@ -69,7 +67,7 @@ def cost_of_chunks(chunks: Sequence[ByteRange]) -> Cost:
     mean = size // len(chunks)
     if mean > _MAX_BATCH // 2:
         return cost([batch for chunk in chunks for batch in _one_read(chunk.length)])
-    if mean < _MIN_CHUNK:
+    if mean < MIN_CHUNK:
         return cost(list(_scan(coalesce(chunks, 0, _CHUNK_SIZE))))
     return cost(list(_read_ahead(chunks)))
 
@@ -90,11 +88,11 @@ def _in_parts(size: int, part: int) -> list[Batch]:
 def _read_ahead(chunks: Sequence[ByteRange]) -> Iterable[Batch]:
     """Return the batches in which chunks are fetched: the first with its neighbours, then more each time."""
     batch: list[ByteRange] = []
-    size, most, most_bytes = 0, _FIRST_CHUNKS, _FIRST_BYTES
+    size, most, most_bytes = 0, _FIRST_CHUNKS, MAX_FIRST
     for chunk in chunks:
         if batch and (len(batch) == most or size + chunk.length > most_bytes):
             yield _requests(batch)
-            most, most_bytes = max(_FIRST_CHUNKS, _GROWTH * len(batch)), _MAX_BATCH
+            most, most_bytes = max(_FIRST_CHUNKS, GROWTH * len(batch)), _MAX_BATCH
             batch, size = [], 0
         batch.append(chunk)
         size += chunk.length
@@ -108,7 +106,7 @@ def _scan(spans: Sequence[ByteRange]) -> Iterable[Batch]:
     for span in spans:
         if batch and (batch == MAX_CONCURRENT_REQUESTS or size + span.length > step):
             yield Batch(batch, size)
-            step = min(2 * step, MEMORY // 2)
+            step = min(2 * step, _MEMORY // 2)
             batch = size = 0
         batch += 1
         size += span.length
@@ -117,11 +115,5 @@ def _scan(spans: Sequence[ByteRange]) -> Iterable[Batch]:
 
 def _requests(chunks: list[ByteRange]) -> Batch:
     """Return the requests for chunks: those that lie close together are one."""
-    merged: list[ByteRange] = []
-    for chunk in sorted(chunks):
-        last = merged[-1] if merged else None
-        if last and chunk.start <= last.stop + MAX_GAP and chunk.stop - last.start <= _MAX_REQUEST:
-            merged[-1] = ByteRange(last.start, max(last.stop, chunk.stop))
-        else:
-            merged.append(chunk)
+    merged = merge_chunks(chunks)
     return Batch(len(merged), sum(span.length for span in merged))

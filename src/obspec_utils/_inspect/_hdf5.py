@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from obspec_utils._inspect._cost import cost, cost_of_chunks, cost_of_range
 from obspec_utils._inspect._records import Array
 from obspec_utils._ranges import ByteRange
-from obspec_utils._redact import redacted
+from obspec_utils._redact import one_line, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,4 +183,4 @@ def _filters(properties: Any) -> str | None:  # noqa: ANN401
 def _line(error: BaseException) -> str:
     """Return an error on one line; that of a KeyError without quotes."""
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return redacted(" ".join(str(text).split())) or type(error).__name__
+    return one_line(str(text)) or type(error).__name__

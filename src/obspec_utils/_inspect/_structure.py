@@ -5,19 +5,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
-from obspec_utils._inspect._cost import MAX_GAP, Batch
+from obspec_utils._inspect._cost import Batch
 from obspec_utils._ranges import ByteRange, merge_near
+from obspec_utils.readers._structure_ahead import GAP_PART, MAX_BREADTH, MAX_GAP, PAGE
 
 if TYPE_CHECKING:
     from obspec_utils._formats.interface import FileStructure
     from obspec_utils.readers import ParallelStoreReader
 
 __all__ = ["Extent", "extent_of", "find_metadata"]
-
-# As `readers/_structure_ahead.py` has them.
-_PAGE = 4096
-_BREADTH = 1 << 14
-_GAP_PART = 2
 
 
 class Extent(NamedTuple):
@@ -60,7 +56,7 @@ def find_metadata(
         return reader.read(stop - start)
 
     structure.parse(read)
-    while wanted := structure.wanted(_BREADTH):
+    while wanted := structure.wanted(MAX_BREADTH):
         pages = _pages(wanted, reader.size)
         before, known = known, merge_near(sorted([*known, *pages]), 0, 0)
         if known == before:
@@ -73,9 +69,9 @@ def find_metadata(
 def _pages(ranges: list[ByteRange], size: int) -> list[ByteRange]:
     """Return the pages that have byte ranges; those that lie close together as one."""
     spans = sorted(
-        ByteRange(span.start - span.start % _PAGE, min(-(-span.stop // _PAGE) * _PAGE, size)) for span in ranges
+        ByteRange(span.start - span.start % PAGE, min(-(-span.stop // PAGE) * PAGE, size)) for span in ranges
     )
-    return merge_near(spans, MAX_GAP, _length(merge_near(spans, 0, 0)) // _GAP_PART)
+    return merge_near(spans, MAX_GAP, _length(merge_near(spans, 0, 0)) // GAP_PART)
 
 
 def _length(ranges: list[ByteRange]) -> int:

@@ -84,7 +84,7 @@ class Backend(Protocol):
         """Run a job for each number below `count`, at most `limit` at a time; return the results in order."""
         ...
 
-    async def watch(self, progress: Progress, job: Awaitable[T]) -> T:
+    async def show_progress(self, progress: Progress, job: Awaitable[T]) -> T:
         """Wait for a job, and show its progress in the caller's thread or task."""
         ...
 
@@ -150,10 +150,10 @@ class SyncBackend(Backend):
         """Run the jobs here and in helper threads."""
         return gather(lambda number: run(job(number)), count, limit, stop)
 
-    async def watch(self, progress: Progress, job: Awaitable[T]) -> T:
-        """Run the job here, inside the pause of a caller who shows the progress, see `watched`."""
+    async def show_progress(self, progress: Progress, job: Awaitable[T]) -> T:
+        """Run the job here, inside the pause of a caller who shows the progress, see `with_progress`."""
         scope = current_scope()
-        shown_by_caller = [] if scope is None else scope.watched
+        shown_by_caller = [] if scope is None else scope.displays
         shown_by_caller.append(progress)
         try:
             result = await job
@@ -227,7 +227,7 @@ class AsyncBackend(Backend):
         """Run the jobs as tasks."""
         return await gather_async(job, count, limit)
 
-    async def watch(self, progress: Progress, job: Awaitable[T]) -> T:
+    async def show_progress(self, progress: Progress, job: Awaitable[T]) -> T:
         """Run the job in a task of its own, and show the progress in this one, which holds nothing others wait for."""
         running = asyncio.ensure_future(job)
         try:

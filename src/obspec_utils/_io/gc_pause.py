@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COLLECTION_INTERVAL",
     "PauseScope",
-    "Watched",
+    "ProgressDisplay",
     "call_after_pause",
     "collect_due",
     "current_scope",
@@ -47,8 +47,8 @@ T = TypeVar("T")
 COLLECTION_INTERVAL = 0.1  # seconds between looks after collection while pauses last
 
 
-class Watched(Protocol):
-    """What a waiting caller does from time to time."""
+class ProgressDisplay(Protocol):
+    """Progress that a waiting caller shows."""
 
     def update(self) -> None:
         """Show the progress."""
@@ -64,15 +64,15 @@ class PauseScope:
     ----------
     callbacks
         Calls of users' functions, postponed until the pause ends.
-    watched
-        Updated by the caller every 0.1 s if another thread does the work, see `in_own_thread`.
+    displays
+        Progress that the caller updates every 0.1 s if another thread does the work, see `in_own_thread`.
     interrupted
         Whether Ctrl-C interrupted the caller.
     """
 
     def __init__(self) -> None:
         self.callbacks: list[Callable[[], None]] = []
-        self.watched: list[Watched] = []
+        self.displays: list[ProgressDisplay] = []
         self.interrupted = False
 
 

@@ -26,7 +26,7 @@ from obspec_utils._io.threads import in_main_thread, start_thread
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["in_own_thread", "interruptible", "watched"]
+__all__ = ["in_own_thread", "interruptible", "with_progress"]
 
 T = TypeVar("T")
 
@@ -36,12 +36,14 @@ def interruptible(function: Callable[..., T], *args: object) -> T:
     return in_own_thread(function, *args) if in_main_thread() else paused(function, *args)
 
 
-def watched(function: Callable[..., T], *args: object) -> T:
-    """Call a function as `interruptible` does, and show its progress in the calling thread meanwhile.
+def with_progress(progress: object, function: Callable[..., T], *args: object) -> T:
+    """Call a function as `interruptible` does; if `progress` is not None, show it in the calling thread meanwhile.
 
     Inside a pause the caller may hold what other threads wait for. Then progress is shown by the caller of the
     outermost call if that waits for another thread, as the main thread does, and else only at the end.
     """
+    if progress is None:
+        return interruptible(function, *args)
     is_nested = is_paused() and not in_main_thread()
     return function(*args) if is_nested else in_own_thread(function, *args)
 
@@ -54,7 +56,7 @@ def in_own_thread(function: Callable[..., T], *args: object) -> T:
     except BaseException:
         call.interrupted = True
         call.outcome = None  # a traceback may keep the call alive
-        for progress in call.watched[:]:  # here, and not by the thread when its request has ended
+        for progress in call.displays[:]:  # here, and not by the thread when its request has ended
             call_after_pause(progress.close)
         raise
     run_callbacks(call)
@@ -84,7 +86,7 @@ class _Call(PauseScope):
         # the thread that is waited for can't run.
         while not self.done.acquire(timeout=COLLECTION_INTERVAL):
             collect_due()
-            for progress in self.watched[:]:
+            for progress in self.displays[:]:
                 progress.update()
 
     def run(self) -> None:

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from obspec_utils._io.gc_pause import call_after_pause
-from obspec_utils._redact import redacted, shown
+from obspec_utils._redact import error_text, redacted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -20,15 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["async_method_of", "log", "method_of"]
 
 _requests = logging.getLogger("obspec_utils.requests")
-# Characters of an error's text.
-_MAX_TEXT = 300
 
 
 def log(level: int, message: str, *args: object, about: str = "requests") -> None:
     """Log a message to `obspec_utils.<about>`; credentials in its arguments are redacted."""
     logger = logging.getLogger(f"obspec_utils.{about}")
     if logger.isEnabledFor(level):
-        args = tuple(_told(arg) if isinstance(arg, Exception) else arg for arg in args)  # without its traceback
+        args = tuple(_text_of(arg) if isinstance(arg, Exception) else arg for arg in args)  # without its traceback
         call_after_pause(partial(_emit, logger, level, message, args))
 
 
@@ -70,7 +68,7 @@ def _logged(store: object, method: str, path: str, arguments: Mapping[str, Any])
         yield results
         outcome = _size(results[0])
     except BaseException as error:
-        outcome = _told(error)
+        outcome = _text_of(error)
         raise
     finally:
         ms = (perf_counter() - begin) * 1000
@@ -79,15 +77,14 @@ def _logged(store: object, method: str, path: str, arguments: Mapping[str, Any])
 
 
 def _emit(logger: logging.Logger, level: int, message: str, args: tuple[object, ...]) -> None:
-    logger.log(level, message, *(arg if isinstance(arg, int | float) else _told(arg) for arg in args))
+    logger.log(level, message, *(arg if isinstance(arg, int | float) else _text_of(arg) for arg in args))
 
 
-def _told(value: object) -> str:
+def _text_of(value: object) -> str:
     """Return the text of an argument, redacted, on one line."""
     try:
         if isinstance(value, BaseException):
-            text = " ".join(redacted(f"{type(value).__name__}: {value}").split())
-            return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}..."
+            return error_text(value)
         return redacted(value) if isinstance(value, str) else shown(value)
     except Exception:  # noqa: BLE001 - of a repr of the user's
         return f"<{type(value).__name__}>"

@@ -10,7 +10,7 @@ from obspec_utils._io.backends import ASYNC, SYNC, run
 from obspec_utils._io.buffers import BufferList
 from obspec_utils._io.fetch import fetch_parts
 from obspec_utils._io.gc_pause import call_after_pause
-from obspec_utils._io.interruptible import interruptible, watched
+from obspec_utils._io.interruptible import with_progress
 from obspec_utils._io.single_flight import SingleFlight
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange, chain, split
 
@@ -83,9 +83,9 @@ class MultipartBody:
         With `whole`, if nothing was fetched yet and bodies can be read as they arrive, the parts are written into one
         buffer.
         """
-        if self._parts.stop < stop or not stop:
-            call = interruptible if self._progress is None else watched
-            call(lambda: run(self._load(SYNC, stop, whole)))
+        progress = self._progress
+        if self._parts.stop < stop or (progress is not None and not stop):  # an empty object has an end to show, too
+            with_progress(progress, lambda: run(self._load(SYNC, stop, whole)))
         return self._parts
 
     async def load_async(self, stop: int, *, whole: bool = False) -> BufferList:
@@ -152,7 +152,7 @@ class MultipartBody:
             counters=self.counters,
         )
         progress = self._progress
-        buffers = await (fetching if progress is None else backend.watch(progress, fetching))
+        buffers = await (fetching if progress is None else backend.show_progress(progress, fetching))
         return plan.fetched(buffers)
 
 

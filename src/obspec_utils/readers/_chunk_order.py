@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from obspec_utils._formats.chunks import Chunks
     from obspec_utils._formats.interface import FileStructure
 
-__all__ = ["ChunkOrder"]
+__all__ = ["FIRST_BATCH", "GROWTH", "MAX_FIRST", "MIN_CHUNK", "ChunkOrder", "merge_chunks"]
 
 # Chunks fetched ahead once two reads are as far apart as the two before; then four times as many each time. With the
 # first chunk of a dataset, which is rarely read alone, as many of those that lie next to it, up to this size.
-_FIRST_BATCH = 16
-_MAX_FIRST = 1024 * 1024
-_GROWTH = 4
+FIRST_BATCH = 16
+MAX_FIRST = 1024 * 1024
+GROWTH = 4
 # Smaller chunks are left to be fetched by blocks, which hold many of them.
-_MIN_CHUNK = 4096
+MIN_CHUNK = 4096
 # Chunks that lie this close together are one request.
 _MAX_GAP = 64 * 1024
 _MAX_REQUEST = 512 * 1024
@@ -71,14 +71,14 @@ class ChunkOrder:
             return None
         table, position = found
         chunk = _chunk(table, position)
-        if missing.stop > chunk.stop or not _MIN_CHUNK <= chunk.length <= self._max_size // 2:
+        if missing.stop > chunk.stop or not MIN_CHUNK <= chunk.length <= self._max_size // 2:
             return None
         if table.row_length > 1:
             return self._plan_window(table, position, most)
         wanted = [chunk]
         size = chunk.length
         is_first = table.address not in self._sequences
-        most = min(most, self._max_size, _MAX_FIRST if is_first else self._max_size)
+        most = min(most, self._max_size, MAX_FIRST if is_first else self._max_size)
         for number in self._following(table, position):
             chunk = _chunk(table, number)
             size += chunk.length
@@ -88,7 +88,7 @@ class ChunkOrder:
         sequence = self._sequences[table.address]
         sequence.batch = len(wanted) - 1
         sequence.expected = position + len(wanted) * sequence.stride
-        return _merged(wanted)
+        return merge_chunks(wanted)
 
     def _plan_window(self, table: Chunks, position: int, most: int) -> list[ByteRange]:
         """Return the tile at a position, and those of the same window."""
@@ -96,7 +96,7 @@ class ChunkOrder:
         if window is None:
             window = self._windows[table.address] = TileWindow(self._used)
         tiles = window.plan(table, position, min(most, self._max_size))
-        merged = _merged([_chunk(table, tile) for tile in tiles])
+        merged = merge_chunks([_chunk(table, tile) for tile in tiles])
         start = table.offsets[position]
         window.note_ahead([span.start for span in merged if not span.start <= start < span.stop])
         return merged
@@ -106,10 +106,10 @@ class ChunkOrder:
         sequence = self._sequences.get(table.address)
         if sequence is None:
             self._sequences[table.address] = _Sequence(position)
-            return range(1, min(1 + _FIRST_BATCH, len(table))) if position == 0 else range(0)
+            return range(1, min(1 + FIRST_BATCH, len(table))) if position == 0 else range(0)
         stride = position - sequence.position
         if position == sequence.expected:
-            sequence.batch = max(_FIRST_BATCH, _GROWTH * sequence.batch)
+            sequence.batch = max(FIRST_BATCH, GROWTH * sequence.batch)
         elif stride:
             sequence.batch = 0
             sequence.stride = stride
@@ -124,7 +124,7 @@ def _chunk(table: Chunks, position: int) -> ByteRange:
     return ByteRange(offset, offset + table.sizes[position])
 
 
-def _merged(chunks: list[ByteRange]) -> list[ByteRange]:
+def merge_chunks(chunks: list[ByteRange]) -> list[ByteRange]:
     """Return the byte ranges of chunks in order of their offsets, those that lie close together as one."""
     merged: list[ByteRange] = []
     for chunk in sorted(chunks):

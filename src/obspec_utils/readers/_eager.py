@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from obspec import Get
 
 from obspec_utils._io.buffers import BufferList
-from obspec_utils._io.interruptible import interruptible, watched
+from obspec_utils._io.interruptible import with_progress
 from obspec_utils._io.multipart import MultipartBody, PartLimits
 from obspec_utils._io.not_found import raise_not_found
 from obspec_utils._io.request import request_first
@@ -156,7 +156,7 @@ class EagerStoreReader(StoreReader):
         versions, setting = VersionOptions(check_version, version), progress_setting(progress)
         self._set_up(store, path, versions, request_size, file_size, max_concurrent_requests, setting)
         with raise_not_found(store, path, version):
-            (interruptible if setting is None else watched)(self._strategy.load, 0, 0)
+            with_progress(setting, self._strategy.load, 0, 0)
 
     def _set_up(
         self,

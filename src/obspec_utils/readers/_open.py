@@ -9,7 +9,7 @@ from obspec_utils._io.backends import ASYNC
 from obspec_utils._io.cache_threads import Threads
 from obspec_utils._io.concurrency import MAX_HELPERS, limiter
 from obspec_utils._io.gc_pause import current_scope
-from obspec_utils._io.interruptible import interruptible, watched
+from obspec_utils._io.interruptible import with_progress
 from obspec_utils._io.not_found import raise_not_found
 from obspec_utils._io.request import request_first
 from obspec_utils._progress import CountedFor, progress_setting
@@ -113,8 +113,7 @@ def open_reader(
     check_path(path)
     versions, setting = VersionOptions(check_version, version), progress_setting(progress)
     with raise_not_found(store, path, version):
-        call = interruptible if setting is None else watched
-        return call(_open, store, path, versions, memory, check_read_ahead(read_ahead), setting)
+        return with_progress(setting, _open, store, path, versions, memory, check_read_ahead(read_ahead), setting)
 
 
 async def open_reader_async(
@@ -152,7 +151,7 @@ async def open_reader_async(
     counted: Any = CountedFor(shown)  # an argument of this library's own
     try:
         opened = _opening.call(_counted, partial(opening, progress=counted), store, path, scopes)
-        return await ASYNC.watch(shown, opened)
+        return await ASYNC.show_progress(shown, opened)
     except BaseException:
         for scope in scopes:
             scope.interrupted = True  # the thread sends no further request

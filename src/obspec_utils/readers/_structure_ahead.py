@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from obspec_utils.readers._readahead import ReadaheadPolicy
     from obspec_utils.readers._strategy import CachedPiece
 
-__all__ = ["StructureReadahead", "structure_of"]
+__all__ = ["GAP_PART", "MAX_BREADTH", "MAX_GAP", "PAGE", "StructureReadahead", "structure_of"]
 
 # Structures are small and often adjacent: whole pages are fetched, and what lies close together by one request.
-_PAGE = 4096
+PAGE = 4096
 # A gap of this many bytes takes 1.3 ms at 50 MB/s: less than a request costs in CPU time and in a server's.
-_MAX_GAP = 64 * 1024
+MAX_GAP = 64 * 1024
 # All gaps together have at most this part of the bytes that are wanted.
-_GAP_PART = 2
+GAP_PART = 2
 # Structures fetched ahead with each of the first misses, so that opening one dataset of a thousand brings about two
 # hundred; then four times as many each time, so that a walk through thousands takes about ten batches.
 _FIRST_BREADTH = 32
 _FIRST_MISSES = 6
 _GROWTH = 4
-_MAX_BREADTH = 1 << 14
+MAX_BREADTH = 1 << 14
 # From so many segments fetched ahead on, one in so many has to be used, else the breadth is halved.
 _ALLOWED = 512
 _MIN_USE = 16
@@ -151,9 +151,7 @@ class StructureReadahead:
         while True:
             with held(self._batches.lock):
                 self._structure.parse(self._read)
-                batch = self._claim(
-                    self._pages(self._structure.wanted(_MAX_BREADTH), self._budget - self.segments.size)
-                )
+                batch = self._claim(self._pages(self._structure.wanted(MAX_BREADTH), self._budget - self.segments.size))
             self._fetch_batch(batch)
             if not batch.parts or self.has_failed:
                 return
@@ -196,7 +194,7 @@ class StructureReadahead:
                 first, stop, data = self._peek(position)
                 known = min(stop or self._batches.stop_at(position), wanted.stop)
                 if not known:
-                    page = min(wanted.stop, position - position % _PAGE + _PAGE)
+                    page = min(wanted.stop, position - position % PAGE + PAGE)
                     position = self.segments.next_start(position, self._batches.next_start(position, page))
                     continue
                 if begun < position:
@@ -271,7 +269,7 @@ class StructureReadahead:
         if self._fetched > _ALLOWED and self._used * _MIN_USE < self._fetched:
             self._breadth = max(self._breadth // 2, 1)
         elif self._misses > _FIRST_MISSES:
-            self._breadth = min(_GROWTH * self._breadth, _MAX_BREADTH)
+            self._breadth = min(_GROWTH * self._breadth, MAX_BREADTH)
 
     def _pages(self, ranges: Sequence[ByteRange], most: int) -> list[ByteRange]:
         """Return the first of some byte ranges in whole pages, at most `most` bytes and half of the budget in all.
@@ -282,7 +280,7 @@ class StructureReadahead:
         pages: dict[int, ByteRange] = {}
         length = 0
         for span in ranges:
-            page = ByteRange(span.start - span.start % _PAGE, min(-(-span.stop // _PAGE) * _PAGE, self._size))
+            page = ByteRange(span.start - span.start % PAGE, min(-(-span.stop // PAGE) * PAGE, self._size))
             known = pages.get(page.start)
             if known and page.stop <= known.stop:
                 continue
@@ -291,5 +289,5 @@ class StructureReadahead:
                 length += more
                 pages[page.start] = page
         # With a small budget, gaps would evict what they lie between.
-        max_gap = min(_MAX_GAP, self._budget // 512)
-        return merge_near(sorted(pages.values()), max_gap, min(most - length, length // _GAP_PART))
+        max_gap = min(MAX_GAP, self._budget // 512)
+        return merge_near(sorted(pages.values()), max_gap, min(most - length, length // GAP_PART))

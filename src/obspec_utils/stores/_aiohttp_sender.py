@@ -121,7 +121,7 @@ class Sender:
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 is_final = isinstance(error, _NOT_RETRIED) or (isinstance(error, _NO_HTTP) and backoff.retries)
                 delay = None if is_final else backoff.delay()
-                failure: Exception | str = self._failure(method, path, error)
+                failure = self._failure(method, path, error)
             else:
                 # A server that refuses HEAD alone is asked by a GET.
                 if may_renew and response.status in _REFUSED and method != "HEAD":
@@ -134,9 +134,8 @@ class Sender:
                 if delay is None:
                     return response
                 await discard(response, self.timeout)
-                failure = f"{method} of {path!r}: status {response.status}"
+                failure = GenericError(f"{method} of {path!r}: status {response.status}")
             if delay is None:
-                assert isinstance(failure, Exception)  # noqa: S101 - for type checkers
                 raise failure  # outside of the `except`, where its context has the URL with its query, and the headers
             log(INFO, "Retry in %.1f s: %s", delay, failure)
             await asyncio.sleep(delay)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from obspec_utils._io.backends import ASYNC, SYNC, run
-from obspec_utils._io.interruptible import interruptible, watched
+from obspec_utils._io.interruptible import with_progress
 from obspec_utils._redact import redacted, shown
 from obspec_utils._validation import check_path, positive_int
 
@@ -28,8 +28,7 @@ def prefetch(
     """Fetch objects with at most `max_requests` requests in flight; return an error for each that is not cached."""
     todo, requests_each = _plan(paths, max_requests)
     progress = None if setting is None else setting.start("prefetch", len(todo))
-    call = interruptible if progress is None else watched
-    failed = call(lambda: run(_fetch_all(SYNC, fetch, todo, max_requests, requests_each, progress)))
+    failed = with_progress(progress, lambda: run(_fetch_all(SYNC, fetch, todo, max_requests, requests_each, progress)))
     return failed | _evicted(is_cached, todo, failed)
 
 
@@ -64,7 +63,7 @@ async def _fetch_all(
             counter.settled = size
 
     fetching = backend.gather(fetch_one, len(todo), max_requests)
-    await (fetching if progress is None else backend.watch(progress, fetching))
+    await (fetching if progress is None else backend.show_progress(progress, fetching))
     return failed
 
 

@@ -10,8 +10,9 @@ from operator import index
 from typing import TYPE_CHECKING, TypeVar
 
 from obspec_utils._io.gc_pause import call_after_pause
+from obspec_utils._redact import error_text
 from obspec_utils.wrappers.tracing._record import RequestRecord
-from obspec_utils.wrappers.tracing._result import TracedResult, error_text
+from obspec_utils.wrappers.tracing._result import TracedResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -34,9 +34,9 @@ class ObjectMap:
 
     Attributes
     ----------
-    asked, arrived
+    requested, received
         For each request, the places of the first byte and after the last, of those requested and those received.
-    again
+    repeated
         For each request, whether most of its bytes had been requested and received before.
     labels
         The objects, from bottom to top, by the first request for each.
@@ -47,18 +47,18 @@ class ObjectMap:
     """
 
     def __init__(self, records: Sequence[RequestRecord]) -> None:
-        self.asked = np.array([(it.start, it.end) for it in records], dtype=float).reshape(-1, 2)
+        self.requested = np.array([(it.start, it.end) for it in records], dtype=float).reshape(-1, 2)
         ends = [(it.start, it.start + it.bytes_received) for it in records]
-        self.arrived = np.array(ends, dtype=float).reshape(-1, 2)
-        self.again = np.zeros(len(records), dtype=bool)
+        self.received = np.array(ends, dtype=float).reshape(-1, 2)
+        self.repeated = np.zeros(len(records), dtype=bool)
         self.labels: list[str] = []
         self.unit, self.top = "B", 1.0
         by_path: dict[str, list[int]] = {}
         for number, record in enumerate(records):
             by_path.setdefault(record.path, []).append(number)
         for band, (path, numbers) in enumerate(by_path.items()):
-            self.again[numbers] = _received_before([ends[number] for number in numbers])
-            extent = float(max(self.asked[numbers].max(), self.arrived[numbers].max(), 1.0))
+            self.repeated[numbers] = _received_before([ends[number] for number in numbers])
+            extent = float(max(self.requested[numbers].max(), self.received[numbers].max(), 1.0))
             self.labels.append(f"{_short(str(path))}\n{size(extent)}")
             self._place(numbers, extent, band if len(by_path) > 1 else None)
 
@@ -71,7 +71,7 @@ class ObjectMap:
         else:
             low, scale = float(band), _BAND / extent
             self.top = band + _BAND
-        for places in (self.asked, self.arrived):
+        for places in (self.requested, self.received):
             places[numbers] = low + places[numbers] * scale
 
 

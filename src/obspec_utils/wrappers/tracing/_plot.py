@@ -116,13 +116,13 @@ def _waterfall(axes: Axes, records: Sequence[RequestRecord], begins: _Array, end
 
 
 def _map(axes: Axes, records: Sequence[RequestRecord], objects: ObjectMap, begins: _Array, ends: _Array) -> None:
-    """Draw a box for the bytes of each request: a pale one for those asked for, a dark one for those that arrived."""
-    asked, arrived, colors = objects.asked, objects.arrived, _colors(records)
-    partly = arrived[:, 1] < asked[:, 1]
-    _draw(axes, _boxes(begins, ends, *asked.T)[partly], _pale(colors[partly], _UNUSED))
-    colors[objects.again] = to_rgb(_AGAIN)
-    some = arrived[:, 1] > arrived[:, 0]
-    _draw(axes, _boxes(begins, ends, *arrived.T)[some], _pale(colors[some], _INSIDE), colors[some])
+    """Draw a box for the bytes of each request: a pale one for the requested bytes, a dark one for the received."""
+    requested, received, colors = objects.requested, objects.received, _colors(records)
+    partly = received[:, 1] < requested[:, 1]
+    _draw(axes, _boxes(begins, ends, *requested.T)[partly], _pale(colors[partly], _UNUSED))
+    colors[objects.repeated] = to_rgb(_AGAIN)
+    some = received[:, 1] > received[:, 0]
+    _draw(axes, _boxes(begins, ends, *received.T)[some], _pale(colors[some], _INSIDE), colors[some])
     axes.set_ylim(0, objects.top)
     if len(objects.labels) == 1:
         axes.set_ylabel(f"offset ({objects.unit})")
@@ -181,9 +181,9 @@ def _legend(axes: Axes, records: Sequence[RequestRecord], objects: ObjectMap) ->
     if entries:
         shades = _pale(np.array([to_rgb(entries[0][1].get_facecolor())]), np.array([_PALEST, 0.6, 1]))
         entries.append((f"{size(_SMALL)} … {size(_LARGE)}", tuple(Patch(color=tuple(shade)) for shade in shades)))
-    if objects.again.any():
+    if objects.repeated.any():
         entries.append(("received before", Patch(color=_AGAIN)))
-    if (objects.arrived[:, 1] < objects.asked[:, 1]).any():
+    if (objects.received[:, 1] < objects.requested[:, 1]).any():
         entries.append(("not received", Patch(color="0.85")))
     if any(record.error is not None for record in records):
         entries.append(("failed", Line2D([], [], color=_FAILED, marker="x", linestyle="")))

@@ -6,23 +6,14 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from obspec_utils._redact import redacted
+from obspec_utils._redact import error_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from obspec_utils.wrappers.tracing._record import RequestRecord
 
-__all__ = ["TracedResult", "error_text"]
-
-_MAX_ERROR_LENGTH = 300
-
-
-def error_text(error: BaseException) -> str:
-    """Return an error's type and message on one line, credentials redacted, and cut if it is long."""
-    text = " ".join(redacted(str(error)).split())
-    text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return text if len(text) <= _MAX_ERROR_LENGTH else f"{text[:_MAX_ERROR_LENGTH]}..."
+__all__ = ["TracedResult"]
 
 
 class _Body:

@@ -134,8 +134,8 @@ class RequestTrace:
         dict
             In this order:
 
-            - `total_requests`, `total_bytes`, `unique_files`: requests, bytes asked for, and objects;
-            - `min_request_size`, `max_request_size`, `mean_request_size`: bytes asked for in one request; only if there
+            - `total_requests`, `total_bytes`, `unique_files`: requests, requested bytes, and objects;
+            - `min_request_size`, `max_request_size`, `mean_request_size`: requested bytes of one request; only if there
               was a request;
             - `bytes_received`: bytes that arrived;
             - `unique_bytes`, `duplicate_bytes`: of these, the bytes of the objects, each counted once, and the others,

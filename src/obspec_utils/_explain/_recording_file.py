@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-__all__ = ["WatchedFile"]
+__all__ = ["RecordingFile"]
 
 
-class WatchedFile(io.BufferedIOBase):
+class RecordingFile(io.BufferedIOBase):
     """A file that forwards to another one, and notes the byte ranges that were read.
 
     It defines the methods that h5py calls itself, see `readers._file`.

@@ -15,6 +15,7 @@ import pytest
 from obspec_utils import __version__
 from obspec_utils._cli._errors import message_of
 from obspec_utils._cli._output import StatusLine
+from obspec_utils._cli._stores import locate
 from obspec_utils._cli._run import run as run_here
 from tests.servers.fixtures import wait_until
 
@@ -274,6 +275,7 @@ def test_the_exit_code_of_an_error():
         ("gs://b/a.nc", "bearer_token", "GOOGLE_BEARER_TOKEN"),
         ("az://b/a.nc", "account_key", "AZURE_STORAGE_ACCOUNT_KEY"),
         ("az://b/a.nc", "azure_storage_sas_token", "AZURE_STORAGE_SAS_TOKEN"),
+        ("az://b/a.nc", "bearer_token", "AZURE_STORAGE_TOKEN"),
         ("az://b/a.nc", "client_secret", "AZURE_STORAGE_CLIENT_SECRET"),
     ],
 )
@@ -281,6 +283,11 @@ def test_credentials_on_the_command_line_are_refused(url, key, variable, capsys)
     assert run_here(["inspect", url, f"--config={key}={SECRET}"]) == 2
     line = only_line(*capsys.readouterr())
     assert line.endswith(f"can read command lines: set {variable} in the environment")
+
+
+def test_timeouts_are_in_seconds():
+    options = locate("https://host/a.nc", ["timeout=5", "read_timeout=500ms"]).store.client_options
+    assert (options["timeout"], options["read_timeout"]) == ("5s", "500ms")
 
 
 def test_missing_objects_of_a_server(bucket, s3):

@@ -43,6 +43,7 @@ _PUBLIC = re.compile(r"(_(file|id|endpoint|uri|path|url|type)|skip_signature|app
 _ADDRESS = re.compile(r"(endpoint(_url(_s3)?)?|proxy_url)$")
 _VARIABLES = {"s3": "AWS", "gcs": "GOOGLE", "azure": "AZURE_STORAGE"}
 _PREFIX = re.compile(r"^(aws|google|azure_storage|azure)_")
+_DURATION = re.compile(r"timeout|interval")
 
 
 class Location(NamedTuple):
@@ -167,7 +168,10 @@ def _options(settings: Sequence[str], kind: str) -> dict[str, Any]:
         if _ADDRESS.search(key) and "://" not in value:  # about which obstore panics
             msg = f"--config {key} must be a URL, such as https://host:9000"
             raise ValueError(msg)
-        (client if key in _CLIENT_OPTIONS else config)[key] = value
+        if key in _CLIENT_OPTIONS:
+            client[key] = f"{value}s" if _DURATION.search(key) and value.isdecimal() else value
+        else:
+            config[key] = value
     given = {"config": config, "client_options": client}
     return {name: options for name, options in given.items() if options}
 
@@ -177,4 +181,7 @@ def _refusal(key: str, kind: str) -> str:
     why = f"--config {key} is refused, since other users of the machine can read command lines"
     if kind not in _VARIABLES:
         return f"{why}: use a signed URL, or a store in Python"
-    return f"{why}: set {_VARIABLES[kind]}_{_PREFIX.sub('', key).upper()} in the environment"
+    name = _PREFIX.sub("", key)
+    if kind == "azure":
+        name = name.removeprefix("bearer_")  # object_store reads no variable of that name
+    return f"{why}: set {_VARIABLES[kind]}_{name.upper()} in the environment"

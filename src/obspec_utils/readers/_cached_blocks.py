@@ -11,7 +11,7 @@ from obspec_utils.readers._readahead import ReadaheadPolicy
 from obspec_utils.readers._strategy import NO_PIECE, Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Sequence
 
     from obspec_utils._io.buffers import BufferList
     from obspec_utils.readers._strategy import CachedPiece
@@ -39,8 +39,14 @@ class CachedBlocks(Strategy):
         self._touch = self._cache.touch
         self._note_read = self._policy.note_read
 
-    def _flight(self, start: int) -> Hashable:
-        return None if self.version is None else start // self._chunk_size
+    @property
+    def _has_begun(self) -> bool:
+        """Whether the first response is there."""
+        return self.version is not None
+
+    def load_once(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
+        # Later, threads only wait where they miss the same bytes: see `RunningBatches`.
+        return self.load(start, stop) if self._has_begun else super().load_once(start, stop)
 
     def find(self, position: int) -> CachedPiece:
         self._note_read(position)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from obspec_utils._io.single_flight import SingleFlight
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
-
     from obspec_utils._io.buffers import BufferList
     from obspec_utils._version import Version
     from obspec_utils.readers._stats import ReaderStats
@@ -51,7 +49,7 @@ class Strategy:
         self.version = first  # last: another thread that sees it needs the size
 
     def load_once(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
-        """Load as `load` does, once for all threads that miss the same bytes at the same time."""
+        """Load as `load` does, one thread at a time: the others find in memory what it loaded, or load themselves."""
         loaded: list[tuple[BufferList, CachedPiece] | None] = [None]
 
         def load() -> bool:
@@ -59,14 +57,10 @@ class Strategy:
             return True
 
         while loaded[0] is None:
-            self._in_flight.run(self._flight(start), load, find=_nothing, keep=_keep_nothing)
+            self._in_flight.run(None, load, find=_nothing, keep=_keep_nothing)
             if loaded[0] is None:  # loaded by another thread
                 loaded[0] = self.cached(start, stop)
         return loaded[0]
-
-    def _flight(self, start: int) -> Hashable:  # noqa: ARG002 - for subclasses
-        """Return the key of a load: of those with the same key, one runs at a time."""
-        return None
 
     def find(self, position: int) -> CachedPiece:
         """Return the cached piece that holds a position, `NO_PIECE` if there is none."""

@@ -17,7 +17,7 @@ from obspec_utils.readers._strategy import NO_PIECE
 from obspec_utils.readers._structure_ahead import StructureReadahead, structure_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Sequence
 
     from obspec_utils._io.buffers import BufferList
     from obspec_utils._io.response import Response
@@ -92,9 +92,10 @@ class StructuredStrategy(BlockStrategy):
             self._is_beginning = False
         return first
 
-    def _flight(self, start: int) -> Hashable:
+    @property
+    def _has_begun(self) -> bool:
         # What other threads fetched meanwhile by access pattern could be fetched by structure, too.
-        return None if self._is_beginning else super()._flight(start)
+        return not self._is_beginning and super()._has_begun
 
     def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
         ahead = self._ahead
@@ -118,6 +119,8 @@ class StructuredStrategy(BlockStrategy):
 
     def _recognise(self) -> None:
         """Parse the structure from now on if the first block is of a known format; once, when that is in memory."""
+        if self._is_recognised:
+            return
         with held(self._batches.lock):
             first = self._peek_block(0)
             if self._is_recognised or self._ranges_ignored or first is NO_PIECE:

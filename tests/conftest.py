@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytest_plugins = ["tests.servers.fixtures"]
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and the processes that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Timing belongs in benchmarks: a slow machine must not fail a test.
 settings.register_profile("obspec-utils", deadline=None)

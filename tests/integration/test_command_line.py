@@ -15,8 +15,8 @@ import pytest
 from obspec_utils import __version__
 from obspec_utils._cli._errors import message_of
 from obspec_utils._cli._output import StatusLine
-from obspec_utils._cli._stores import locate
 from obspec_utils._cli._run import run as run_here
+from obspec_utils._cli._stores import locate
 from tests.servers.fixtures import wait_until
 
 COMMAND = str(Path(sysconfig.get_path("scripts"), "obspec-utils"))

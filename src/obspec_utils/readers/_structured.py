@@ -104,7 +104,8 @@ class StructuredStrategy(BlockStrategy):
             if found is not None:
                 return found
         loaded = super().load(start, stop)
-        self._recognise()
+        if not self._is_recognised:
+            self._recognise()
         return loaded
 
     def stats(self) -> ReaderStats:
@@ -119,8 +120,6 @@ class StructuredStrategy(BlockStrategy):
 
     def _recognise(self) -> None:
         """Parse the structure from now on if the first block is of a known format; once, when that is in memory."""
-        if self._is_recognised:
-            return
         with held(self._batches.lock):
             first = self._peek_block(0)
             if self._is_recognised or self._ranges_ignored or first is NO_PIECE:

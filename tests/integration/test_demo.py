@@ -53,6 +53,14 @@ def test_the_server_sends_ranges_and_counts(url):
     assert take_log(url) == {"requests": 0, "bytes": 0, "most_in_flight": 0}
 
 
+def test_a_request_has_ended_when_the_client_has_its_last_byte(url):
+    store = HTTPStore(url, client_options={"allow_http": True})
+    for number in range(200):
+        store.get_range("object", start=0, end=SIZE - number)
+        store.head("object")
+    assert take_log(url) == {"requests": 400, "bytes": 200 * SIZE - sum(range(200)), "most_in_flight": 1}
+
+
 def test_a_range_past_the_end_is_cut(url):
     request = Request(f"{url}/object", headers={"Range": f"bytes={SIZE - 2}-{SIZE + 100}"})
     with urlopen(request) as response:

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,13 +41,22 @@ class Server(ThreadingHTTPServer):
         self._lock = Lock()
         self._in_flight = self._most_in_flight = self._requests = self._bytes = 0
 
-    def count(self, change: int, length: int = 0) -> None:
-        """Count a request that begins (1) or ends (-1), and its bytes."""
+    def begin(self) -> None:
+        """Count a request."""
         with self._lock:
-            self._in_flight += change
+            self._requests += 1
+            self._in_flight += 1
             self._most_in_flight = max(self._most_in_flight, self._in_flight)
-            self._requests += max(change, 0)
+
+    def send(self, length: int) -> None:
+        """Count bytes that are sent."""
+        with self._lock:
             self._bytes += length
+
+    def end(self) -> None:
+        """Count the end of a request."""
+        with self._lock:
+            self._in_flight -= 1
 
     def take_log(self) -> dict[str, int]:
         """Return what was counted since the last time."""
@@ -85,9 +94,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Print nothing."""
 
     def _send_object(self, *, with_body: bool = True) -> None:
-        self._counted.count(1)
-        sent = 0
-        try:
+        self._counted.begin()
+        with ExitStack() as unfinished:
+            unfinished.callback(self._counted.end)
             time.sleep(self._counted.latency)
             size = len(self._counted.content)
             span = self._range(size)
@@ -96,11 +105,11 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 body, status = self._counted.content[slice(*span)], HTTPStatus.PARTIAL_CONTENT
                 content_range = f"bytes {span[0]}-{span[1] - 1}/{size}"
+            if not with_body:
+                unfinished.close()
             self._send_headers(status, len(body), content_range)
             if with_body:
-                sent = self._send_slowly(body)
-        finally:
-            self._counted.count(-1, sent)
+                self._send_slowly(body, unfinished)
 
     def _range(self, size: int) -> tuple[int, int] | None:
         """Return the requested byte range, or None for the whole object."""
@@ -125,16 +134,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", content_range)
         self.end_headers()
 
-    def _send_slowly(self, body: memoryview) -> int:
+    def _send_slowly(self, body: memoryview, unfinished: ExitStack) -> None:
         begin, sent = time.perf_counter(), 0
         while sent < len(body):
             piece = body[sent : sent + _PIECE]
-            self.wfile.write(piece)
             sent += len(piece)
+            self._counted.send(len(piece))
+            if sent == len(body):  # before the client has all, and may send the next request
+                unfinished.close()
+            self.wfile.write(piece)
             ahead = sent / self._counted.bandwidth - (time.perf_counter() - begin)
             if ahead > 0:
                 time.sleep(ahead)
-        return sent
 
 
 def _main(latency: str, bandwidth: str, file: str | None = None) -> None:

@@ -9,16 +9,15 @@ import re
 
 __all__ = ["error_text", "one_line", "redact_error", "redacted", "redacted_netloc", "shown"]
 
-_MAX_LENGTH = 300
-
 # A text without any of these has no credentials.
 _SUSPECT = re.compile(r"[@?#=:%]")
-# `//user:password@`. A password that is not percent-encoded may have any of "/?#@", so match up to the last "@".
-_PASSWORD = re.compile(r"(?s)(?<=//)[^/?#]*:.*@")
+# `//user:password@`. A password that is not percent-encoded may have any of "/?#@ ", so match up to the last "@" of a
+# line.
+_PASSWORD = re.compile(r"(?<=//)[^/?#\n]*:.*@")
 # `//token@`. URLs of Azure's file systems have a container in this place.
-_USER = re.compile(r"(?i)(?<!abfs://)(?<!abfss://)(?<!wasb://)(?<!wasbs://)(?<=//)[^/?#]*@")
+_USER = re.compile(r"(?i)(?<!abfs://)(?<!abfss://)(?<!wasb://)(?<!wasbs://)(?<=//)[^/?#\n]*@")
 # `user:password@` without a scheme, and perhaps without slashes.
-_BARE = re.compile(r"(?s)(?<![\w/.+*-])[\w.+-]*:(?!//|\s).*@")
+_BARE = re.compile(r"(?<![\w/.+*-])[\w.+-]*:(?!//|\s).*@")
 # The parsed host and port of a URL whose password has a slash. An IPv6 address is in brackets.
 _NO_PORT = re.compile(r"[^\[@]*:(?!\d*$)[^@]*$")
 # These end a URL in running text. Stores percent-encode them in queries.
@@ -37,7 +36,7 @@ _NAMED = re.compile(
 )
 # The patterns take time that grows with the square of the length. A cut at a space splits no URL.
 _MAX_LENGTH = 4096
-# A longer repr is cut; for a much longer one only the type is shown.
+# A longer line is cut; for a much longer repr only the type is shown.
 _LONG, _TOO_LONG = 300, 10_000
 
 
@@ -57,7 +56,7 @@ def redacted(text: str) -> str:
     return _NAMED.sub(r"\1***", text)
 
 
-def one_line(text: str, max_length: int = _MAX_LENGTH) -> str:
+def one_line(text: str, max_length: int = _LONG) -> str:
     """Return a text on one line, credentials redacted, and cut if it is longer than `max_length` characters."""
     text = " ".join(redacted(text).split())
     return text if len(text) <= max_length else f"{text[:max_length]}..."
@@ -91,5 +90,4 @@ def shown(value: object) -> str:
     text = repr(value)
     if len(text) > _TOO_LONG:
         return f"<{type(value).__name__}>"
-    text = " ".join(redacted(text).split())
-    return text if len(text) <= _LONG else f"{text[:_LONG]}..."
+    return one_line(text)

@@ -19,6 +19,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from obspec_utils._io.fork import check_fork_of_wrapped
+from obspec_utils._io.listing import checked_listing, errors_redacted
 from obspec_utils._io.not_found import is_below_a_file
 from obspec_utils._io.response import has_method, unwrap
 from obspec_utils._redact import redacted
@@ -60,6 +61,8 @@ def glob(store: List, pattern: str) -> Iterator[Path]:
         Immediately, if the store can't list or the pattern is not a str.
     ValueError
         Immediately, if the pattern is a URL instead of relative to the store.
+    NotImplementedError
+        From `next`, for an obstore HTTPStore whose URL has a path, which lists other paths than it reads.
     RuntimeError
         From `next`, in a process that was forked after obstore had started its threads.
     """
@@ -118,11 +121,13 @@ def _pages(store: Any, pattern: _Pattern) -> Iterator[Sequence[ObjectMeta]]:  # 
     is_first = True
     try:
         if use_head:
-            yield [store.head(pattern.path)]
+            with errors_redacted():
+                yield [store.head(pattern.path)]
         elif pattern.segments:
-            for page in store.list(pattern.prefix):
-                is_first = False
-                yield page
+            with checked_listing(store):
+                for page in store.list(pattern.prefix):
+                    is_first = False
+                    yield page
     except Exception as error:
         if not (is_first and _is_absent(error, use_head=use_head)):
             raise
@@ -133,11 +138,13 @@ async def _pages_async(store: Any, pattern: _Pattern) -> AsyncIterator[Sequence[
     is_first = True
     try:
         if use_head:
-            yield [await store.head_async(pattern.path)]
+            with errors_redacted():
+                yield [await store.head_async(pattern.path)]
         elif pattern.segments:
-            async for page in store.list_async(pattern.prefix):
-                is_first = False
-                yield page
+            with checked_listing(store):
+                async for page in store.list_async(pattern.prefix):
+                    is_first = False
+                    yield page
     except Exception as error:
         if not (is_first and _is_absent(error, use_head=use_head)):
             raise

@@ -15,6 +15,7 @@ except ImportError as error:
     _message = "opener requires rasterio 1.4 or newer: install it with `pip install 'obspec-utils[rasterio]'`"
     raise ImportError(_message) from error
 
+from obspec_utils._io.listing import checked_listing
 from obspec_utils._io.response import has_method, unwrap
 from obspec_utils._redact import redacted
 from obspec_utils._validation import check_choice, check_store, positive_int
@@ -210,7 +211,8 @@ def _list_beside(store: object, path: PurePosixPath) -> dict[str, int]:
         if type(unwrap(store)).__name__ in _SORTED:
             found = _list_sorted(cast("List", store), folder, begin)
         elif has_method(store, "list_with_delimiter"):
-            found = list(cast("ListWithDelimiter", store).list_with_delimiter(folder or None)["objects"])
+            with checked_listing(store):
+                found = list(cast("ListWithDelimiter", store).list_with_delimiter(folder or None)["objects"])
         else:
             found = []
     except Exception as error:  # noqa: BLE001 - such as a missing permission to list: the dataset can be read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from obspec import GetAsync, GetRangeAsync, HeadAsync
@@ -16,6 +17,7 @@ except ImportError as error:
 from obspec_utils._io.backends import ASYNC
 from obspec_utils._io.clamped import read_clamped
 from obspec_utils._io.fork import check_fork
+from obspec_utils._io.listing import checked_listing
 from obspec_utils._io.not_found import is_below_a_file, raise_not_found
 from obspec_utils._io.response import has_method, unwrap
 from obspec_utils._ranges import ByteRange
@@ -196,26 +198,22 @@ class ObspecStore(ZarrStore):
 
     async def exists(self, key: str) -> bool:
         """Return whether a key exists."""
-        try:
-            await self.getsize(key)
-        except FileNotFoundError:
-            return False
-        return True
+        with suppress(FileNotFoundError):
+            return await self.getsize(key) >= 0
+        return False
 
     async def getsize(self, key: str) -> int:
         """Return the number of bytes of a key; raise FileNotFoundError if it is missing."""
         with raise_not_found(self.store, key):
-            meta: ObjectMeta = await self._checked_store.head_async(key)
-        return meta["size"]
+            return int((await ASYNC.invoke(self._checked_store, "head", key))["size"])
 
     async def getsize_prefix(self, prefix: str) -> int:
         """Return the number of bytes of all keys below a prefix, as listed."""
         return sum([meta["size"] async for meta in self._list(prefix)])
 
-    async def list(self) -> AsyncIterator[str]:
+    def list(self) -> AsyncIterator[str]:
         """List all keys."""
-        async for meta in self._list(""):
-            yield meta["path"]
+        return self.list_prefix("")
 
     async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
         """List all keys below a prefix, which is one of whole segments, as in all obspec stores."""
@@ -226,7 +224,8 @@ class ObspecStore(ZarrStore):
         """List the names right below a prefix."""
         self._check_listing("list_with_delimiter_async")
         prefix = prefix.strip("/")
-        found = await self._checked_store.list_with_delimiter_async(prefix or None)
+        with checked_listing(self.store):
+            found = await self._checked_store.list_with_delimiter_async(prefix or None)
         paths = [*found["common_prefixes"], *(meta["path"] for meta in found["objects"])]
         for name in dict.fromkeys(path.removeprefix(prefix).strip("/") for path in paths):
             if name:
@@ -234,9 +233,10 @@ class ObspecStore(ZarrStore):
 
     async def _list(self, prefix: str) -> AsyncIterator[ObjectMeta]:
         self._check_listing("list_async")
-        async for page in self._checked_store.list_async(prefix or None):
-            for meta in page:
-                yield meta
+        with checked_listing(self.store):
+            async for page in self._checked_store.list_async(prefix or None):
+                for meta in page:
+                    yield meta
 
     def _check_listing(self, method: str) -> None:
         if not has_method(self.store, method):

@@ -244,10 +244,27 @@ def test_errors_that_are_no_sentences_have_their_type():
     assert message_of(panic("Expected config prefix")) == "PanicException: Expected config prefix"
 
 
-def test_the_traceback_of_an_error_can_be_shown(monkeypatch):
+def test_the_traceback_of_an_error_can_be_shown(monkeypatch, capsys):
     monkeypatch.setenv("OBSPEC_UTILS_DEBUG", "1")
-    with pytest.raises(FileNotFoundError):
-        run_here(["inspect", "nothing/here.nc"])
+    assert run_here(["inspect", f"http://user:{SECRET}@127.0.0.1:1/a.nc"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("Traceback (most recent call last):\n")
+    assert err.splitlines()[-1].startswith("obspec-utils: ")
+    assert SECRET not in err
+
+
+@pytest.mark.parametrize(
+    ("url", "cause"),
+    [
+        ("http://127.0.0.1:9/a.nc", "Connection refused"),
+        ("http://nowhere.invalid/a.nc", "failed to lookup address information: "),
+    ],
+)
+def test_why_a_host_cannot_be_reached_is_told(url, cause, capsys):
+    assert run_here(["inspect", url]) == 2
+    line = only_line(*capsys.readouterr())
+    assert f"error sending request: {cause}" in line
+    assert line.endswith(". Check the URL and the network")
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
@@ -286,8 +303,9 @@ def test_credentials_on_the_command_line_are_refused(url, key, variable, capsys)
 
 
 def test_timeouts_are_in_seconds():
-    options = locate("https://host/a.nc", ["timeout=5", "read_timeout=500ms"]).store.client_options
-    assert (options["timeout"], options["read_timeout"]) == ("5s", "500ms")
+    given = ["timeout=5", "connect_timeout=1.5", "read_timeout=500ms"]
+    options = locate("https://host/a.nc", given).store.client_options
+    assert (options["timeout"], options["connect_timeout"], options["read_timeout"]) == ("5000ms", "1500ms", "500ms")
 
 
 def test_missing_objects_of_a_server(bucket, s3):

@@ -119,6 +119,14 @@ def test_a_document_that_tells_an_error(server: WebServer, call: Callable[..., A
         call(AiohttpStore(server.url), "get", "a")
 
 
+def test_of_an_error_in_xml_only_the_code_is_told(server: WebServer) -> None:
+    document = b"<Error><Code>AccessDenied</Code><Message>GET /p?SECRET X-Key: SECRET</Message></Error>"
+    server.handler = serve_bytes(document, headers={"Content-Type": "application/xml"})
+    with pytest.raises(aiohttp.ClientResponseError, match="an error in XML with the code AccessDenied") as raised:
+        AiohttpStore(server.url, headers={"X-Key": "SECRET"}).get("a")
+    assert "SECRET" not in str(raised.value)
+
+
 def test_white_space_takes_no_time_and_long_documents_are_not_read_at_once(server: WebServer) -> None:
     server.handler = serve_bytes(b" " * 60_000 + b"x", headers={"Content-Type": "text/xml"})
     assert len(AiohttpStore(server.url).get("a").buffer()) == 60_001

@@ -167,7 +167,7 @@ def test_the_error_of_a_refresh_is_the_cause_of_the_error(
     server: WebServer, guard: Guard, call: Callable[..., Any]
 ) -> None:
     def renew() -> dict[str, str]:
-        msg = "no token at https://login.example/?secret=abc"
+        msg = "no token at https://login.example/?secret=abc for me@example.com"
         raise FileNotFoundError(msg)
 
     store = AiohttpStore(server.url, refresh=renew)
@@ -177,6 +177,7 @@ def test_the_error_of_a_refresh_is_the_cause_of_the_error(
     assert isinstance(raised.value.__cause__, FileNotFoundError)
     assert not isinstance(raised.value, FileNotFoundError)
     assert "abc" not in str(raised.value)
+    assert "me@example.com" in str(raised.value)
     assert "\n" not in str(raised.value)
     assert guard.refused == 1
 

@@ -12,7 +12,9 @@ import pytest
 from aiohttp import web
 from obstore.store import HTTPStore
 
+from obspec_utils import glob
 from obspec_utils.caches import DiskCache, MemoryCache, RedisCache
+from obspec_utils.fsspec import ObspecFileSystem
 from obspec_utils.readers import (
     BufferedStoreReader,
     EagerStoreReader,
@@ -28,6 +30,7 @@ from obspec_utils.wrappers import (
     SplittingReadableStore,
     TracingReadableStore,
 )
+from obspec_utils.zarr import ObspecStore
 from tests.servers.web_server import WebServer
 from tests.unit._tiers import DictCache
 
@@ -59,6 +62,7 @@ STORES: dict[str, tuple[Any, str]] = {
     "s3, signed path": (s3, f"object?{QUERY}"),
     "signed": (lambda server: http(f"{server.url}/bucket?{QUERY}"), "object"),
     "password": (lambda server: http(f"{server.url}/bucket".replace("//", f"//user:{SECRET}@")), "object"),
+    "password, no path": (lambda server: http(server.url.replace("//", f"//user:{SECRET}@")), "object"),
     "header": (lambda server: http(f"{server.url}/bucket", default_headers=HEADERS), "object"),
     "aiohttp, signed": (lambda server: AiohttpStore(f"{server.url}/bucket?{QUERY}"), "object"),
     "aiohttp, password": (
@@ -145,6 +149,12 @@ def work(store: Any, path: str, told: Told, folder: Path) -> None:
         lambda: traced.get_ranges(path, starts=[0, 100], ends=[5, 200]),
         lambda: asyncio.run(coalescing.get_range_async(path, start=0, end=5)),
         lambda: traced.head(path),
+        lambda: list(glob(store, "*")),
+        lambda: list(glob(store, path)),
+        lambda: ObspecFileSystem(store).find(""),
+        lambda: ObspecFileSystem(store).ls(""),
+        lambda: ObspecFileSystem(store).info("directory"),
+        lambda: asyncio.run(members(ObspecStore(cached))),
     ):
         try:
             call()
@@ -158,6 +168,12 @@ def work(store: Any, path: str, told: Told, folder: Path) -> None:
         told.texts.append(str(file))
         if file.is_file():
             told.texts.append(file.read_bytes().decode("latin-1"))
+
+
+async def members(store: ObspecStore) -> None:
+    await store.exists("object")
+    async for _ in store.list_dir(""):
+        pass
 
 
 async def get_async(store: Any, path: str) -> None:

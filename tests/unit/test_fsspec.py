@@ -132,6 +132,15 @@ def test_find_walk_glob_and_du_agree(fs):
         fs.find("dir", maxdepth=0)
 
 
+def test_an_object_beside_a_directory_of_its_name_is_found():
+    store = MemoryStore()
+    store.put("dir", b"object")
+    store.put("dir/x", b"other")
+    fs = ObspecFileSystem(store)
+    assert fs.find("") == ["dir", "dir/x"]
+    assert fs.du("") == 11
+
+
 @pytest.mark.parametrize("marker", ["dir", "dir/"])
 def test_an_object_that_marks_a_directory_is_not_in_it(marker):
     class Marked(MemoryStore):

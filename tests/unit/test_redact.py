@@ -35,6 +35,7 @@ HIDDEN = [
     ("{'secret_access_key': b'SE\\'CRET SECRET'}", "{'secret_access_key': ***}"),
     ("Authorization: Bearer SECRET, other", "Authorization: ***, other"),
     ("S3(password=SECRET, b=1)", "S3(password=***, b=1)"),
+    ("GET http://a:SECRET@host/x\nby me@here", "GET http://***@host/x\nby me@here"),
 ]
 HARMLESS = [
     "a/b c.nc",
@@ -47,6 +48,7 @@ HARMLESS = [
     "redis://localhost:6379/0",
     "file:///tmp/a#1.nc",
     "ValueError: write to me@here",
+    "http://host:80/x\nwrite to me@here",
     'S3Store(bucket="b", prefix="x")',
 ]
 

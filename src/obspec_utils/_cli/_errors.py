@@ -23,6 +23,9 @@ _NO_CREDENTIALS = (
     "no credentials: set those of the store in the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or"
     " read a public bucket with --config skip_signature=true"
 )
+# The end of obstore's message about a host that can't be reached, and why not, in its lines about the source.
+_NOT_SENT = "error sending request"
+_CAUSE = re.compile(r"(?:error|message): \"?([^\n{]*[^\n{(\",])")
 # What a client says of an http:// endpoint that it must not use.
 _REFUSED_HTTP = re.compile(r"http://.*builder error", re.DOTALL)
 
@@ -37,7 +40,10 @@ def message_of(error: BaseException) -> str | None:
     if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
         return None
     # obstore adds many lines about the source of an error.
-    text = one_line(str(error).split("\n\nDebug source", maxsplit=1)[0], _MAX_LENGTH)
+    message, _, source = str(error).partition("\n\nDebug source")
+    text = one_line(message, _MAX_LENGTH)
+    if text.endswith(_NOT_SENT) and (causes := _CAUSE.findall(source)):
+        text = f"{text}: {one_line(causes[-1])}. Check the URL and the network"
     if any(service in text for service in _METADATA_SERVICES):
         text = f"{_NO_CREDENTIALS} ({text})"
     if _REFUSED_HTTP.search(text):

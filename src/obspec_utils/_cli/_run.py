@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from concurrent.futures import Future
 from contextlib import suppress
 from io import TextIOWrapper
@@ -14,6 +15,7 @@ from typer.main import get_command
 
 from obspec_utils._cli._app import app
 from obspec_utils._cli._errors import FAILURE, INTERRUPTED, message_of
+from obspec_utils._redact import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 _PROGRAM = "obspec-utils"
+_STEP = 0.2  # seconds
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -35,6 +38,8 @@ def run(arguments: Sequence[str]) -> int:
     thread = Thread(target=_complete, args=(outcome, arguments), daemon=True)
     try:
         thread.start()
+        while thread.is_alive():  # in steps: a signal right before a wait, or any on Windows, does not end it
+            thread.join(_STEP)
         return outcome.result()
     except KeyboardInterrupt:
         os._exit(INTERRUPTED)  # without waiting for the thread
@@ -56,8 +61,11 @@ def _run(arguments: Sequence[str]) -> int:
         return 1
     except BaseException as error:
         message = message_of(error)
-        if message is None or os.environ.get("OBSPEC_UTILS_DEBUG"):
+        if message is None:
             raise
+        if os.environ.get("OBSPEC_UTILS_DEBUG"):
+            lines = "".join(traceback.format_exception(error)).splitlines()
+            sys.stderr.write("".join(f"{redacted(line)}\n" for line in lines))
         with suppress(BrokenPipeError):
             sys.stdout.flush()
         sys.stderr.write(f"{_PROGRAM}: {message}\n")

@@ -43,7 +43,7 @@ _PUBLIC = re.compile(r"(_(file|id|endpoint|uri|path|url|type)|skip_signature|app
 _ADDRESS = re.compile(r"(endpoint(_url(_s3)?)?|proxy_url)$")
 _VARIABLES = {"s3": "AWS", "gcs": "GOOGLE", "azure": "AZURE_STORAGE"}
 _PREFIX = re.compile(r"^(aws|google|azure_storage|azure)_")
-_DURATION = re.compile(r"timeout|interval")
+_SECONDS = re.compile(r"\w*(timeout|interval)=\d+(\.\d*)?")
 
 
 class Location(NamedTuple):
@@ -169,7 +169,7 @@ def _options(settings: Sequence[str], kind: str) -> dict[str, Any]:
             msg = f"--config {key} must be a URL, such as https://host:9000"
             raise ValueError(msg)
         if key in _CLIENT_OPTIONS:
-            client[key] = f"{value}s" if _DURATION.search(key) and value.isdecimal() else value
+            client[key] = f"{round(1000 * float(value))}ms" if _SECONDS.fullmatch(f"{key}={value}") else value
         else:
             config[key] = value
     given = {"config": config, "client_options": client}

@@ -52,7 +52,7 @@ class Directories(ReadOnlyFileSystem):
         with raise_not_found(store, path):
             if key:
                 try:
-                    return _entry(path, await store.head_async(key))
+                    return _entry(path, await ASYNC.invoke(store, "head", key))
                 except Exception as error:
                     if not (isinstance(error, FileNotFoundError) or is_below_a_file(error)):
                         raise
@@ -72,7 +72,7 @@ class Directories(ReadOnlyFileSystem):
             if not key:
                 raise _not_found(path)
             with raise_not_found(store, path):
-                found = {path: _entry(path, await store.head_async(key))}
+                found = {path: _entry(path, await ASYNC.invoke(store, "head", key))}
         return list(found.values()) if detail else sorted(found)
 
     async def _find(

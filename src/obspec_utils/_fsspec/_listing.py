@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from obspec_utils._io.errors import is_generic
+from obspec_utils._io.listing import checked_listing, errors_redacted
 from obspec_utils._io.not_found import is_list_not_found
 from obspec_utils._io.response import has_method, unwrap
 
@@ -23,7 +25,8 @@ async def list_directory(store: Any, path: str) -> Entries | None:  # noqa: ANN4
     """Return what is directly in a directory; None if there is no such directory."""
     _check_lists(store, path, "list_with_delimiter_async")
     try:
-        result = await store.list_with_delimiter_async(_prefix(path))
+        with checked_listing(store):
+            result = await store.list_with_delimiter_async(_prefix(path))
     except Exception as error:
         if is_list_not_found(error):
             return None
@@ -39,16 +42,17 @@ async def list_below(store: Any, path: str) -> Entries:  # noqa: ANN401
     _check_lists(store, path, "list_async")
     found: Entries = {}
     try:
-        async for page in store.list_async(_prefix(path)):
-            found.update(_objects(path, page))
+        with checked_listing(store):
+            async for page in store.list_async(_prefix(path)):
+                found.update(_objects(path, page))
     except Exception as error:
         if not is_list_not_found(error):
             raise
     for name in list(found):
-        parent = name.rpartition("/")[0]
-        while parent and found.get(parent, "") is not None:
-            found[parent] = None  # even if there is an object of this name, as some tools mark directories
-            parent = parent.rpartition("/")[0]
+        for parent in accumulate(name.split("/")[:-1], "{}/{}".format):
+            meta = found.get(parent)
+            if meta is None or not meta["size"]:  # no object, or an empty one, as some tools mark directories
+                found[parent] = None
     return found
 
 
@@ -57,9 +61,10 @@ async def is_directory(store: Any, path: str) -> bool:  # noqa: ANN401
     if not has_method(store, "list_async"):
         return not path
     try:
-        async for page in store.list_async(_prefix(path)):
-            if page:
-                return True
+        with errors_redacted():
+            async for page in store.list_async(_prefix(path)):
+                if page:
+                    return True
     except Exception as error:
         if is_list_not_found(error) or (path and _is_web_server(store, error)):
             return False

@@ -72,7 +72,7 @@ class StatusError(aiohttp.ClientResponseError):
         # Without the headers and the query of the request, which may have credentials.
         kept = {name: value for name, value in headers.items() if name.lower() not in _SECRET_HEADERS}
         proxy = CIMultiDictProxy(CIMultiDict[str]())
-        text, path, url = redacted(text), redacted(path), redacted(url)
+        path, url = redacted(path), redacted(url)
         request = aiohttp.RequestInfo(_url(url), method, proxy, _url(url))
         super().__init__(request, (), status=status, message=text, headers=CIMultiDict(kept))
         self.args = (self.message,)
@@ -183,5 +183,6 @@ def status_error(
     if advice is None:
         later = "try later" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "check the URL of the store and the path"
         advice = _ADVICE.get(status, later)
-    text = f"{method} of {path!r} in {store!r}: {reason}; {advice}"
+    # In pieces: in one text, all between a port and an "@" could be a password.
+    text = f"{method} of {redacted(path)!r} in {store!r}: {reason}; {redacted(advice)}"
     return (kind or GenericStatusError)(" ".join(text.split()), path, method, url, status, headers or {})

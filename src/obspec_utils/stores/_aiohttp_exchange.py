@@ -38,6 +38,7 @@ _ERROR_DOCUMENT = re.compile(
     rb"<(?:\w+:)?(?:Error|ErrorResponse|ExceptionReport|ServiceExceptionReport)[\s/>]",
     re.DOTALL,
 )
+_CODE = re.compile(rb"<(?:\w+:)?Code>\s*(\w{1,100})\s*<")
 _MAX_PROLOG = 1024
 
 
@@ -158,8 +159,9 @@ async def _read_whole(
     try:
         data = b"".join([piece async for piece in pieces(sender, response, path, reply)])
         if _may_be_error(path, reply, response) and _is_error_document(data):
-            told = " ".join(data[:200].decode(errors="replace").split())
-            raise sender.error(response, path, advice=f"the response is an error in XML, {told!r}")
+            code = _CODE.search(data)  # only this: a message may repeat headers and queries
+            told = f" with the code {code[1].decode()}" if code else ""
+            raise sender.error(response, path, advice=f"the response is an error in XML{told}, not an object")
         body = ByteRange(0, len(data))
         span = body if wanted.range is None else wanted.range.within(len(data))
         reply = replace(reply, meta={**reply.meta, "size": len(data)}, body=body, wanted=span)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from logging import INFO
 from typing import TYPE_CHECKING, cast
 
@@ -11,21 +12,19 @@ from obspec_utils._io.fetch import read_first
 from obspec_utils._io.gc_pause import held
 from obspec_utils._io.logs import log
 from obspec_utils._ranges import MAX_CONCURRENT_REQUESTS, REQUEST_SIZE, ByteRange, coalesce_blocks
-from obspec_utils.readers._batch import RunningBatches
-from obspec_utils.readers._block_cache import copy_blocks, in_order
-from obspec_utils.readers._cached_blocks import CachedBlocks
-from obspec_utils.readers._fetcher import Fetcher
+from obspec_utils.exceptions import ObjectChangedError
+from obspec_utils.readers._block_cache import in_order
 from obspec_utils.readers._readahead import Plan
 from obspec_utils.readers._stats import ReaderStats
 from obspec_utils.readers._strategy import NO_PIECE
 from obspec_utils.readers._stream import STREAM_STEP, ResponseStream
+from obspec_utils.readers._streamed_blocks import MAX_DRAIN, StreamedBlocks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from obspec_utils._io.response import Response
     from obspec_utils._version import Version
-    from obspec_utils.readers._batch import Batch
     from obspec_utils.readers._strategy import CachedPiece
     from obspec_utils.readers._version_options import VersionOptions
 
@@ -33,11 +32,9 @@ __all__ = ["BlockStrategy"]
 
 # The maximum number of cached blocks that are fetched again, to request the missing blocks around them at once.
 _MAX_GAP = 2
-# If no more than this is left of an open response, it is read to its end before other requests are sent (chunks).
-_MAX_DRAIN = 4
 
 
-class BlockStrategy(CachedBlocks):
+class BlockStrategy(StreamedBlocks):
     """Keep blocks of an object, a sixteenth of a chunk each, up to `budget` bytes.
 
     A chunk is the size of the first request, and the minimum size of a part of a longer fetch. At most `connections`
@@ -55,16 +52,23 @@ class BlockStrategy(CachedBlocks):
         *,
         reads_ahead: bool = True,
     ) -> None:
-        super().__init__(store, path, versions, chunk_size, budget)
-        self._fetcher = Fetcher(store, path, versions, connections, budget)
-        self._batches = RunningBatches()
+        super().__init__(store, path, versions, chunk_size, budget, connections)
         self._reads_ahead = reads_ahead
-        self._stream: ResponseStream | None = None  # the one open response
-        self._streams = True  # whether responses can be read as they arrive
-        self._ranges_ignored = False  # whether the server responds with the whole object
 
-    def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
-        first = self._request_first(start, stop) if self.version is None else None
+    @property
+    def _has_begun(self) -> bool:
+        """Whether the first response is there."""
+        return self.version is not None
+
+    def load_once(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
+        # Later, threads only wait where they miss the same bytes: see `RunningBatches`.
+        if self._has_begun:
+            return self.load(start, stop)
+        first = self._once(partial(self._request_first, start, stop))
+        found = self.cached(start, stop) if first is None else None
+        return found or self.load(start, stop, first)
+
+    def load(self, start: int, stop: int, first: BufferList | None = None) -> tuple[BufferList, CachedPiece]:
         stop = min(stop, self.size)
         if start >= stop:
             return BufferList([], start), NO_PIECE
@@ -80,11 +84,14 @@ class BlockStrategy(CachedBlocks):
         return ReaderStats(self._fetcher.requests, policy.fetched_bytes, policy.used_bytes, self._cache.size)
 
     def clear(self) -> None:
+        super().clear()
         self._cache.clear()
         self._stream = None
 
-    def _request_first(self, start: int, stop: int) -> BufferList:
-        """Send the first request, for a read from `start` to `stop`."""
+    def _request_first(self, start: int, stop: int) -> BufferList | None:
+        """Send the first request, for a read from `start` to `stop`; None if another thread has done so."""
+        if self._has_begun:
+            return None
         length = self._chunk_size
         if start < length:  # all of the read if it is short; the rest of a long one follows in parallel
             length = max(length, min(-(-stop // length) * length, REQUEST_SIZE))
@@ -101,9 +108,9 @@ class BlockStrategy(CachedBlocks):
         """
         self._fetcher.requests += requests
         self._streams = response.streams
-        self._ranges_ignored = not response.ranged
+        self.ranges_ignored = not response.ranged
         version = self._versions.version_of(response)
-        if self._streams and (self._ranges_ignored or self._is_short(response.span.length)):
+        if self._streams and (self.ranges_ignored or self._is_short(response.span.length)):
             self.pin(version)
             self._stream = ResponseStream(response, self._block_size)
             return BufferList([])
@@ -118,7 +125,7 @@ class BlockStrategy(CachedBlocks):
 
     def _is_short(self, length: int) -> bool:
         """Return whether to read a response as it arrives: it is longer than a step, but soon drained."""
-        return STREAM_STEP * self._block_size < length <= _MAX_DRAIN * self._chunk_size
+        return STREAM_STEP * self._block_size < length <= MAX_DRAIN * self._chunk_size
 
     def _load_blocks(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
         wanted = self._block_indices(ByteRange(start, stop))
@@ -128,77 +135,25 @@ class BlockStrategy(CachedBlocks):
         blocks = self._cached(wanted)
         while missing := [number for number in wanted if number not in blocks]:
             self._batches.wait(self._span(missing[0], missing[-1]))
+            self.check_open()
             blocks.update(
                 self._cached(missing) or self._read_stream(missing, wanted) or self._fetch_blocks(missing, wanted)
             )
         return in_order(blocks, wanted)
 
-    def _read_stream(self, missing: Sequence[int], wanted: range) -> dict[int, CachedPiece]:
-        """Read on in the open response, if it reaches the missing blocks soon, to the last of them or to its end."""
-        span = self._span(missing[0], missing[-1])
-        with held(self._batches.lock):
-            stream = self._stream
-            if stream is None or not stream.reaches_soon(span) or self._batches.overlapping(span):
-                return {}
-            batch = self._take_stream(stream)
-        with batch:
-            return self._read_on(stream, span.stop, missing, wanted)
-
-    def _take_stream(self, stream: ResponseStream) -> Batch:
-        """Take the open response out, so that other threads wait for its rest. The caller holds the lock."""
-        self._stream = None
-        return self._batches.add([ByteRange(stream.position, stream.stop)])
-
-    def _read_on(
-        self, stream: ResponseStream, stop: int, missing: Sequence[int], wanted: range
-    ) -> dict[int, CachedPiece]:
-        """Read on in a response that was taken out, and keep it open if there is more."""
-        begun = stream.position
-        try:
-            parts = stream.read_to(min(stop, stream.stop))
-        except Exception as error:  # noqa: BLE001 - the blocks are requested again, which raises the error
-            log(INFO, "Request the rest of %r again: %s", self._path, error)
-            return {}
-        received = stream.position - begun
-        self._policy.note_fetch(stream.position, received)
-        numbers = self._block_indices(ByteRange(begun, stream.position))
-        blocks = self._add_blocks(deque([parts]), numbers, wanted, self._max_blocks_after(stream.stop, received))
-        if stream.position < stream.stop and self._streams:
-            self._stream = stream
-        return {number: blocks[number] for number in missing if number in blocks}
-
-    def _max_blocks_after(self, stop: int, received: int) -> int | None:  # noqa: ARG002 - for subclasses
-        """Return the number of blocks to keep after receiving `received` bytes of a response that ends at `stop`."""
-        return None
-
-    def _open_stream(self, span: ByteRange, missing: Sequence[int], wanted: range) -> dict[int, CachedPiece]:
-        """Request a range and read it as it arrives, to the last missing block, if the store supports that."""
-        stream = self._fetcher.stream(span, cast("Version", self.version), self._block_size)
-        if stream is None:
-            self._streams = False
-            return {}
-        return self._read_on(stream, self._span(missing[0], missing[-1]).stop, missing, wanted)
-
-    def _drain_stream(self, *, whole: bool) -> None:
-        """Free the connection for other requests: abandon a response with a long rest; if `whole`, read a short one."""
-        with held(self._batches.lock):
-            stream = self._stream
-            if stream is None or self._ranges_ignored:
-                return
-            if stream.remaining > _MAX_DRAIN * self._chunk_size:
-                self._stream = None
-                # About this much has been sent, into the connection's buffers.
-                self._policy.fetched_bytes += _MAX_DRAIN * self._chunk_size
-                return
-            if not whole:
-                return
-            batch = self._take_stream(stream)
-        with batch:
-            self._read_on(stream, stream.stop, (), range(0))
-
     def _fetch_blocks(self, missing: Sequence[int], wanted: range) -> dict[int, CachedPiece]:
         """Fetch and keep the missing blocks and those to be read ahead; none if another thread does, or has."""
+        alone = self._span(missing[0], missing[-1])
         span, least_part = self._plan(missing)
+        blocks = self._fetch_span(span, least_part, missing, wanted, is_ahead=span != alone)
+        if blocks is None:  # what is only read ahead must not fail a read
+            blocks = self._fetch_span(alone, self._chunk_size, missing, wanted, is_ahead=False)
+        return blocks or {}
+
+    def _fetch_span(
+        self, span: ByteRange, least_part: int, missing: Sequence[int], wanted: range, *, is_ahead: bool
+    ) -> dict[int, CachedPiece] | None:
+        """Fetch and keep the absent blocks of a range; None if that failed, and may do so, because more `is_ahead`."""
         is_short = span.length <= STREAM_STEP * self._block_size and self._fetcher.connections > STREAM_STEP + 1
         self._drain_stream(whole=not is_short)
         with held(self._batches.lock):
@@ -208,20 +163,41 @@ class BlockStrategy(CachedBlocks):
             lacking, cached = self._split(absent)
             batch = self._batches.add(lacking)
         with batch:
-            parts_of = self._fetcher.part_size(least_part, batch.length, len(lacking))
-            one_part = len(lacking) == 1 and batch.length <= parts_of and not self._ranges_ignored
-            if one_part and self._streams and self._is_short(batch.length):
-                blocks = self._open_stream(lacking[0], missing, wanted)
-                if blocks:
-                    return blocks
-            self._cache.evict(len(absent))
-            fetched = self._fetch_spans(lacking, parts_of)
-            self._policy.note_fetch(lacking[-1].stop, batch.length)
-            if cached:
-                reused = sum(len(parts) for parts in cached)
-                self._policy.used_bytes -= reused  # they count a second time, as parts of blocks
-                fetched = deque(sorted([*cached, *fetched], key=lambda parts: parts.start))
-            return self._add_blocks(fetched, absent, wanted)
+            try:
+                return self._fetch_absent(absent, lacking, cached, least_part, missing, wanted)
+            except (ObjectChangedError, FileNotFoundError):
+                raise
+            except Exception as error:
+                if not is_ahead:
+                    raise
+                log(INFO, "Read-ahead of %r failed: %s", self._path, error)
+        return None
+
+    def _fetch_absent(
+        self,
+        absent: Sequence[int],
+        lacking: Sequence[ByteRange],
+        cached: Sequence[BufferList],
+        least_part: int,
+        missing: Sequence[int],
+        wanted: range,
+    ) -> dict[int, CachedPiece]:
+        """Fetch the ranges that blocks lack, and keep the blocks, of which some bytes may be `cached` elsewhere."""
+        length = sum(span.length for span in lacking)
+        part_size = self._fetcher.part_size(least_part, length, len(lacking))
+        one_part = len(lacking) == 1 and length <= part_size and not self.ranges_ignored
+        if one_part and self._streams and self._is_short(length):
+            blocks = self._open_stream(lacking[0], missing, wanted)
+            if blocks:
+                return blocks
+        self._cache.evict(len(absent))
+        fetched = self._fetch_spans(lacking, part_size)
+        self._policy.note_fetch(lacking[-1].stop, length)
+        if cached:
+            reused = sum(len(parts) for parts in cached)
+            self._policy.used_bytes -= reused  # they count a second time, as parts of blocks
+            fetched = deque(sorted([*cached, *fetched], key=lambda parts: parts.start))
+        return self._add_blocks(fetched, absent, wanted)
 
     def _absent(self, numbers: Sequence[int]) -> list[int]:
         """Return those of the blocks, in ascending order, that are neither cached nor being fetched."""
@@ -232,14 +208,15 @@ class BlockStrategy(CachedBlocks):
 
     def _split(self, absent: Sequence[int]) -> tuple[list[ByteRange], list[BufferList]]:
         """Return the byte ranges to fetch for some blocks, and the bytes of them that are in memory elsewhere."""
-        return list(coalesce_blocks(absent, self._block_size, self.size, max_gap=_MAX_GAP)), []
+        max_gap = _MAX_GAP if self._reads_ahead else 0
+        return list(coalesce_blocks(absent, self._block_size, self.size, max_gap=max_gap)), []
 
     def _plan(self, missing: Sequence[int]) -> tuple[ByteRange, int]:
         """Return the byte range to fetch, and the minimum size of a part."""
         span = self._span(missing[0], missing[-1])
         if not self._reads_ahead:
             return Plan(span, self._chunk_size)
-        if not self._ranges_ignored:
+        if not self.ranges_ignored:
             return self._policy.plan(span, self.size)
         # The rest of the object is sent in any case: read as much of it as half of the memory holds.
         ahead = self._span(missing[0], missing[0] + self._cache.max_blocks // 2 - 1)
@@ -250,7 +227,7 @@ class BlockStrategy(CachedBlocks):
 
         The caller frees each part once it is copied.
         """
-        if self._ranges_ignored:
+        if self.ranges_ignored:
             return deque(self._read_whole(span) for span in spans)
         return self._fetcher.parts(spans, part_size, cast("Version", self.version))
 
@@ -264,7 +241,7 @@ class BlockStrategy(CachedBlocks):
             if stream is None or not stream.covers(span):
                 response = self._fetcher.first(span.length, span.start)
                 self.pin(self._versions.version_of(response))
-                self._ranges_ignored = not response.ranged  # a server may serve ranges sometimes
+                self.ranges_ignored = not response.ranged  # a server may serve ranges sometimes
                 stream = ResponseStream(response, self._block_size)
             parts = stream.read_to(span.stop, start=span.start)
         except Exception as error:  # noqa: BLE001 - the range is requested again, with retries, which raises the error
@@ -273,16 +250,6 @@ class BlockStrategy(CachedBlocks):
         if stream.position < stream.stop:
             self._stream = stream
         return BufferList(list(parts.pieces(*span)), span.start)
-
-    def _add_blocks(
-        self, fetched: deque[BufferList], numbers: Sequence[int], used: range, max_blocks: int | None = None
-    ) -> dict[int, CachedPiece]:
-        """Copy blocks out of `fetched`, keep them and return them."""
-        blocks = copy_blocks(fetched, numbers, self._block_size, self.size)
-        self._cache.add(blocks, used, max_blocks)
-        length = sum(len(block[2]) for number, block in blocks.items() if number in used)
-        self._policy.used_bytes += length
-        return blocks
 
     def _read_uncached(self, span: ByteRange, wanted: range) -> BufferList:
         """Serve a read that is longer than the cache, without caching it."""

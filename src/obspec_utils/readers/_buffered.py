@@ -69,7 +69,7 @@ class _SequentialStrategy(BlockStrategy):
         return (
             self._streams
             and not self._in_parallel
-            and not self._ranges_ignored
+            and not self.ranges_ignored
             and not self._policy.is_throttled(self.size)
             and span.length <= _MAX_STREAMED_READ * self._chunk_size
         )

@@ -6,11 +6,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from obspec_utils._ranges import ByteRange, block_indices
-from obspec_utils.readers._block_cache import BlockCache, in_order
+from obspec_utils.readers._block_cache import BlockCache, copy_blocks, in_order
 from obspec_utils.readers._readahead import ReadaheadPolicy
 from obspec_utils.readers._strategy import NO_PIECE, Strategy
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Sequence
 
     from obspec_utils._io.buffers import BufferList
@@ -38,15 +39,6 @@ class CachedBlocks(Strategy):
         self._get = self._cache.get
         self._touch = self._cache.touch
         self._note_read = self._policy.note_read
-
-    @property
-    def _has_begun(self) -> bool:
-        """Whether the first response is there."""
-        return self.version is not None
-
-    def load_once(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
-        # Later, threads only wait where they miss the same bytes: see `RunningBatches`.
-        return self.load(start, stop) if self._has_begun else super().load_once(start, stop)
 
     def find(self, position: int) -> CachedPiece:
         self._note_read(position)
@@ -87,4 +79,14 @@ class CachedBlocks(Strategy):
                 blocks[number] = block
                 with suppress(KeyError):  # just evicted by another thread
                     self._touch(number)
+        return blocks
+
+    def _add_blocks(
+        self, fetched: deque[BufferList], numbers: Sequence[int], used: range, max_blocks: int | None = None
+    ) -> dict[int, CachedPiece]:
+        """Copy blocks out of `fetched`, keep them and return them."""
+        blocks = copy_blocks(fetched, numbers, self._block_size, self.size)
+        self._cache.add(blocks, used, max_blocks)
+        length = sum(len(block[2]) for number, block in blocks.items() if number in used)
+        self._policy.used_bytes += length
         return blocks

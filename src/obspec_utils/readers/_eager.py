@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from obspec import Get
@@ -62,6 +63,12 @@ class _WholeStrategy(Strategy):
             return None
         return parts, parts.window(min(stop, parts.stop) - 1) if start < min(stop, parts.stop) else NO_PIECE
 
+    def load_once(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
+        loaded = None
+        while loaded is None:
+            loaded = self._once(partial(self.load, start, stop)) or self.cached(start, stop)
+        return loaded
+
     def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
         # Not loaded yet: being constructed, or a copy.
         return self.cached(start, stop) or (self.load_from(self.request_first()), NO_PIECE)
@@ -87,6 +94,7 @@ class _WholeStrategy(Strategy):
         return ReaderStats(self._requests, self._fetched, self._fetched, kept)
 
     def clear(self) -> None:
+        super().clear()
         self._parts = None
 
 

@@ -261,13 +261,13 @@ class StoreReader(Lines, _BinaryFile):
             self._release()
         return loaded
 
-    def __reduce__(self) -> tuple[Callable[..., Self], tuple[()], tuple[int, Version | None]]:
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[()], tuple[int, Version | None, bool]]:
         self._check_open()  # copies and pickles have the position and the version, without cached bytes
         make = partial(type(self)._unread, self._store, self._path, **self._options)  # noqa: SLF001 - of this class
-        return make, (), (self._position, self._strategy.version)
+        return make, (), (self._position, self._strategy.version, self._strategy.ranges_ignored)
 
-    def __setstate__(self, state: tuple[int, Version | None]) -> None:
-        self._position, version = state
+    def __setstate__(self, state: tuple[int, Version | None, bool]) -> None:
+        self._position, version, self._strategy.ranges_ignored = state
         if version is not None:
             self._strategy.pin(version)
 

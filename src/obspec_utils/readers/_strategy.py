@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from obspec_utils._io.single_flight import SingleFlight
+from obspec_utils._redact import redacted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from obspec_utils._io.buffers import BufferList
     from obspec_utils._version import Version
     from obspec_utils.readers._stats import ReaderStats
@@ -16,6 +19,8 @@ __all__ = ["NO_PIECE", "CachedPiece", "Strategy"]
 
 # A piece of the object in memory: its start, its stop, its bytes. Slicing bytes is faster than slicing a memoryview.
 CachedPiece: TypeAlias = tuple[int, int, bytes | memoryview]
+
+T = TypeVar("T")
 
 NO_PIECE: Final[CachedPiece] = (0, 0, b"")
 
@@ -29,10 +34,16 @@ class Strategy:
         The version of the first response, with which later ones are compared; None before the first request.
     size
         The size of that version in bytes; 0 before the first request.
+    ranges_ignored
+        Whether the server responds to ranges with the whole object.
+    is_closed
+        Whether the reader was closed.
     """
 
     version: Version | None = None
     size = 0
+    ranges_ignored = False
+    is_closed = False
 
     def __init__(self, store: object, path: str, versions: VersionOptions) -> None:
         self._store = store
@@ -49,18 +60,28 @@ class Strategy:
         self.version = first  # last: another thread that sees it needs the size
 
     def load_once(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
-        """Load as `load` does, one thread at a time: the others find in memory what it loaded, or load themselves."""
-        loaded: list[tuple[BufferList, CachedPiece] | None] = [None]
+        """Load as `load` does; of threads that read first, one sends the first request, and the others wait for it."""
+        raise NotImplementedError
 
-        def load() -> bool:
-            loaded[0] = self.load(start, stop)
+    def _once(self, function: Callable[[], T]) -> T | None:
+        """Call a function; if another thread is doing so, wait for that instead, and return None."""
+        results: list[T] = []
+
+        def call() -> bool:
+            results.append(function())
             return True
 
-        while loaded[0] is None:
-            self._in_flight.run(None, load, find=_nothing, keep=_keep_nothing)
-            if loaded[0] is None:  # loaded by another thread
-                loaded[0] = self.cached(start, stop)
-        return loaded[0]
+        self._in_flight.run(None, call, find=_nothing, keep=_keep_nothing)
+        if results:
+            return results[0]
+        self.check_open()
+        return None
+
+    def check_open(self) -> None:
+        """Raise ValueError if the reader was closed: what another thread fetched for this one is gone."""
+        if self.is_closed:
+            msg = f"I/O operation on closed file: {redacted(self._path)!r}"
+            raise ValueError(msg)
 
     def find(self, position: int) -> CachedPiece:
         """Return the cached piece that holds a position, `NO_PIECE` if there is none."""
@@ -82,8 +103,8 @@ class Strategy:
         raise NotImplementedError
 
     def clear(self) -> None:
-        """Free the cached bytes."""
-        raise NotImplementedError
+        """Free the cached bytes: the reader is closed."""
+        self.is_closed = True
 
 
 def _nothing(_: object) -> None:

@@ -84,7 +84,7 @@ class StructuredStrategy(BlockStrategy):
         self._is_beginning = True
         try:
             first = super().begin(response, requests=requests)
-            if self.size and self._stream is not None and not self._ranges_ignored:
+            if self.size and self._stream is not None and not self.ranges_ignored:
                 with suppress(Exception):  # a read that needs it raises the error
                     self._load_blocks(0, 1)  # the first to arrive
             self._recognise()
@@ -97,13 +97,13 @@ class StructuredStrategy(BlockStrategy):
         # What other threads fetched meanwhile by access pattern could be fetched by structure, too.
         return not self._is_beginning and super()._has_begun
 
-    def load(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
+    def load(self, start: int, stop: int, first: BufferList | None = None) -> tuple[BufferList, CachedPiece]:
         ahead = self._ahead
-        if ahead is not None and start < min(stop, self.size):
+        if first is None and ahead is not None and start < min(stop, self.size):
             found = ahead.load(start, min(stop, self.size))
             if found is not None:
                 return found
-        loaded = super().load(start, stop)
+        loaded = super().load(start, stop, first)
         if not self._is_recognised:
             self._recognise()
         return loaded
@@ -122,7 +122,7 @@ class StructuredStrategy(BlockStrategy):
         """Parse the structure from now on if the first block is of a known format; once, when that is in memory."""
         with held(self._batches.lock):
             first = self._peek_block(0)
-            if self._is_recognised or self._ranges_ignored or first is NO_PIECE:
+            if self._is_recognised or self.ranges_ignored or first is NO_PIECE:
                 return
             self._is_recognised = True
         structure = structure_of(first[2], self.size)
@@ -144,9 +144,9 @@ class StructuredStrategy(BlockStrategy):
         self._streams = False
         self._drain_stream(whole=True)
         self._cache.max_blocks = max(1, self._budget // self._block_size // 2)
+        self._ahead = ahead
         if self._whole_structure:
             ahead.load_all()
-        self._ahead = ahead
 
     def _cached(self, numbers: Sequence[int]) -> dict[int, CachedPiece]:
         blocks, ahead = super()._cached(numbers), self._ahead

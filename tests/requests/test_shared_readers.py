@@ -105,7 +105,7 @@ def test_threads_that_wait_while_a_reader_is_closed_request_nothing(remote: Remo
             pass
         file.close()
         found = reads.result()
-    assert {str(each)[:31] for each in found if isinstance(each, ValueError)} == {"I/O operation on closed file: '"}
+    assert {str(each)[:29] for each in found if isinstance(each, ValueError)} == {"I/O operation on closed file:"}
     assert all(isinstance(each, ValueError) or each == content[2 * MIB : 2 * MIB + 100] for each in found)
     assert sum(request.sent for request in remote.log()) <= 5 * MIB
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
+from obspec_utils._io.fork import check_fork_of_wrapped
 from obspec_utils._io.response import unwrap
 from obspec_utils._redact import redact_error, redacted, shown
 
@@ -27,7 +28,7 @@ def errors_redacted() -> Iterator[None]:
 
 @contextmanager
 def checked_listing(store: object) -> Iterator[None]:
-    """Redact the errors of a list, and refuse to list an HTTPStore whose URL has a path.
+    """Redact the errors of a list, and refuse to list in a forked process, or an HTTPStore whose URL has a path.
 
     obstore's paths then begin at the root of the host, so nothing would seem to be below a prefix.
 
@@ -36,6 +37,7 @@ def checked_listing(store: object) -> Iterator[None]:
     NotImplementedError
         Says which store to list instead.
     """
+    check_fork_of_wrapped(store)
     inner = cast("Any", unwrap(store))
     if type(inner).__name__ == "HTTPStore":
         url = urlsplit(str(inner.url))

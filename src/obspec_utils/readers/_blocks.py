@@ -54,11 +54,12 @@ class BlockStrategy(StreamedBlocks):
     ) -> None:
         super().__init__(store, path, versions, chunk_size, budget, connections)
         self._reads_ahead = reads_ahead
+        self._is_beginning = False  # whether a thread reads the first response
 
     @property
     def _has_begun(self) -> bool:
-        """Whether the first response is there."""
-        return self.version is not None
+        """Whether the first response has been read, and its format recognised."""
+        return self.version is not None and not self._is_beginning
 
     def load_once(self, start: int, stop: int) -> tuple[BufferList, CachedPiece]:
         # Later, threads only wait where they miss the same bytes: see `RunningBatches`.
@@ -95,7 +96,11 @@ class BlockStrategy(StreamedBlocks):
         length = self._chunk_size
         if start < length:  # all of the read if it is short; the rest of a long one follows in parallel
             length = max(length, min(-(-stop // length) * length, REQUEST_SIZE))
-        first = self.begin(self._fetcher.first(length))
+        self._is_beginning = True
+        try:
+            first = self.begin(self._fetcher.first(length))
+        finally:
+            self._is_beginning = False
         span = ByteRange(start, min(stop, first.stop))
         kept = self._cached(self._block_indices(span)).values()  # which counts as a use
         self._policy.used_bytes += max(0, span.length - sum(len(block[2]) for block in kept))

@@ -63,7 +63,7 @@ class StructuredStrategy(BlockStrategy):
         self._budget = budget
         self._whole_structure = whole_structure
         self._ahead: StructureReadahead | None = None
-        self._is_recognised = self._is_beginning = False
+        self._is_recognised = False
 
     def find(self, position: int) -> CachedPiece:
         ahead = self._ahead
@@ -81,21 +81,12 @@ class StructuredStrategy(BlockStrategy):
         return ahead.cached(start, stop) if start < stop else None
 
     def begin(self, response: Response, *, requests: int = 0) -> BufferList:
-        self._is_beginning = True
-        try:
-            first = super().begin(response, requests=requests)
-            if self.size and self._stream is not None and not self.ranges_ignored:
-                with suppress(Exception):  # a read that needs it raises the error
-                    self._load_blocks(0, 1)  # the first to arrive
-            self._recognise()
-        finally:
-            self._is_beginning = False
+        first = super().begin(response, requests=requests)
+        if self.size and self._stream is not None and not self.ranges_ignored:
+            with suppress(Exception):  # a read that needs it raises the error
+                self._load_blocks(0, 1)  # the first to arrive
+        self._recognise()
         return first
-
-    @property
-    def _has_begun(self) -> bool:
-        # What other threads fetched meanwhile by access pattern could be fetched by structure, too.
-        return not self._is_beginning and super()._has_begun
 
     def load(self, start: int, stop: int, first: BufferList | None = None) -> tuple[BufferList, CachedPiece]:
         ahead = self._ahead

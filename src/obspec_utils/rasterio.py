@@ -25,7 +25,7 @@ from obspec_utils.readers import ParallelStoreReader
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from obspec import List, ListWithDelimiter, ObjectMeta
+    from obspec import List, ObjectMeta
 
     from obspec_utils._version import CheckVersion
 
@@ -211,8 +211,8 @@ def _list_beside(store: object, path: PurePosixPath) -> dict[str, int]:
         if type(unwrap(store)).__name__ in _SORTED:
             found = _list_sorted(cast("List", store), folder, begin)
         elif has_method(store, "list_with_delimiter"):
-            with checked_listing(store):
-                found = list(cast("ListWithDelimiter", store).list_with_delimiter(folder or None)["objects"])
+            with checked_listing(store) as lister:
+                found = list(lister.list_with_delimiter(folder or None)["objects"])
         else:
             found = []
     except Exception as error:  # noqa: BLE001 - such as a missing permission to list: the dataset can be read

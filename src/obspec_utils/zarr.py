@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from obspec import GetAsync, GetRangeAsync, HeadAsync
 
@@ -105,12 +104,6 @@ class ObspecStore(ZarrStore):
         """Whether the store can list."""
         return has_method(self.store, "list_async")
 
-    @property
-    def _checked_store(self) -> Any:  # noqa: ANN401 - any store, with any methods
-        """The store, checked to be usable in this process: it may have been forked."""
-        check_fork(self.store)
-        return self.store
-
     async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
         """Return the bytes of a key, or a range of them; None if the key is missing."""
         wanted = _parse(byte_range)
@@ -198,14 +191,18 @@ class ObspecStore(ZarrStore):
 
     async def exists(self, key: str) -> bool:
         """Return whether a key exists."""
-        with suppress(FileNotFoundError):
-            return await self.getsize(key) >= 0
-        return False
+        try:
+            await self.getsize(key)
+        except FileNotFoundError:
+            return False
+        return True
 
     async def getsize(self, key: str) -> int:
         """Return the number of bytes of a key; raise FileNotFoundError if it is missing."""
+        check_fork(self.store)
         with raise_not_found(self.store, key):
-            return int((await ASYNC.invoke(self._checked_store, "head", key))["size"])
+            meta: ObjectMeta = await ASYNC.invoke(self.store, "head", key)
+        return meta["size"]
 
     async def getsize_prefix(self, prefix: str) -> int:
         """Return the number of bytes of all keys below a prefix, as listed."""
@@ -224,8 +221,8 @@ class ObspecStore(ZarrStore):
         """List the names right below a prefix."""
         self._check_listing("list_with_delimiter_async")
         prefix = prefix.strip("/")
-        with checked_listing(self.store):
-            found = await self._checked_store.list_with_delimiter_async(prefix or None)
+        with checked_listing(self.store) as store:
+            found = await store.list_with_delimiter_async(prefix or None)
         paths = [*found["common_prefixes"], *(meta["path"] for meta in found["objects"])]
         for name in dict.fromkeys(path.removeprefix(prefix).strip("/") for path in paths):
             if name:
@@ -233,8 +230,8 @@ class ObspecStore(ZarrStore):
 
     async def _list(self, prefix: str) -> AsyncIterator[ObjectMeta]:
         self._check_listing("list_async")
-        with checked_listing(self.store):
-            async for page in self._checked_store.list_async(prefix or None):
+        with checked_listing(self.store) as store:
+            async for page in store.list_async(prefix or None):
                 for meta in page:
                     yield meta
 

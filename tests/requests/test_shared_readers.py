@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from obspec_utils.readers import BufferedStoreReader, EagerStoreReader, ParallelStoreReader, open_reader
+from tests.servers.fixtures import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,8 +102,7 @@ def test_threads_that_wait_while_a_reader_is_closed_request_nothing(remote: Remo
     remote.server.add_fault("stall", seconds=1, times=1)
     with ThreadPoolExecutor(9) as pool:
         reads = pool.submit(read_at_once, file, [2 * MIB] * 8)
-        while not remote.server.most_in_flight():
-            pass
+        wait_until(lambda: remote.server.most_in_flight() > 0)
         file.close()
         found = reads.result()
     assert {str(each)[:29] for each in found if isinstance(each, ValueError)} == {"I/O operation on closed file:"}

@@ -25,7 +25,7 @@ _NO_CREDENTIALS = (
 )
 # The end of obstore's message about a host that can't be reached, and why not, in its lines about the source.
 _NOT_SENT = "error sending request"
-_CAUSE = re.compile(r"(?:error|message): \"?([^\n{]*[^\n{(\",])")
+_CAUSE = re.compile(r'(?:error|message): "?([^\n{]*[^\n{(",])')
 # What a client says of an http:// endpoint that it must not use.
 _REFUSED_HTTP = re.compile(r"http://.*builder error", re.DOTALL)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from obspec_utils._inspect._cost import Batch
 from obspec_utils._ranges import ByteRange, merge_near
-from obspec_utils.readers._structure_ahead import GAP_PART, MAX_BREADTH, MAX_GAP, PAGE
+from obspec_utils.readers._structure_ahead import GAP_PART, MAX_BREADTH, MAX_GAP, whole_pages
 
 if TYPE_CHECKING:
     from obspec_utils._formats.interface import FileStructure
@@ -68,9 +68,7 @@ def find_metadata(
 
 def _pages(ranges: list[ByteRange], size: int) -> list[ByteRange]:
     """Return the pages that have byte ranges; those that lie close together as one."""
-    spans = sorted(
-        ByteRange(span.start - span.start % PAGE, min(-(-span.stop // PAGE) * PAGE, size)) for span in ranges
-    )
+    spans = sorted(whole_pages(span, size) for span in ranges)
     return merge_near(spans, MAX_GAP, _length(merge_near(spans, 0, 0)) // GAP_PART)
 
 

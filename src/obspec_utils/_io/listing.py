@@ -27,10 +27,10 @@ def errors_redacted() -> Iterator[None]:
 
 
 @contextmanager
-def checked_listing(store: object) -> Iterator[None]:
-    """Redact the errors of a list, and refuse to list in a forked process, or an HTTPStore whose URL has a path.
+def checked_listing(store: object) -> Iterator[Any]:
+    """Provide a store to list; redact its errors, and refuse a forked process, or an HTTPStore whose URL has a path.
 
-    obstore's paths then begin at the root of the host, so nothing would seem to be below a prefix.
+    That lists paths from the root of the host, so nothing would seem to be below a prefix.
 
     Raises
     ------
@@ -47,4 +47,4 @@ def checked_listing(store: object) -> Iterator[None]:
             msg = f"{shown(inner)} can't list: use HTTPStore({root!r}), with {folder + '/'!r} before each path"
             raise NotImplementedError(msg)
     with errors_redacted():
-        yield
+        yield store
